@@ -1,0 +1,91 @@
+"""Every way in which a request can end badly. A dialect finds the words and the wire form; nothing here knows HTTP bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+
+class ErrorCode(Enum):
+    """The closed list of error codes: (HTTP status in the envelope, default sentence, whether the same request may succeed later)."""
+
+    VALIDATION_ERROR = (400, "The request is not valid.", False)
+    UNAUTHENTICATED = (401, "Send a valid API key in the X-Api-Key header.", False)
+    INSUFFICIENT_CREDITS = (402, "The account has too few credits for this call.", False)
+    PAYMENT_REQUIRED = (402, "This call must be paid for.", False)
+    FORBIDDEN = (403, "This key may not do that.", False)
+    NOT_FOUND = (404, "There is nothing at this address.", False)
+    METHOD_NOT_ALLOWED = (405, "This address does not take that method.", False)
+    CONFLICT = (409, "A request with the same Idempotency-Key is still running.", True)
+    GONE = (410, "The result has been deleted.", False)
+    PAYLOAD_TOO_LARGE = (413, "The request body is larger than this address takes.", False)
+    UNSUPPORTED_MEDIA_TYPE = (415, "Send multipart/form-data or application/json.", False)
+    IDEMPOTENCY_MISMATCH = (422, "This Idempotency-Key was used for a different request.", False)
+    RATE_LIMITED = (429, "Too many requests.", True)
+    INTERNAL_ERROR = (500, "Something went wrong on our side; the request id helps us to find it.", True)
+    PROCESSING_FAILED = (502, "The image could not be processed.", True)
+    PROCESSING_TIMEOUT = (502, "The image was not ready in time; nothing was charged.", True)
+    OVERLOADED = (503, "The service is busy; try again shortly.", True)
+
+    def __init__(self, status: int, sentence: str, retryable: bool) -> None:
+        self.status = status
+        self.sentence = sentence
+        self.retryable = retryable
+
+
+class Fault(StrEnum):
+    """Why a field was refused, finer than `VALIDATION_ERROR`: dialects with codes of their own map these."""
+
+    MISSING = "missing"
+    SEVERAL_SOURCES = "several_sources"
+    INVALID_VALUE = "invalid_value"
+    EMPTY_FILE = "empty_file"
+    FILE_TOO_LARGE = "file_too_large"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    UNREADABLE_FILE = "unreadable_file"
+    RESOLUTION_TOO_HIGH = "resolution_too_high"
+    RESOLUTION_TOO_LOW = "resolution_too_low"
+    BAD_URL = "bad_url"
+    REFUSED_URL = "refused_url"
+    DOWNLOAD_FAILED = "download_failed"
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One field and what is wrong with it, in a sentence that a person can act on."""
+
+    field: str
+    issue: str
+    fault: Fault = Fault.INVALID_VALUE
+
+
+class AppError(Exception):
+    """
+    The only exception that crosses from the core to a dialect.
+
+    Args:
+        code: what happened.
+        message: a sentence for people; the code's own when absent.
+        details: the fields at fault.
+        retry_after_s: seconds after which the same request may succeed.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str | None = None,
+        *,
+        details: Sequence[Detail] = (),
+        retry_after_s: int | None = None,
+    ) -> None:
+        self.code = code
+        self.message = message or code.sentence
+        self.details = tuple(details)
+        self.retry_after_s = retry_after_s
+        super().__init__(f"{code.name}: {self.message}")
+
+
+def invalid(field: str, issue: str, fault: Fault = Fault.INVALID_VALUE) -> AppError:
+    """The `VALIDATION_ERROR` for one field; its sentence is the message as well."""
+    return AppError(ErrorCode.VALIDATION_ERROR, issue, details=[Detail(field, issue, fault)])

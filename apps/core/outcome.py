@@ -1,0 +1,69 @@
+"""What an operation ends as: artifacts in the store, facts for the answer, warnings. Frozen, JSON-able, free of HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class WarningCode(StrEnum):
+    """Things worth telling that are no errors."""
+
+    FIRST_FRAME_ONLY = "FIRST_FRAME_ONLY"
+    NO_FOREGROUND = "NO_FOREGROUND"
+
+    @property
+    def sentence(self) -> str:
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    WarningCode.FIRST_FRAME_ONLY: "The image is animated; only its first frame was used.",
+    WarningCode.NO_FOREGROUND: "No foreground was found; nothing was charged.",
+}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One object in the result store."""
+
+    key: str
+    content_type: str
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    A success.
+
+    Args:
+        artifacts: by name; the operation says which one is the binary answer.
+        facts: what the operation's `data` holds besides images (JSON values only).
+        warnings: codes, in the order in which they arose.
+        model: name and version of the network, `name@version`.
+        device: `cpu` or the GPU's name.
+        timings_ms: milliseconds by stage, in order.
+        chargeable: false for an empty result.
+    """
+
+    artifacts: dict[str, Artifact]
+    facts: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[WarningCode, ...] = ()
+    model: str = ""
+    device: str = "cpu"
+    timings_ms: dict[str, int] = field(default_factory=dict)
+    chargeable: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Outcome:
+        artifacts = {name: Artifact(**fields) for name, fields in data["artifacts"].items()}
+        warnings = tuple(WarningCode(code) for code in data["warnings"])
+        return cls(**{**data, "artifacts": artifacts, "warnings": warnings})
