@@ -1,0 +1,112 @@
+"""Redis, apart from Celery's own use of it: the bell that ends a wait, worker heartbeats, the pace of work."""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import lru_cache
+from typing import Any
+
+import redis
+from django.conf import settings
+
+from apps.core.errors import AppError, ErrorCode
+
+HEARTBEAT_TTL_S = 15
+_BELL_TTL_S = 60
+_FORGET_AFTER_S = 3600
+_PACE_KEY = "keyline:pace"
+_WORKERS_KEY = "keyline:workers"
+
+
+class BrokerAwayError(AppError):
+    """Redis does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.OVERLOADED, "The job queue does not answer; try again shortly.", retry_after_s=5)
+
+
+@lru_cache(maxsize=1)
+def broker() -> redis.Redis:
+    """One client for the process; each blocking wait takes a connection of its own from the pool."""
+    return redis.Redis.from_url(
+        settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=10, health_check_interval=15, max_connections=1024
+    )
+
+
+def ring_bell(job_id: object) -> None:
+    """Wake whoever waits for this job; a lost ring costs a waiter one polling step, so errors are ignored."""
+    try:
+        with broker().pipeline() as pipe:
+            pipe.rpush(_bell(job_id), 1).expire(_bell(job_id), _BELL_TTL_S).execute()
+    except redis.RedisError:
+        return
+
+
+def hear_bell(job_id: object, *, timeout_s: float) -> bool:
+    """
+    Wait for the bell.
+
+    Raises:
+        redis.RedisError: the broker is away; the caller polls the row instead.
+    """
+    heard = broker().blpop([_bell(job_id)], timeout=max(0.01, timeout_s)) is not None
+    if heard:  # others may wait for the same job: ring on
+        ring_bell(job_id)
+    return heard
+
+
+def _bell(job_id: object) -> str:
+    return f"keyline:bell:{job_id}"
+
+
+def beat(worker: str, facts: dict[str, Any]) -> None:
+    """Say that this worker lives and what it has loaded."""
+    try:
+        broker().hset(_WORKERS_KEY, worker, json.dumps({**facts, "at": time.time()}))
+    except redis.RedisError:
+        return
+
+
+def forget(worker: str) -> None:
+    """The worker has left; nobody should count on it."""
+    try:
+        broker().hdel(_WORKERS_KEY, worker)
+    except redis.RedisError:
+        return
+
+
+def living_workers() -> list[dict[str, Any]]:
+    """The facts of every worker whose heart beats. Raises BrokerAwayError."""
+    try:
+        beats = broker().hgetall(_WORKERS_KEY)
+    except redis.RedisError as error:
+        raise BrokerAwayError from error
+    workers = []
+    for name, value in beats.items():
+        facts = json.loads(value)
+        age_s = time.time() - facts["at"]
+        if age_s < HEARTBEAT_TTL_S:
+            workers.append(facts)
+        elif age_s > _FORGET_AFTER_S:
+            forget(name)
+    return workers
+
+
+def note_pace(seconds: float) -> None:
+    """Blend one job's service time into the running mean that admission control reads."""
+    try:
+        known = broker().get(_PACE_KEY)
+        blended = seconds if known is None else 0.8 * float(known) + 0.2 * seconds
+        broker().set(_PACE_KEY, f"{blended:.3f}", ex=3600)
+    except redis.RedisError:
+        return
+
+
+def pace_s(default: float = 2.0) -> float:
+    """Seconds that a job takes in its slot, lately. Raises BrokerAwayError."""
+    try:
+        known = broker().get(_PACE_KEY)
+    except redis.RedisError as error:
+        raise BrokerAwayError from error
+    return default if known is None else float(known)

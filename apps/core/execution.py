@@ -1,0 +1,69 @@
+"""What a runner gets to work with: the job's inputs, a place for results, and a stopwatch that also tells progress."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from apps.core import lifecycle
+from apps.core.models import Job
+from apps.core.operations import Operation
+from apps.core.outcome import Artifact
+from apps.core.storage import result_store
+
+_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+
+
+class Work:
+    """
+    One claimed job, seen by the feature that does it.
+
+    Every method raises LeaseLostError when the job was taken away, and StoreAwayError when S3 does not answer.
+    """
+
+    def __init__(self, job: Job, operation: Operation) -> None:
+        self.params: dict[str, Any] = job.params
+        self.operation = operation
+        self.timings_ms: dict[str, int] = {}
+        self._job = job
+
+    def input(self, name: str) -> bytes:
+        """The uploaded file of that name."""
+        with self.timed("load"):
+            return result_store().get(self._job.input_prefix + name)
+
+    @contextlib.contextmanager
+    def stage(self, name: str, *, progress: float) -> Iterator[None]:
+        """Tell the client that the job is at this stage, and measure it. `progress` is 0..1 at the stage's start."""
+        lifecycle.report(self._job, stage=name, progress=progress)
+        with self.timed(name):
+            yield
+
+    @contextlib.contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Measure without telling."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings_ms[name] = self.timings_ms.get(name, 0) + round((time.perf_counter() - began) * 1000)
+
+    def keep(self, name: str, data: bytes, *, content_type: str, size_wh: tuple[int, int]) -> Artifact:
+        """Store one result under a name that carries this attempt, so that two workers never write the same object."""
+        if not self._job.results_stored:
+            lifecycle.note_results_stored(self._job)
+            self._job.results_stored = True
+        key = f"{self._job.result_prefix}{self._job.attempt}/{name}.{_EXTENSIONS[content_type]}"
+        with self.timed("store"):
+            result_store().put(key, data, content_type=content_type)
+        return Artifact(
+            key=key,
+            content_type=content_type,
+            width=size_wh[0],
+            height=size_wh[1],
+            bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+        )

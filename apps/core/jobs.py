@@ -1,0 +1,137 @@
+"""Submit a job, wait for it: what the web process does with work, whichever dialect asked."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Count
+from django.utils import timezone
+
+from apps.core import broker, tasks
+from apps.core.errors import AppError, ErrorCode
+from apps.core.funding import funding_of
+from apps.core.lifecycle import cancel
+from apps.core.models import FINAL_STATES, Job, State, object_token
+from apps.core.operations import Operation
+from apps.core.storage import StoreAwayError, result_store
+from apps.core.uploads import Upload
+
+log = logging.getLogger(__name__)
+_SETTLING_GRACE_S = 3.0
+_POLL_S = 0.5
+
+
+@dataclass(frozen=True)
+class Order:
+    """Everything that decides what a job is: who wants what done to which files."""
+
+    operation: Operation
+    account_id: int
+    funding: str
+    price_credits: int
+    params: Mapping[str, Any]
+    uploads: Mapping[str, Upload]
+    request_id: str
+    retention_s: int
+
+
+def admit(account_id: int, *, deadline_s: float | None) -> None:
+    """
+    Refuse work that could not be done in time, before any money moves.
+
+    Args:
+        deadline_s: seconds that the client waits; None for an asynchronous request, which only the queue's cap refuses.
+
+    Raises:
+        AppError: OVERLOADED with Retry-After.
+    """
+    waiting = dict(
+        Job.objects.filter(state=State.QUEUED).values_list("account_id").annotate(n=Count("id")).order_by()
+    )
+    if sum(waiting.values()) >= settings.MAX_QUEUED_JOBS:
+        raise AppError(ErrorCode.OVERLOADED, "The queue is full; try again in a minute.", retry_after_s=60)
+    if deadline_s is None:
+        return
+    # Workers take turns between accounts, so another account gets ahead of us at most as often as we have jobs waiting.
+    mine = waiting.pop(account_id, 0)
+    ahead = mine + sum(min(count, mine + 1) for count in waiting.values())
+    slots = sum(worker.get("slots", 1) for worker in broker.living_workers()) or 1
+    expected_s = (ahead / slots + 1) * broker.pace_s()
+    if expected_s > deadline_s and ahead:
+        raise AppError(
+            ErrorCode.OVERLOADED,
+            "Too many images are waiting to be done in time. Try again shortly, or send Prefer: respond-async.",
+            retry_after_s=max(1, round(expected_s - deadline_s)),
+        )
+
+
+def submit(order: Order) -> Job:
+    """
+    Store the inputs, then insert the row and hold the price in one transaction; the wake-up goes out when it commits.
+
+    Raises:
+        AppError: no cover (from the funding), or the store is away.
+    """
+    job = Job(
+        account_id=order.account_id,
+        operation=order.operation.slug,
+        params=dict(order.params),
+        request_id=order.request_id,
+        funding=order.funding,
+        price_credits=order.price_credits,
+        object_token=object_token(),
+        retention_s=order.retention_s,
+        created_at=timezone.now(),
+    )
+    for name, upload in order.uploads.items():
+        upload.file.seek(0)
+        result_store().put(job.input_prefix + name, upload.file, content_type=upload.content_type)
+    try:
+        with transaction.atomic():
+            job.save(force_insert=True)
+            funding_of(job).hold(job)
+            transaction.on_commit(tasks.wake_worker, robust=True)
+    except BaseException:
+        _forget_inputs(job)
+        raise
+    return job
+
+
+def wait(job: Job, *, timeout_s: float) -> Job:
+    """
+    Wait until the job is final, at most `timeout_s` seconds; the row is the truth, the bell only saves time.
+
+    The thread's database connection goes back to the pool meanwhile.
+    """
+    deadline = time.monotonic() + timeout_s
+    while job.state not in FINAL_STATES and (left := deadline - time.monotonic()) > 0:
+        connection.close()
+        try:
+            broker.hear_bell(job.id, timeout_s=min(left, 5.0))
+        except redis.RedisError:
+            time.sleep(min(left, _POLL_S))
+        job.refresh_from_db()
+    return job
+
+
+def give_up(job: Job) -> Job:
+    """The client can wait no longer: cancel, so that nothing is charged; a job that is just settling is waited for."""
+    if cancel(job):
+        job.refresh_from_db()
+        return job
+    job.refresh_from_db()
+    return wait(job, timeout_s=_SETTLING_GRACE_S)
+
+
+def _forget_inputs(job: Job) -> None:
+    try:
+        result_store().delete_prefix(job.input_prefix)
+    except StoreAwayError:
+        log.warning("inputs of a refused request are left to the bucket's lifecycle rule")

@@ -1,0 +1,258 @@
+"""
+Every change of a job's state.
+
+Each arrow is one `UPDATE ... WHERE state IN (...)`: whoever changes the row wins, everybody else finds zero rows and leaves.
+A worker's writes are guarded by its attempt number too, so a worker that lost its lease can't write over its successor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from apps.core import broker
+from apps.core.errors import AppError, ErrorCode
+from apps.core.funding import funding_of
+from apps.core.models import FINAL_STATES, HELD_STATES, Job, State
+from apps.core.outcome import Outcome
+from apps.core.storage import StoreAwayError, result_store
+
+log = logging.getLogger(__name__)
+
+# Accounts that wait, the one with the fewest jobs in work first, then the one served longest ago. The recursive part
+# hops from account to account along the partial index, so a queue of a hundred thousand costs no more than one of ten.
+_WHO_IS_NEXT = """
+WITH RECURSIVE waiting AS (
+    (SELECT account_id FROM core_job WHERE state = 'queued' ORDER BY account_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT account_id FROM core_job WHERE state = 'queued' AND account_id > waiting.account_id
+            ORDER BY account_id LIMIT 1)
+    FROM waiting WHERE waiting.account_id IS NOT NULL
+)
+SELECT account_id FROM waiting WHERE account_id IS NOT NULL
+ORDER BY (SELECT count(*) FROM core_job held
+          WHERE held.account_id = waiting.account_id AND held.state IN ('running', 'settling')),
+         (SELECT max(started_at) FROM core_job turn WHERE turn.account_id = waiting.account_id) NULLS FIRST,
+         (SELECT min(created_at) FROM core_job mine WHERE mine.account_id = waiting.account_id AND mine.state = 'queued')
+LIMIT 20
+"""
+_PAUSE_S = 5
+_TOO_OLD = timedelta(hours=1)
+
+
+class LeaseLostError(Exception):
+    """The job was cancelled, deleted or claimed by another worker while this one worked on it."""
+
+
+def claim(worker: str) -> Job | None:
+    """Take the next job, fair between accounts, with a fresh lease; None when nothing waits."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WHO_IS_NEXT)
+        accounts = [row[0] for row in cursor.fetchall()]
+    for account_id in accounts:
+        with transaction.atomic():
+            waiting = Job.objects.filter(state=State.QUEUED, account_id=account_id).order_by("created_at")
+            job = waiting.select_for_update(skip_locked=True).first()
+            if job is None:
+                continue
+            now = timezone.now()
+            job.state, job.stage, job.worker, job.attempt = State.RUNNING, "decode", worker, job.attempt + 1
+            job.started_at, job.lease_until = now, now + timedelta(seconds=settings.LEASE_S)
+            job.save(update_fields=["state", "stage", "worker", "attempt", "started_at", "lease_until"])
+            return job
+    return None
+
+
+def renew_leases(claims: Iterable[tuple[Any, int]]) -> None:
+    """Push the lease of each (job id, attempt) on; a claim that is no longer ours is left alone."""
+    lease_until = timezone.now() + timedelta(seconds=settings.LEASE_S)
+    for job_id, attempt in claims:
+        Job.objects.filter(id=job_id, attempt=attempt, state__in=HELD_STATES).update(lease_until=lease_until)
+
+
+def report(job: Job, *, stage: str, progress: float) -> None:
+    """
+    Write how far the job is.
+
+    Raises:
+        LeaseLostError: the job is no longer ours; stop working on it.
+    """
+    if not _mine(job).filter(state=State.RUNNING).update(stage=stage, progress=progress):
+        raise LeaseLostError
+
+
+def note_results_stored(job: Job) -> None:
+    """Say, before the first object is written, that there may be result objects to delete one day. Raises LeaseLostError."""
+    if not _mine(job).filter(state=State.RUNNING).update(results_stored=True):
+        raise LeaseLostError
+
+
+def run(job: Job, execute: Callable[[Job], Outcome]) -> None:
+    """Execute a claimed job and settle it: the one place where any exception of a pipeline is caught and kept."""
+    began = time.monotonic()
+    try:
+        outcome = execute(job)
+    except LeaseLostError:
+        log.info("job was taken away while running", extra={"facts": {"job": str(job.id)}})
+        return
+    except (StoreAwayError, DatabaseError):
+        log.exception("job given back", extra={"facts": {"job": str(job.id)}})
+        give_back(job)
+        return
+    except AppError as error:
+        fail(job, error)
+        return
+    except Exception:
+        log.exception("job failed", extra={"facts": {"job": str(job.id), "operation": job.operation}})
+        fail(job, AppError(ErrorCode.PROCESSING_FAILED))
+        return
+    broker.note_pace(time.monotonic() - began)
+    if _move(job, State.RUNNING, State.SETTLING, stage="settle", progress=0.95, outcome=outcome.to_json()):
+        settle(job)
+
+
+def settle(job: Job) -> None:
+    """
+    Charge for a finished job, or let the hold go when its result is empty, and end it; safe to repeat.
+
+    The capture and the last move commit together: a crash between them leaves the row in `settling` with nothing taken.
+    """
+    job.refresh_from_db()
+    if job.state != State.SETTLING:
+        return
+    outcome = Outcome.from_json(job.outcome)
+    now = timezone.now()
+    with transaction.atomic():
+        funding = funding_of(job)
+        charged = funding.capture(job) if outcome.chargeable else 0
+        if not outcome.chargeable:
+            funding.release(job)
+        _end(job, (State.SETTLING,), State.SUCCEEDED, charged_credits=charged, progress=1.0,
+             expires_at=now + timedelta(seconds=job.retention_s))  # fmt: skip
+
+
+def fail(job: Job, error: AppError) -> bool:
+    """End an open job with an error and return its hold; False when somebody else ended it first."""
+    kept = {
+        "code": error.code.name,
+        "message": error.message,
+        "details": [{"field": d.field, "issue": d.issue, "fault": d.fault.value} for d in error.details],
+        "retryable": error.code.retryable,
+    }
+    with transaction.atomic():
+        if not _end(job, (State.QUEUED, State.RUNNING), State.FAILED, error=kept):
+            return False
+        funding_of(job).release(job)
+    return True
+
+
+def cancel(job: Job) -> bool:
+    """End a job that nobody waits for any more; what a worker still does for it is thrown away. False: it ended before."""
+    with transaction.atomic():
+        if not _end(job, (State.QUEUED, State.RUNNING), State.CANCELLED, any_attempt=True):
+            return False
+        funding_of(job).release(job)
+    return True
+
+
+def give_back(job: Job) -> None:
+    """
+    The store or the database went away: no fault of the job, so it is not counted against it.
+
+    The short lease is a pause before the next try; the empty worker name tells the sweeper that nobody crashed.
+    """
+    lease_until = timezone.now() + timedelta(seconds=_PAUSE_S)
+    with contextlib.suppress(DatabaseError):  # if the row can't be reached either, the old lease simply lapses
+        _mine(job).filter(state=State.RUNNING).update(worker="", lease_until=lease_until)
+
+
+def delete(job: Job) -> None:
+    """The owner wants it gone: cancel what is open, mark the row; its content and objects go now or with the next sweep."""
+    cancel(job)
+    Job.objects.filter(id=job.id, deleted_at=None).update(deleted_at=timezone.now())
+    job.refresh_from_db()
+    if job.state in FINAL_STATES:
+        purge(job)
+
+
+def purge(job: Job) -> None:
+    """Delete a final job's objects and, once they are gone, its content. Raises StoreAwayError."""
+    if job.results_stored:
+        result_store().delete_prefix(job.result_prefix)
+    if job.inputs_stored:
+        result_store().delete_prefix(job.input_prefix)
+    gone: dict[str, Any] = {"results_stored": False, "inputs_stored": False}
+    if job.deleted_at:
+        gone |= {"params": {}, "outcome": None, "error": None}
+    rows = Job.objects.filter(id=job.id, state__in=FINAL_STATES)
+    rows.update(**gone)
+    rows.filter(state=State.SUCCEEDED).update(state=State.EXPIRED, outcome=None)
+
+
+def delete_inputs(job: Job) -> None:
+    """A final job's inputs are of no more use. Raises StoreAwayError."""
+    result_store().delete_prefix(job.input_prefix)
+    Job.objects.filter(id=job.id).update(inputs_stored=False)
+
+
+def lapsed() -> QuerySet[Job]:
+    """Jobs in work whose worker stopped renewing the lease."""
+    return Job.objects.filter(state__in=HELD_STATES, lease_until__lt=timezone.now())
+
+
+def take_back(job: Job) -> None:
+    """
+    Move a lapsed job on: through the settlement that it had begun, or back to the queue.
+
+    A job whose workers died MAX_ATTEMPTS times probably kills them, and one that is an hour old has no reader: both fail.
+    """
+    if job.state == State.SETTLING:
+        settle(job)
+        return
+    crashes = job.crashes + bool(job.worker)
+    if crashes >= settings.MAX_ATTEMPTS or timezone.now() - job.created_at > _TOO_OLD:
+        fail(job, AppError(ErrorCode.PROCESSING_FAILED))
+        return
+    _mine(job).filter(state=State.RUNNING, lease_until__lt=timezone.now()).update(
+        state=State.QUEUED, stage="queued", lease_until=None, progress=0.0, crashes=crashes
+    )
+
+
+def due_for_purge() -> QuerySet[Job]:
+    """Final jobs whose results have expired or whose owner deleted them, and cancelled or failed ones with leftovers."""
+    over = Q(expires_at__lt=timezone.now()) | Q(deleted_at__isnull=False) | Q(state__in=[State.CANCELLED, State.FAILED])
+    return Job.objects.filter(over, results_stored=True, state__in=FINAL_STATES)
+
+
+def due_for_input_deletion() -> QuerySet[Job]:
+    """Final jobs whose inputs still lie in the store."""
+    return Job.objects.filter(inputs_stored=True, state__in=FINAL_STATES)
+
+
+def _mine(job: Job) -> QuerySet[Job]:
+    return Job.objects.filter(id=job.id, attempt=job.attempt)
+
+
+def _move(job: Job, source: State, target: State, **fields: Any) -> bool:
+    return bool(_mine(job).filter(state=source).update(state=target, **fields))
+
+
+def _end(job: Job, sources: tuple[State, ...], target: State, *, any_attempt: bool = False, **fields: Any) -> bool:
+    rows = Job.objects.filter(id=job.id) if any_attempt else _mine(job)
+    ended = rows.filter(state__in=sources).update(
+        state=target, stage=target.value, finished_at=timezone.now(), lease_until=None, **fields
+    )
+    if ended:
+        transaction.on_commit(lambda: broker.ring_bell(job.id), robust=True)
+    return bool(ended)
+
+

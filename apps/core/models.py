@@ -1,0 +1,97 @@
+"""The job: one row, and the one truth about a piece of work."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+
+from django.db import models
+from django.db.models import Q
+
+
+class State(models.TextChoices):
+    """`queued -> running -> settling -> succeeded | failed | cancelled | expired`; only `lifecycle` moves a job along."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SETTLING = "settling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+OPEN_STATES = (State.QUEUED, State.RUNNING, State.SETTLING)
+HELD_STATES = (State.RUNNING, State.SETTLING)
+FINAL_STATES = (State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED)
+
+
+def object_token() -> str:
+    """32 random hex digits: the unguessable part of the object names of one job."""
+    return secrets.token_hex(16)
+
+
+class Job(models.Model):
+    """
+    One operation on one upload.
+
+    The objects of a job lie in the store under `inputs/{object_token}/` and `results/{object_token}/`;
+    `inputs_stored` and `results_stored` stay true until the sweeper or the worker has seen them deleted.
+    `attempt` counts claims and guards every write of a worker: a worker whose lease lapsed has an old number.
+    `crashes` counts the workers that died with the job in hand.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    account = models.ForeignKey("accounts.Account", on_delete=models.PROTECT, related_name="jobs")
+    operation = models.CharField(max_length=40)
+    params = models.JSONField(default=dict, blank=True)
+    request_id = models.CharField(max_length=36)
+
+    funding = models.CharField(max_length=20)
+    price_credits = models.PositiveIntegerField()
+    charged_credits = models.PositiveIntegerField(default=0)
+
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    stage = models.CharField(max_length=20, default="queued")
+    progress = models.FloatField(default=0.0)
+    attempt = models.PositiveIntegerField(default=0)
+    crashes = models.PositiveSmallIntegerField(default=0)
+    worker = models.CharField(max_length=100, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+
+    object_token = models.CharField(max_length=32, default=object_token, editable=False)
+    inputs_stored = models.BooleanField(default=True)
+    results_stored = models.BooleanField(default=False)
+    retention_s = models.PositiveIntegerField()
+
+    outcome = models.JSONField(null=True, blank=True)
+    error = models.JSONField(null=True, blank=True)
+
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [
+            models.Index(fields=["account", "created_at"], condition=Q(state="queued"), name="job_waiting"),
+            models.Index(fields=["account"], condition=Q(state__in=["running", "settling"]), name="job_held"),
+            models.Index(fields=["lease_until"], condition=Q(state__in=["running", "settling"]), name="job_leases"),
+            models.Index(fields=["account", "-started_at"], name="job_turns"),
+            models.Index(fields=["account", "-created_at"], name="job_by_account"),
+            models.Index(fields=["expires_at"], condition=Q(results_stored=True), name="job_results"),
+            models.Index(fields=["finished_at"], condition=Q(inputs_stored=True), name="job_inputs"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.id}"
+
+    @property
+    def input_prefix(self) -> str:
+        return f"inputs/{self.object_token}/"
+
+    @property
+    def result_prefix(self) -> str:
+        return f"results/{self.object_token}/"

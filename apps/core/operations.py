@@ -1,0 +1,71 @@
+"""What Keyline can do, as data: a feature declares an Operation, a route exposes it, the core does the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from django.utils.module_loading import import_string
+from rest_framework.serializers import Serializer
+
+from apps.core.inspection import ImageLimits
+from apps.core.outcome import Outcome
+
+if TYPE_CHECKING:
+    from apps.core.execution import Work
+
+MEGABYTE = 1_048_576
+
+
+@dataclass(frozen=True)
+class Operation:
+    """
+    One product.
+
+    Args:
+        slug: stable name, kept in rows and metrics.
+        title: what it does, for people and for the OpenAPI document.
+        serializer: checks the parameters; its validated data is what the runner gets (JSON values only).
+        runner: dotted path of `run(work: Work) -> Outcome`; a path, so that the web process never imports pixels or networks.
+        price_credits: the price of a success.
+        image_limits: what the uploaded image may be.
+        body_cap_bytes: largest request body; more is a 413 before it is read.
+        binary_default: answer with the image itself when the client states no wish.
+        main_artifact: the artifact that a binary answer carries.
+        fixed: parameters that the route decides; a client that contradicts them gets a 400.
+    """
+
+    slug: str
+    title: str
+    serializer: type[Serializer]
+    runner: str
+    price_credits: int
+    image_limits: ImageLimits
+    body_cap_bytes: int
+    binary_default: bool
+    main_artifact: str = "image"
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    def fix(self, **params: Any) -> Operation:
+        """The same operation with parameters that its route decides."""
+        return replace(self, fixed={**self.fixed, **params})
+
+
+_OPERATIONS: dict[str, Operation] = {}
+
+
+def register_operation(operation: Operation) -> Operation:
+    """Make the operation known to workers under its slug."""
+    _OPERATIONS[operation.slug] = operation
+    return operation
+
+
+def operation_named(slug: str) -> Operation:
+    return _OPERATIONS[slug]
+
+
+def load_runner(operation: Operation) -> Callable[[Work], Outcome]:
+    """Import the code that does the operation; only workers call this."""
+    runner: Callable[[Work], Outcome] = import_string(operation.runner)
+    return runner

@@ -1,0 +1,103 @@
+"""Objects in S3: inputs until their job ends, results until they expire."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import IO, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+
+from apps.core.errors import AppError, ErrorCode
+
+
+class StoreAwayError(AppError):
+    """The object store does not answer, or refuses us."""
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.OVERLOADED, "The object store does not answer; try again shortly.", retry_after_s=5)
+
+
+class ResultStore:
+    """
+    The bucket.
+
+    Every method raises StoreAwayError when S3 cannot be reached or answers with an error.
+    """
+
+    def __init__(self, *, bucket: str, endpoint_url: str, public_endpoint_url: str, **credentials: str) -> None:
+        config = Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            max_pool_connections=64,
+            connect_timeout=2,
+            read_timeout=10,
+            retries={"max_attempts": 2, "mode": "standard"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        session = boto3.session.Session()
+        self.bucket = bucket
+        self._client = session.client("s3", endpoint_url=endpoint_url or None, config=config, **credentials)
+        self._signer = (
+            self._client
+            if public_endpoint_url == endpoint_url
+            else session.client("s3", endpoint_url=public_endpoint_url or None, config=config, **credentials)
+        )
+
+    def put(self, key: str, body: bytes | IO[bytes], *, content_type: str) -> None:
+        self._call("put_object", Key=key, Body=body, ContentType=content_type)
+
+    def get(self, key: str) -> bytes:
+        answer = self._call("get_object", Key=key)
+        try:
+            return answer["Body"].read()
+        except (BotoCoreError, OSError) as error:
+            raise StoreAwayError from error
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Delete every object below `prefix`; no error when there is none."""
+        listing = self._call("list_objects_v2", Prefix=prefix)
+        for item in listing.get("Contents", []):
+            self._call("delete_object", Key=item["Key"])
+
+    def presign(self, key: str, *, expires_s: int) -> str:
+        """A Signature Version 4 GET URL that lives `expires_s` seconds."""
+        return self._signer.generate_presigned_url(
+            "get_object", Params={"Bucket": self.bucket, "Key": key}, ExpiresIn=expires_s
+        )
+
+    def ping(self) -> None:
+        self._call("head_bucket")
+
+    def ensure_bucket(self) -> None:
+        """Make the bucket, and a lifecycle rule that deletes what a crash may have left behind."""
+        try:
+            self._client.head_bucket(Bucket=self.bucket)
+        except ClientError:
+            self._call("create_bucket")
+        rule = {"ID": "keyline-leftovers", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 2}}
+        self._call("put_bucket_lifecycle_configuration", LifecycleConfiguration={"Rules": [rule]})
+
+    def _call(self, method: str, **arguments: Any) -> Any:
+        try:
+            return getattr(self._client, method)(Bucket=self.bucket, **arguments)
+        except (BotoCoreError, ClientError) as error:
+            raise StoreAwayError from error
+
+
+@lru_cache(maxsize=1)
+def result_store() -> ResultStore:
+    """The store that the settings name; one client for the process (boto3 clients are thread-safe)."""
+    credentials = {"region_name": settings.S3_REGION}
+    if settings.S3_ACCESS_KEY_ID:
+        credentials["aws_access_key_id"] = settings.S3_ACCESS_KEY_ID
+        credentials["aws_secret_access_key"] = settings.S3_SECRET_ACCESS_KEY
+    return ResultStore(
+        bucket=settings.S3_BUCKET,
+        endpoint_url=settings.S3_ENDPOINT_URL,
+        public_endpoint_url=settings.S3_PUBLIC_ENDPOINT_URL,
+        **credentials,
+    )

@@ -1,0 +1,63 @@
+"""What must happen even if nobody asks for it: wake workers for forgotten jobs, take back lapsed ones, delete what is over."""
+
+from __future__ import annotations
+
+import logging
+
+import redis
+from django.db.models import Min
+from django.utils import timezone
+
+from apps.core import lifecycle, tasks
+from apps.core.broker import broker
+from apps.core.models import Job, State
+from apps.core.storage import StoreAwayError
+
+log = logging.getLogger(__name__)
+_FORGOTTEN_AFTER_S = 3.0
+_MOST_WAKE_UPS = 64
+_BATCH = 200
+
+
+def sweep() -> dict[str, int]:
+    """One round. Returns how many jobs each step touched."""
+    return {"taken_back": take_back_lapsed(), "woken": wake_forgotten(), "purged": purge_expired()}
+
+
+def take_back_lapsed() -> int:
+    """Move on every job whose worker stopped renewing its lease."""
+    jobs = list(lifecycle.lapsed()[:_BATCH])
+    for job in jobs:
+        log.warning("lease lapsed", extra={"facts": {"job": str(job.id), "worker": job.worker, "attempt": job.attempt}})
+        lifecycle.take_back(job)
+    return len(jobs)
+
+
+def wake_forgotten() -> int:
+    """Send the wake-ups that the queue lacks: messages lost with the broker, or never sent because it was away."""
+    queued = Job.objects.filter(state=State.QUEUED)
+    oldest = queued.aggregate(oldest=Min("created_at"))["oldest"]
+    if oldest is None or (timezone.now() - oldest).total_seconds() < _FORGOTTEN_AFTER_S:
+        return 0
+    try:
+        missing = min(queued.count() - broker().llen("inference"), _MOST_WAKE_UPS)
+    except redis.RedisError:
+        return 0
+    for _ in range(missing):
+        tasks.wake_worker()
+    return max(0, missing)
+
+
+def purge_expired() -> int:
+    """Delete the objects of jobs that have expired or were deleted, and inputs that outlived their job."""
+    purged = 0
+    try:
+        for job in lifecycle.due_for_purge()[:_BATCH]:
+            lifecycle.purge(job)
+            purged += 1
+        for job in lifecycle.due_for_input_deletion()[:_BATCH]:
+            lifecycle.delete_inputs(job)
+            purged += 1
+    except StoreAwayError:
+        log.warning("the object store does not answer; its objects are deleted later")
+    return purged

@@ -1,0 +1,56 @@
+"""
+Settings from the environment, typed and strict: a bad value stops the start with a sentence.
+
+Secrets may also come from a file whose path is in `<NAME>_FILE` (Docker and Kubernetes secrets).
+`var/stack.env`, which the running stack writes, fills in what the environment leaves open.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+ROOT = Path(__file__).resolve().parent.parent
+VAR = Path(os.environ.get("KEYLINE_VAR_DIR", ROOT / "var"))
+
+env = environ.FileAwareEnv()
+if (VAR / "stack.env").is_file():
+    env.read_env(VAR / "stack.env")
+
+
+def integer(name: str, default: int, *, low: int, high: int) -> int:
+    """A whole number within `low..high`, both included."""
+    value = env.int(name, default)
+    if not low <= value <= high:
+        raise ImproperlyConfigured(f"{name}={value} is out of range: use {low} to {high}.")
+    return value
+
+
+def names(name: str, default: str = "") -> list[str]:
+    """A comma-separated list without blanks."""
+    return [part.strip() for part in env.str(name, default).split(",") if part.strip()]
+
+
+def database(url: str, *, pool_size: int) -> dict[str, object]:
+    """Django's DATABASES entry for a PostgreSQL URL; other engines lack the locks that money needs."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgres", "postgresql"}:
+        raise ImproperlyConfigured("DATABASE_URL must be postgresql://user:password@host:port/name.")
+    return {
+        "ENGINE": "django_prometheus.db.backends.postgresql",
+        "NAME": parts.path.lstrip("/"),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": str(parts.port or 5432),
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            # A thread that waits for a worker gives its connection back, so few serve many.
+            "pool": {"min_size": 1, "max_size": pool_size, "timeout": 4, "max_idle": 120},
+            "connect_timeout": 3,
+        },
+    }

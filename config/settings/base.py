@@ -1,0 +1,146 @@
+"""Settings shared by every environment; each value that an operator may change comes from the environment."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from config.env import ROOT, VAR, database, env, integer, names
+
+BASE_DIR = ROOT
+VAR_DIR = VAR
+VERSION = "0.1.0"
+
+SECRET_KEY = env.str("DJANGO_SECRET_KEY", "")
+DEBUG = False
+ALLOWED_HOSTS = names("ALLOWED_HOSTS", "*")
+CSRF_TRUSTED_ORIGINS = names("CSRF_TRUSTED_ORIGINS")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", False) else None
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_prometheus",
+    "apps.core",
+    "apps.accounts",
+    "apps.background",
+]
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "apps.core.api.middleware.RequestContextMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.core.api.middleware.BodyCapMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- rows -----------------------------------------------------------------------------------------------
+DATABASES = {
+    "default": database(
+        env.str("DATABASE_URL", "postgresql://keyline@127.0.0.1:5432/keyline"),
+        pool_size=integer("DATABASE_POOL", 24, low=2, high=500),
+    )
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+USE_I18N = False
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR / "static"
+WHITENOISE_USE_FINDERS = True
+
+# --- broker ---------------------------------------------------------------------------------------------
+REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
+
+# --- results --------------------------------------------------------------------------------------------
+S3_ENDPOINT_URL = env.str("S3_ENDPOINT_URL", "")
+S3_PUBLIC_ENDPOINT_URL = env.str("S3_PUBLIC_ENDPOINT_URL", "") or S3_ENDPOINT_URL
+S3_BUCKET = env.str("S3_BUCKET", "keyline")
+S3_REGION = env.str("S3_REGION", "us-east-1")
+S3_ACCESS_KEY_ID = env.str("S3_ACCESS_KEY_ID", "")
+S3_SECRET_ACCESS_KEY = env.str("S3_SECRET_ACCESS_KEY", "")
+S3_MANAGE_BUCKET = env.bool("S3_MANAGE_BUCKET", True)
+RESULT_TTL_S = 24 * 3600
+
+# --- jobs -----------------------------------------------------------------------------------------------
+SYNC_LIMIT_S = integer("SYNC_LIMIT_S", 25, low=1, high=300)
+LEASE_S = integer("LEASE_S", 15, low=3, high=600)
+JOB_LIMIT_S = integer("JOB_LIMIT_S", 120, low=5, high=3600)
+MAX_ATTEMPTS = integer("MAX_ATTEMPTS", 3, low=1, high=10)
+MAX_QUEUED_JOBS = integer("MAX_QUEUED_JOBS", 5000, low=1, high=1_000_000)
+WORKER_NAME = env.str("WORKER_NAME", "")
+INFERENCE_SLOTS = integer("INFERENCE_SLOTS", 0, low=0, high=64)  # 0: chosen from the cores
+WEIGHTS_DIR = env.str("WEIGHTS_DIR", str(VAR / "weights"))
+WEIGHTS_PROFILE = env.str("WEIGHTS_PROFILE", "best")
+
+# --- requests -------------------------------------------------------------------------------------------
+WEB_THREADS = integer("WEB_THREADS", 64, low=1, high=1024)
+TRUSTED_PROXIES = [ipaddress.ip_network(cidr) for cidr in names("TRUSTED_PROXIES")]
+FETCH_ALLOW_CIDRS = [ipaddress.ip_network(cidr) for cidr in names("FETCH_ALLOW_CIDRS")]
+# A file above this is spooled to disk: 64 threads of uploads must not sum up to memory.
+FILE_UPLOAD_MAX_MEMORY_SIZE = 512 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 40 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
+DATA_UPLOAD_MAX_NUMBER_FILES = 110
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.CredentialAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["apps.core.api.permissions.IsIdentified"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.MultiPartParser", "rest_framework.parsers.JSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apps.core.api.negotiation.AlwaysJson",
+    "DEFAULT_SCHEMA_CLASS": "apps.core.api.schema.KeylineSchema",
+    "EXCEPTION_HANDLER": "apps.core.api.exceptions.answer_exception",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Keyline",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+CELERY_BROKER_URL = REDIS_URL
+PROMETHEUS_EXPORT_MIGRATIONS = False
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "config.logs.JsonFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
+    "loggers": {"django.request": {"level": "ERROR"}},
+}

@@ -1,0 +1,26 @@
+"""Production: refuses to start with anything that is only good for one developer's machine."""
+
+from django.core.exceptions import ImproperlyConfigured
+
+from config.settings.base import *
+
+if len(SECRET_KEY) < 50:
+    raise ImproperlyConfigured("DJANGO_SECRET_KEY must be set to at least 50 random characters.")
+if FETCH_ALLOW_CIDRS:
+    raise ImproperlyConfigured("FETCH_ALLOW_CIDRS opens private networks to clients' URLs; unset it.")
+if ALLOWED_HOSTS == ["*"]:
+    raise ImproperlyConfigured("ALLOWED_HOSTS must name the hosts that this service answers for.")
+if env.str("AWS_SESSION_TOKEN", ""):
+    raise ImproperlyConfigured(
+        "Session credentials sign URLs that die with the session; presigned URLs must live 24 h. "
+        "Use a long-lived access key in S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY."
+    )
+if not (S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY):
+    raise ImproperlyConfigured("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY must be set.")
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = False

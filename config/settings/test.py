@@ -1,0 +1,8 @@
+"""Unit and API tests: real PostgreSQL, Valkey and S3 (tests/servers_plugin.py), quick limits."""
+
+from config.settings.base import *
+
+SECRET_KEY = "test-only-not-a-secret"  # noqa: S105
+DATABASES["default"]["OPTIONS"]["pool"] = False  # the test database is dropped while a pool would still hold it
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+FETCH_ALLOW_CIDRS = [ipaddress.ip_network("127.0.0.0/8")]
