@@ -1,0 +1,345 @@
+"""
+The headers of the five image formats, read by hand: few bytes, bounded steps, no pixel, no inflating.
+
+Pillow would do, but before the first pixel it joins every APP segment, inflates every text chunk and builds
+the canvas of a WebP: a hostile file costs seconds and hundreds of megabytes in the process that answers all.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import BinaryIO
+
+MAX_STEPS = 65_536  # segments, chunks or blocks of one file; an honest 70 MB PNG in 8 KB pieces has 9,000
+MAX_SEGMENTS = 1_024  # before the pixels: decoders handle these one by one, in Python
+MAX_METADATA_BYTES = 17 * 1024 * 1024  # before the pixels: decoders join these; 255 segments of a profile fit
+MAX_EXIF_BYTES = 65_536  # the orientation stands in the first directory; JPEG cannot hold more anyway
+
+
+class ImageFormat(StrEnum):
+    """The formats that can be decoded here."""
+
+    JPEG = "JPEG"
+    PNG = "PNG"
+    WEBP = "WEBP"
+    GIF = "GIF"
+    BMP = "BMP"
+
+
+class HeaderError(Exception):
+    """The header does not parse: broken, truncated, or built to exhaust its reader."""
+
+
+@dataclass(frozen=True)
+class RawHeader:
+    """Size as stored (before the orientation), in px."""
+
+    width: int
+    height: int
+    orientation: int = 1
+    is_animated: bool = False
+
+
+def read_header(file: BinaryIO, image_format: ImageFormat, *, size_bytes: int) -> RawHeader:
+    """
+    Read size, orientation and animation from the file's start.
+
+    Args:
+        file: seekable; its position is used and not restored.
+        image_format: as the magic bytes say.
+        size_bytes: length of the file.
+
+    Raises:
+        HeaderError: see there.
+    """
+    file.seek(0)
+    try:
+        match image_format:
+            case ImageFormat.JPEG:
+                header = _jpeg(file)
+            case ImageFormat.PNG:
+                header = _png(file, size_bytes)
+            case ImageFormat.WEBP:
+                header = _webp(file, size_bytes)
+            case ImageFormat.GIF:
+                header = _gif(file)
+            case ImageFormat.BMP:
+                header = _bmp(file, size_bytes)
+    except (struct.error, IndexError) as error:
+        raise HeaderError("too short") from error
+    if header.width < 1 or header.height < 1:
+        raise HeaderError("no pixels")
+    return header
+
+
+def _read(file: BinaryIO, count: int) -> bytes:
+    data = file.read(count)
+    if len(data) < count:
+        raise HeaderError("too short")
+    return data
+
+
+# JPEG -----------------------------------------------------------------------------------------------------
+
+_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+_SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
+
+
+def _jpeg(file: BinaryIO) -> RawHeader:
+    size_hw: tuple[int, int] | None = None
+    orientation = 0
+    for marker, length in _jpeg_segments(file):
+        if marker in _SOF and size_hw is None:
+            size_hw = struct.unpack(">xHH", _read(file, 5))
+        elif marker == _APP1 and not orientation:
+            payload = _read(file, min(length, MAX_EXIF_BYTES))
+            if payload.startswith(b"Exif\0"):
+                orientation = read_orientation(payload)
+    if size_hw is None:
+        raise HeaderError("no frame before the scan")
+    return RawHeader(size_hw[1], size_hw[0], orientation or 1)
+
+
+def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Marker and payload length of each segment before the first scan; the file stands at the payload."""
+    file.seek(2)
+    metadata_bytes = 0
+    for _ in range(MAX_SEGMENTS):
+        marker = _jpeg_marker(file)
+        if marker in _STANDALONE:
+            continue
+        if marker == _EOI:
+            raise HeaderError("ends before the scan")
+        length = struct.unpack(">H", _read(file, 2))[0] - 2
+        if length < 0:
+            raise HeaderError("segment of negative length")
+        if marker == _SOS:
+            return
+        start = file.tell()
+        metadata_bytes += length
+        if metadata_bytes > MAX_METADATA_BYTES:
+            break
+        yield marker, length
+        file.seek(start + length)
+    raise HeaderError("too much metadata")
+
+
+def _jpeg_marker(file: BinaryIO) -> int:
+    """The next marker's code; fill bytes and a little rubbish before it are skipped, as libjpeg does."""
+    previous = 0
+    for _ in range(4096):
+        byte = _read(file, 1)[0]
+        if previous == 0xFF and byte not in {0x00, 0xFF}:
+            return byte
+        previous = byte
+    raise HeaderError("no marker")
+
+
+# PNG ------------------------------------------------------------------------------------------------------
+
+_PNG_DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
+
+
+def _png(file: BinaryIO, size_bytes: int) -> RawHeader:
+    file.seek(8)
+    ihdr = _read(file, 25)
+    if ihdr[:8] != b"\0\0\0\rIHDR" or zlib.crc32(ihdr[4:21]) != struct.unpack(">I", ihdr[21:])[0]:
+        raise HeaderError("damaged IHDR")
+    width, height, depth, colour, compression, filtering, interlace = struct.unpack(">IIBBBBB", ihdr[8:21])
+    if depth not in _PNG_DEPTHS.get(colour, ()) or compression or filtering or interlace > 1:
+        raise HeaderError("impossible IHDR")
+    orientation, frames, seen_pixels = 1, 1, False
+    for name, length in _png_chunks(file, size_bytes):
+        if name == b"eXIf":
+            orientation = read_orientation(file.read(min(length, MAX_EXIF_BYTES)))
+        elif name == b"acTL" and not seen_pixels:
+            frames = struct.unpack(">I", _read(file, 4))[0]
+        seen_pixels = seen_pixels or name == b"IDAT"
+    if not seen_pixels:
+        raise HeaderError("no pixels")
+    return RawHeader(width, height, orientation, is_animated=frames > 1)
+
+
+def _png_chunks(file: BinaryIO, size_bytes: int) -> Iterator[tuple[bytes, int]]:
+    """Name and length of each chunk after IHDR; the file stands at the payload. A cut in the pixels ends it."""
+    position, metadata_bytes, seen_pixels = 33, 0, False
+    for step in range(MAX_STEPS):
+        file.seek(position)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        length, name = struct.unpack(">I4s", head)
+        seen_pixels = seen_pixels or name == b"IDAT"
+        if not seen_pixels:
+            metadata_bytes += length
+            if position + 8 + length > size_bytes:
+                raise HeaderError("chunk beyond the end")
+            if metadata_bytes > MAX_METADATA_BYTES or step > MAX_SEGMENTS:
+                raise HeaderError("too much metadata")
+        yield name, length
+        if name == b"IEND":
+            return
+        position += 12 + length
+    raise HeaderError("too many chunks")
+
+
+# WebP -----------------------------------------------------------------------------------------------------
+
+
+def _webp(file: BinaryIO, size_bytes: int) -> RawHeader:
+    size_wh: tuple[int, int] | None = None
+    orientation, frames = 1, 0
+    for name, length in webp_chunks(file, size_bytes):
+        if name in {b"VP8 ", b"VP8L", b"VP8X"} and size_wh is None:
+            size_wh = _webp_size_wh(name, file.read(10))
+        elif size_wh is None:
+            raise HeaderError("no bitstream first")
+        elif name == b"ANMF":
+            frames += 1
+        elif name == b"EXIF":
+            orientation = read_orientation(file.read(min(length, MAX_EXIF_BYTES)))
+    if size_wh is None:
+        raise HeaderError("no bitstream")
+    return RawHeader(*size_wh, orientation, is_animated=frames > 1)
+
+
+def webp_chunks(file: BinaryIO, size_bytes: int) -> Iterator[tuple[bytes, int]]:
+    """
+    Walk a WebP's chunks, as far as the file goes.
+
+    Returns:
+        Name and length in bytes of each; the file then stands at the payload.
+
+    Raises:
+        HeaderError: more than `MAX_STEPS` of them.
+    """
+    position = 12
+    for _ in range(MAX_STEPS):
+        file.seek(position)
+        head = file.read(8)
+        if len(head) < 8 or position >= size_bytes:
+            return
+        name, length = struct.unpack("<4sI", head)
+        yield name, length
+        position += 8 + length + length % 2
+    raise HeaderError("too many chunks")
+
+
+def _webp_size_wh(name: bytes, data: bytes) -> tuple[int, int]:
+    if name == b"VP8X":
+        return int.from_bytes(data[4:7], "little") + 1, int.from_bytes(data[7:10], "little") + 1
+    if name == b"VP8L":
+        if data[0] != 0x2F:
+            raise HeaderError("no VP8L signature")
+        bits = struct.unpack("<I", data[1:5])[0]
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if data[3:6] != b"\x9d\x01\x2a":
+        raise HeaderError("no VP8 start code")
+    width, height = struct.unpack("<HH", data[6:10])
+    return width & 0x3FFF, height & 0x3FFF
+
+
+# GIF ------------------------------------------------------------------------------------------------------
+
+
+def _gif(file: BinaryIO) -> RawHeader:
+    """The canvas, enlarged by a first frame that reaches beyond it; animated if a second image follows."""
+    file.seek(6)
+    width, height, flags = struct.unpack("<HHBxx", _read(file, 7))
+    file.seek(_gif_table_bytes(flags), 1)
+    steps = iter(range(MAX_STEPS))
+    if not _gif_next_image(file, steps):
+        raise HeaderError("no image")
+    left, top, frame_width, frame_height, flags = struct.unpack("<HHHHB", _read(file, 9))
+    width, height = max(width, left + frame_width), max(height, top + frame_height)
+    try:
+        file.seek(_gif_table_bytes(flags) + 1, 1)
+        _gif_skip_blocks(file, steps)
+        is_animated = _gif_next_image(file, steps)
+    except HeaderError:  # cut within the pixels, or over the budget: the decoder judges the first frame
+        is_animated = False
+    return RawHeader(width, height, is_animated=is_animated)
+
+
+def _gif_table_bytes(flags: int) -> int:
+    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _gif_next_image(file: BinaryIO, steps: Iterator[int]) -> bool:
+    """Skip extensions; true when an image descriptor comes, false at the trailer."""
+    for _ in steps:
+        match _read(file, 1):
+            case b",":
+                return True
+            case b";":
+                return False
+            case b"!":
+                file.seek(1, 1)
+                _gif_skip_blocks(file, steps)
+    raise HeaderError("too many blocks")
+
+
+def _gif_skip_blocks(file: BinaryIO, steps: Iterator[int]) -> None:
+    for _ in steps:
+        length = _read(file, 1)[0]
+        if not length:
+            return
+        file.seek(length, 1)
+    raise HeaderError("too many blocks")
+
+
+# BMP ------------------------------------------------------------------------------------------------------
+
+
+def _bmp(file: BinaryIO, size_bytes: int) -> RawHeader:
+    file.seek(10)
+    offset, header_bytes = struct.unpack("<II", _read(file, 8))
+    if header_bytes == 12:
+        width, height, _, bits = struct.unpack("<HHHH", _read(file, 8))
+        compression = 0
+    elif header_bytes in {40, 52, 56, 64, 108, 124}:
+        width, height, _, bits, compression = struct.unpack("<iiHHI", _read(file, 16))
+    else:
+        raise HeaderError("unknown BMP header")
+    if bits not in {1, 4, 8, 16, 24, 32} or compression not in {0, 1, 2, 3}:
+        raise HeaderError("unknown BMP coding")
+    height = abs(height)  # negative: stored from the top
+    stride = (width * bits + 31) // 32 * 4
+    if compression in {0, 3} and offset + stride * (height - 1) > size_bytes:
+        raise HeaderError("fewer pixels than the header claims")
+    return RawHeader(width, height)
+
+
+# EXIF -----------------------------------------------------------------------------------------------------
+
+
+def read_orientation(exif: bytes) -> int:
+    """
+    Find tag 0x0112 in the first directory of an EXIF block.
+
+    Args:
+        exif: a TIFF structure, with or without the `Exif\\0\\0` prefix; may be rubbish.
+
+    Returns:
+        1..8; 1 where it is absent or makes no sense.
+    """
+    tiff = exif[6:] if exif.startswith(b"Exif\0") else exif
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    if order is None:
+        return 1
+    try:
+        start = struct.unpack_from(order + "I", tiff, 4)[0]
+        count = struct.unpack_from(order + "H", tiff, start)[0]
+        for entry in range(start + 2, start + 2 + 12 * count, 12):
+            tag, kind = struct.unpack_from(order + "HH", tiff, entry)
+            if tag == 0x0112:
+                value = struct.unpack_from(order + ("I" if kind == 4 else "H"), tiff, entry + 8)[0]
+                return value if 1 <= value <= 8 else 1
+    except struct.error:
+        return 1
+    return 1
