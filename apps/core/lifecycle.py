@@ -181,7 +181,8 @@ def delete(job: Job) -> None:
     Job.objects.filter(id=job.id, deleted_at=None).update(deleted_at=timezone.now())
     job.refresh_from_db()
     if job.state in FINAL_STATES:
-        purge(job)
+        with contextlib.suppress(StoreAwayError):
+            purge(job)
 
 
 def purge(job: Job) -> None:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 MEGABYTE = 1_048_576
 
 
+def _side_by_side(images: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+    return {**images, **facts}
+
+
 @dataclass(frozen=True)
 class Operation:
     """
@@ -33,6 +37,8 @@ class Operation:
         body_cap_bytes: largest request body; more is a 413 before it is read.
         binary_default: answer with the image itself when the client states no wish.
         main_artifact: the artifact that a binary answer carries.
+        present: (images by artifact name, facts) -> the operation's part of `data`.
+        result_schema: JSON Schema of what `present` returns, for the OpenAPI document.
         fixed: parameters that the route decides; a client that contradicts them gets a 400.
     """
 
@@ -44,7 +50,9 @@ class Operation:
     image_limits: ImageLimits
     body_cap_bytes: int
     binary_default: bool
+    result_schema: Mapping[str, Any]
     main_artifact: str = "image"
+    present: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]] = _side_by_side
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
     def fix(self, **params: Any) -> Operation:

@@ -30,6 +30,7 @@ INSTALLED_APPS = [
     "django_prometheus",
     "apps.core",
     "apps.accounts",
+    "apps.billing",
     "apps.background",
 ]
 MIDDLEWARE = [

@@ -1,0 +1,85 @@
+"""Turns whatever a request can raise into an AppError, and hands it to the route's dialect."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import redis
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import DatabaseError
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError, TooManyFilesSent
+from rest_framework import exceptions as drf
+
+from apps.core.dialects.base import Dialect
+from apps.core.dialects.envelope import ENVELOPE
+from apps.core.errors import AppError, Detail, ErrorCode, Fault
+
+log = logging.getLogger(__name__)
+
+
+def answer_exception(exc: Exception, context: dict[str, Any]) -> HttpResponse:
+    """DRF's exception handler: the same for bad input, throttling and bugs, in the form of the view's dialect."""
+    return answer_in(getattr(context["view"], "dialect", ENVELOPE), exc, context["request"]._request)
+
+
+def answer_in(dialect: Dialect, exc: Exception, request: HttpRequest) -> HttpResponse:
+    """The dialect's answer to an exception; a bug is logged with its trace, which never leaves the server."""
+    error = as_app_error(exc)
+    if error.code is ErrorCode.INTERNAL_ERROR:
+        log.error("unexpected error", exc_info=exc, extra={"facts": {"path": request.path}})
+    response = dialect.failure(error, request)
+    if error.retry_after_s is not None:
+        response.headers.setdefault("Retry-After", str(error.retry_after_s))
+    if isinstance(exc, drf.MethodNotAllowed):
+        response.headers["Allow"] = getattr(exc, "allow", "POST")
+    if error.code is ErrorCode.UNAUTHENTICATED:
+        response.headers.setdefault("WWW-Authenticate", 'Bearer realm="keyline"')
+    return response
+
+
+def as_app_error(exc: Exception) -> AppError:  # noqa: PLR0911 - one line per family of exceptions
+    """The AppError that says the same."""
+    match exc:
+        case AppError():
+            return exc
+        case drf.ValidationError():
+            details = list(_details(exc.detail))
+            return AppError(ErrorCode.VALIDATION_ERROR, details[0].issue if details else None, details=details)
+        case drf.NotAuthenticated() | drf.AuthenticationFailed():
+            return AppError(ErrorCode.UNAUTHENTICATED, str(exc.detail))
+        case drf.PermissionDenied() | PermissionDenied():
+            return AppError(ErrorCode.FORBIDDEN)
+        case drf.NotFound() | Http404():
+            return AppError(ErrorCode.NOT_FOUND)
+        case drf.MethodNotAllowed():
+            return AppError(ErrorCode.METHOD_NOT_ALLOWED)
+        case drf.UnsupportedMediaType():
+            return AppError(ErrorCode.UNSUPPORTED_MEDIA_TYPE)
+        case drf.ParseError():
+            return _unreadable_body(str(exc.detail))
+        case RequestDataTooBig():
+            return AppError(ErrorCode.PAYLOAD_TOO_LARGE)
+        case UnreadablePostError():
+            return _unreadable_body("The connection ended before the whole body had arrived.")
+        case TooManyFilesSent() | SuspiciousOperation() | BadRequest() | MultiPartParserError():
+            return _unreadable_body("The body cannot be read.")
+        case DatabaseError() | redis.RedisError():
+            log.warning("a backing service does not answer", exc_info=exc)
+            return AppError(ErrorCode.OVERLOADED, "A backing service does not answer; try again shortly.", retry_after_s=5)
+        case _:
+            return AppError(ErrorCode.INTERNAL_ERROR)
+
+
+def _unreadable_body(issue: str) -> AppError:
+    return AppError(ErrorCode.VALIDATION_ERROR, issue, details=[Detail("body", issue, Fault.UNREADABLE_FILE)])
+
+
+def _details(detail: Any, field: str = "") -> list[Detail]:
+    if isinstance(detail, dict):
+        return [found for name, inner in detail.items() for found in _details(inner, f"{field}.{name}".lstrip("."))]
+    if isinstance(detail, list):
+        return [found for inner in detail for found in _details(inner, field)]
+    fault = Fault.MISSING if getattr(detail, "code", "") == "required" else Fault.INVALID_VALUE
+    return [Detail(field or "body", str(detail), fault)]

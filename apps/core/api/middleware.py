@@ -1,0 +1,70 @@
+"""What happens to every request before any view: it gets an id, and its declared length is checked."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+from django.urls import Resolver404, resolve
+
+from apps.core.dialects.base import Dialect
+from apps.core.dialects.envelope import ENVELOPE
+from apps.core.errors import AppError, Detail, ErrorCode, Fault
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+_DEFAULT_CAP = 2 * 1_048_576
+
+
+class RequestContextMiddleware:
+    """Gives the request its id and its start time, and repeats the id on the answer and in every log line."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.request_id = str(uuid.uuid4())
+        request.began = time.monotonic()
+        with structlog.contextvars.bound_contextvars(request_id=request.request_id):
+            response = self.get_response(request)
+        response.headers["X-Request-Id"] = request.request_id
+        return response
+
+
+class BodyCapMiddleware:
+    """Refuses a body whose declared length is over its route's cap, before a byte of it is read."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        try:
+            declared = int(request.META.get("CONTENT_LENGTH") or 0)
+        except ValueError:
+            declared = 0
+        if declared > _DEFAULT_CAP:
+            cap, dialect = _cap_of(request.path_info)
+            if cap is not None and declared > cap:
+                limit = f"{cap // 1_048_576} MB"
+                error = AppError(
+                    ErrorCode.PAYLOAD_TOO_LARGE,
+                    f"The request body is larger than the {limit} that this address takes.",
+                    details=[Detail("body", f"Send at most {limit}.", Fault.FILE_TOO_LARGE)],
+                )
+                return dialect.failure(error, request)
+        return self.get_response(request)
+
+
+def _cap_of(path: str) -> tuple[int | None, Dialect]:
+    """The route's cap and dialect; no cap where there is no route, which is a 404 whatever the size."""
+    try:
+        callback = resolve(path).func
+    except Resolver404:
+        return None, ENVELOPE
+    kwargs = getattr(callback, "initkwargs", {})
+    view = getattr(callback, "cls", None)
+    operation = kwargs.get("operation")
+    cap = operation.body_cap_bytes if operation else getattr(view, "body_cap_bytes", _DEFAULT_CAP)
+    return cap, kwargs.get("dialect") or getattr(view, "dialect", ENVELOPE)

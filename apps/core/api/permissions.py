@@ -1,0 +1,22 @@
+"""Who may call at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.permissions import BasePermission
+
+from apps.core.errors import AppError, ErrorCode
+
+
+class IsIdentified(BasePermission):
+    """A right credential, and a scope that covers the route's operation."""
+
+    def has_permission(self, request: Any, view: Any) -> bool:
+        if request.auth is None:
+            raise AppError(ErrorCode.UNAUTHENTICATED)
+        operation = getattr(view, "operation", None)
+        scopes = request.auth.scopes
+        if operation is not None and scopes is not None and operation.slug not in scopes:
+            raise AppError(ErrorCode.FORBIDDEN, f"This key's scopes do not include {operation.slug}.")
+        return True

@@ -1,0 +1,38 @@
+"""What every dialect can say. A dialect translates and never computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from django.http import HttpRequest, HttpResponse
+
+from apps.core.errors import AppError
+from apps.core.models import Job
+from apps.core.operations import Operation
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A job as it stands, and how the client wants to hear of it."""
+
+    job: Job
+    operation: Operation
+    binary: bool
+    applied_preference: str = ""
+
+
+class Dialect(Protocol):
+    """A wire form."""
+
+    def success(self, answer: Answer, request: HttpRequest) -> HttpResponse:
+        """The job succeeded."""
+
+    def accepted(self, answer: Answer, request: HttpRequest) -> HttpResponse:
+        """The job goes on; ask later."""
+
+    def failure(self, error: AppError, request: HttpRequest) -> HttpResponse:
+        """It ended badly, at whatever step."""
+
+    def responses(self, operation: Operation) -> dict[str, Any]:
+        """The OpenAPI `responses` of an operation in this form."""

@@ -1,0 +1,29 @@
+"""Who calls, as far as the core needs to know; `accounts` and `payments` make these from credentials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Identity:
+    """
+    A caller whose credential was right.
+
+    Args:
+        account_id: the account's row.
+        account_name: for people.
+        plan: the plan's name, in capitals.
+        funding: slug of the Funding that pays for this caller's jobs.
+        key_id: the API key's row; None for callers without one.
+        scopes: operations that the key may call; None for all.
+        sandbox: results are free and marked.
+    """
+
+    account_id: int
+    account_name: str
+    plan: str
+    funding: str
+    key_id: int | None = None
+    scopes: frozenset[str] | None = None
+    sandbox: bool = False

@@ -1,0 +1,37 @@
+"""The sweeper: one round, or round after round."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import redis
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import DatabaseError, close_old_connections
+
+from apps.core.errors import AppError
+from apps.core.sweeper import sweep
+
+log = logging.getLogger(__name__)
+_EVERY_S = 5.0
+
+
+class Command(BaseCommand):
+    help = "Take back lapsed jobs, wake workers for forgotten ones, delete what has expired."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--loop", action="store_true", help="a round every 5 seconds, until stopped")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not options["loop"]:
+            done = sweep()
+            self.stdout.write(", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in done.items()))
+            return
+        while True:
+            try:
+                sweep()
+            except (DatabaseError, redis.RedisError, AppError):
+                log.warning("a backing service does not answer; the next round tries again", exc_info=True)
+            close_old_connections()
+            time.sleep(_EVERY_S)
