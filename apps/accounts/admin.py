@@ -28,7 +28,16 @@ class AccountAdmin(ModelAdmin):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ModelAdmin):
-    list_display = ["prefix", "account", "label", "is_sandbox", "created_at", "expires_at", "revoked_at", "last_used_at"]
+    list_display = [
+        "prefix",
+        "account",
+        "label",
+        "is_sandbox",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+        "last_used_at",
+    ]
     list_filter = ["is_sandbox", "revoked_at"]
     search_fields = ["prefix", "account__name", "label"]
     readonly_fields = ["account", "prefix", "created_at", "revoked_at", "last_used_at", "is_sandbox"]

@@ -56,6 +56,8 @@ def _the_one_key(request: Request) -> str | None:
     if len(keys) > 1:
         issue = f"Send one credential; {' and '.join(given)} carry different ones."
         raise AppError(
-            ErrorCode.VALIDATION_ERROR, issue, details=[Detail(name, issue, Fault.INVALID_VALUE) for name in given]
+            ErrorCode.VALIDATION_ERROR,
+            issue,
+            details=[Detail(name, issue, Fault.INVALID_VALUE) for name in given],
         )
     return keys.pop() if keys else None

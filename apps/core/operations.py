@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.utils.module_loading import import_string
 from rest_framework.serializers import Serializer
 
 from apps.core.inspection import ImageLimits
-from apps.core.outcome import Outcome
-
-if TYPE_CHECKING:
-    from apps.core.execution import Work
 
 MEGABYTE = 1_048_576
 
@@ -31,7 +26,7 @@ class Operation:
         slug: stable name, kept in rows and metrics.
         title: what it does, for people and for the OpenAPI document.
         serializer: checks the parameters; its validated data is what the runner gets (JSON values only).
-        runner: dotted path of `run(work: Work) -> Outcome`; a path, so that the web process never imports pixels or networks.
+        runner: dotted path of the Runner class (see engine.py); a path, so that the web process never imports pixels or networks.
         price_credits: the price of a success.
         image_limits: what the uploaded image may be.
         body_cap_bytes: largest request body; more is a 413 before it is read.
@@ -73,7 +68,6 @@ def operation_named(slug: str) -> Operation:
     return _OPERATIONS[slug]
 
 
-def load_runner(operation: Operation) -> Callable[[Work], Outcome]:
-    """Import the code that does the operation; only workers call this."""
-    runner: Callable[[Work], Outcome] = import_string(operation.runner)
-    return runner
+def all_operations() -> list[Operation]:
+    """Every operation that a feature has registered."""
+    return list(_OPERATIONS.values())

@@ -20,9 +20,10 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 
 from apps.core import broker, lifecycle
+from apps.core.engine import Runner
 from apps.core.execution import Work
 from apps.core.models import Job
-from apps.core.operations import load_runner, operation_named
+from apps.core.operations import operation_named
 from apps.core.outcome import Outcome
 from apps.core.storage import StoreAwayError
 
@@ -34,8 +35,9 @@ _WATCH_EVERY_S = 1.0
 class Worker:
     """The jobs in hand and the pipelines that do them."""
 
-    def __init__(self, *, name: str, facts: dict[str, Any]) -> None:
+    def __init__(self, *, name: str, runners: dict[str, Runner], facts: dict[str, Any]) -> None:
         self.name = name
+        self._runners = runners
         self._facts = facts
         self._in_hand: dict[Any, tuple[int, float]] = {}
         self._lock = threading.Lock()
@@ -48,7 +50,7 @@ class Worker:
     def execute(self, job: Job) -> Outcome:
         """Run the job's operation on its input."""
         operation = operation_named(job.operation)
-        return load_runner(operation)(Work(job, operation))
+        return self._runners[operation.slug].run(Work(job, operation))
 
     @contextlib.contextmanager
     def holding(self, job: Job) -> Iterator[None]:
@@ -95,11 +97,11 @@ class Worker:
 _worker: Worker | None = None
 
 
-def start_worker(facts: dict[str, Any]) -> Worker:
+def start_worker(runners: dict[str, Runner], facts: dict[str, Any]) -> Worker:
     """Make this process's worker; called once, when the models are loaded."""
     global _worker  # noqa: PLW0603 - Celery offers its tasks no other place for what the process owns
     name = settings.WORKER_NAME or f"{socket.gethostname()}:{os.getpid()}"
-    _worker = Worker(name=name, facts={"name": name, **facts})
+    _worker = Worker(name=name, runners=runners, facts={"name": name, **facts})
     _worker.start()
     return _worker
 

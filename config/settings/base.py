@@ -135,6 +135,9 @@ SPECTACULAR_SETTINGS = {
 }
 
 CELERY_BROKER_URL = REDIS_URL
+CELERY_WORKER_POOL = "threads"
+# More threads than inference slots: some decode and encode while others infer.
+CELERY_WORKER_CONCURRENCY = integer("WORKER_THREADS", 4, low=1, high=64)
 PROMETHEUS_EXPORT_MIGRATIONS = False
 
 LOGGING = {

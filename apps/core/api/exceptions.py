@@ -67,7 +67,9 @@ def as_app_error(exc: Exception) -> AppError:  # noqa: PLR0911 - one line per fa
             return _unreadable_body("The body cannot be read.")
         case DatabaseError() | redis.RedisError():
             log.warning("a backing service does not answer", exc_info=exc)
-            return AppError(ErrorCode.OVERLOADED, "A backing service does not answer; try again shortly.", retry_after_s=5)
+            return AppError(
+                ErrorCode.OVERLOADED, "A backing service does not answer; try again shortly.", retry_after_s=5
+            )
         case _:
             return AppError(ErrorCode.INTERNAL_ERROR)
 

@@ -23,7 +23,9 @@ class AlwaysJson(BaseContentNegotiation):
         media_type = (request.content_type or "").partition(";")[0].strip().lower()
         return next((parser for parser in parsers if parser.media_type == media_type), None)
 
-    def select_renderer(self, request: Any, renderers: Sequence[Any], format_suffix: Any = None) -> tuple[BaseRenderer, str]:  # noqa: ARG002
+    def select_renderer(
+        self, request: Any, renderers: Sequence[Any], format_suffix: Any = None
+    ) -> tuple[BaseRenderer, str]:  # noqa: ARG002
         return renderers[0], renderers[0].media_type
 
 

@@ -16,7 +16,9 @@ class Command(BaseCommand):
         name, password = os.environ.get("KEYLINE_ADMIN_USER"), os.environ.get("KEYLINE_ADMIN_PASSWORD")
         if not name or not password:
             raise CommandError("Set KEYLINE_ADMIN_USER and KEYLINE_ADMIN_PASSWORD.")
-        user, _ = get_user_model().objects.get_or_create(username=name, defaults={"is_staff": True, "is_superuser": True})
+        user, _ = get_user_model().objects.get_or_create(
+            username=name, defaults={"is_staff": True, "is_superuser": True}
+        )
         if not user.check_password(password):
             user.set_password(password)
             user.save()

@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+
+
+class BackgroundConfig(AppConfig):
+    name = "apps.background"
+    verbose_name = "Background removal"
+
+    def ready(self) -> None:
+        from apps.background.operation import REMOVE_BACKGROUND
+        from apps.core.operations import register_operation
+
+        register_operation(REMOVE_BACKGROUND)

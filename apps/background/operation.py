@@ -1,0 +1,32 @@
+"""Background removal as an Operation."""
+
+from __future__ import annotations
+
+from apps.background.serializers import RemoveBackgroundSerializer
+from apps.core.inspection import ImageFormat, ImageLimits
+from apps.core.operations import MEGABYTE, Operation
+
+REMOVE_BACKGROUND = Operation(
+    slug="remove-bg",
+    title="Remove the background of a photo",
+    serializer=RemoveBackgroundSerializer,
+    runner="apps.background.runner.BackgroundRunner",
+    price_credits=1,
+    image_limits=ImageLimits(
+        formats=frozenset(ImageFormat),
+        max_bytes=10 * MEGABYTE,
+        max_width_px=10_000,
+        max_height_px=10_000,
+        max_pixels=100_000_000,
+    ),
+    body_cap_bytes=30 * MEGABYTE,
+    binary_default=True,
+    result_schema={
+        "type": "object",
+        "required": ["image", "subject"],
+        "properties": {
+            "image": {"$ref": "#/components/schemas/Image"},
+            "subject": {"$ref": "#/components/schemas/Subject"},
+        },
+    },
+)

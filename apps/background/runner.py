@@ -1,0 +1,94 @@
+"""Background removal in the worker: decode, infer, cut out, encode, store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ml.pipelines.background import BackgroundResult
+
+from apps.core.decoding import Photo, decode
+from apps.core.encoding import encode_jpeg, encode_png, encode_webp
+from apps.core.engine import Engine
+from apps.core.execution import Work
+from apps.core.outcome import Outcome, WarningCode
+from ml import compositing, registry
+from ml.types import AlphaChannel
+
+_WHITE = (255, 255, 255)
+_CONTENT_TYPES = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
+_ENCODERS = {"png": encode_png, "webp": encode_webp, "jpg": encode_jpeg}
+
+
+class BackgroundRunner:
+    """One for the process; it holds the networks and nothing of any job."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._pipeline = registry.load_background(engine.profile, engine.weights_dir, slots=engine.slots)
+        self.models = [f"{self._pipeline.model_name}@{self._pipeline.model_version}"]
+        self.device = self._pipeline.device
+        self.warnings = list(self._pipeline.warnings)
+
+    def run(self, work: Work) -> Outcome:
+        """Do the job. Raises AppError(VALIDATION_ERROR) when the file can't be decoded after all."""
+        data = work.input("image")
+        with work.timed("decode"):
+            photo = decode(data, limits=work.operation.image_limits)
+        with work.stage("infer", progress=0.2):
+            result = self._pipeline.run(photo.to_srgb(), opacity=photo.opacity)
+        with work.stage("encode", progress=0.8):
+            pixels = _picture(photo, result, work.params)
+            profile = photo.icc_profile if pixels.ndim == 3 else None
+            encoded = _ENCODERS[work.params["format"]](pixels, icc_profile=profile)
+        height, width = pixels.shape[:2]
+        content_type = _CONTENT_TYPES[work.params["format"]]
+        image = work.keep("image", encoded, content_type=content_type, size_wh=(width, height))
+        warnings = [WarningCode.FIRST_FRAME_ONLY] if photo.is_animated else []
+        if result.is_empty:
+            warnings.append(WarningCode.NO_FOREGROUND)
+        return Outcome(
+            artifacts={"image": image},
+            facts={"subject": _subject(result)},
+            warnings=tuple(warnings),
+            model=self.models[0],
+            device=self.device,
+            timings_ms=work.timings_ms,
+            chargeable=not result.is_empty,
+        )
+
+
+def _subject(result: BackgroundResult) -> dict[str, Any]:
+    box = None if result.is_empty else result.bbox_xywh
+    return {
+        "bbox": None if box is None else [int(side) for side in box],
+        "areaRatio": 0.0 if result.is_empty else round(float(result.area_ratio), 4),
+        "confidence": round(float(result.confidence), 3),
+    }
+
+
+def _picture(photo: Photo, result: BackgroundResult, params: dict[str, Any]) -> np.ndarray:
+    """The picture asked for: (H, W), (H, W, 3) or (H, W, 4) uint8, in the photo's own colours."""
+    alpha: AlphaChannel = np.zeros_like(result.alpha) if result.is_empty else result.alpha
+    output = params["output_format"]
+    if output == "mask":
+        return compositing.binary_mask(alpha) if params["mask_mode"] == "binary" else alpha
+    colour = _WHITE if output == "white_bg" else params.get("bg_color")
+    if output == "white_bg" and params.get("bg_color"):
+        colour = params["bg_color"]
+    foreground = compositing.estimate_foreground(photo.rgb, alpha)
+    picture = (
+        compositing.cut_out(foreground, alpha)
+        if colour is None
+        else compositing.over_colour(foreground, alpha, tuple(colour))
+    )
+    if output == "crop" and not result.is_empty:
+        picture = compositing.crop(picture, result.bbox_xywh, **_margin(params["crop_margin"], result))
+    return picture
+
+
+def _margin(margin: dict[str, Any], result: BackgroundResult) -> dict[str, int]:
+    _, _, width, height = result.bbox_xywh
+    value = margin["value"]
+    if margin["unit"] == "%":
+        return {"margin_x_px": round(width * value / 100), "margin_y_px": round(height * value / 100)}
+    return {"margin_x_px": round(value), "margin_y_px": round(value)}

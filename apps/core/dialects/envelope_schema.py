@@ -1,0 +1,59 @@
+"""The OpenAPI responses of an operation in the envelope."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apps.core.openapi import enveloped, failures, json_content
+from apps.core.operations import Operation
+
+_IMAGES = ("image/png", "image/webp", "image/jpeg")
+_BINARY_HEADERS = {
+    "X-Request-Id": "This request.",
+    "X-Job-Id": "The job behind the answer.",
+    "X-Credits-Charged": "Credits that it cost.",
+    "X-Width": "Width of the image in pixels.",
+    "X-Height": "Height of the image in pixels.",
+    "X-Foreground-Top": "Top of the subject's box.",
+    "X-Foreground-Left": "Left of the subject's box.",
+    "X-Foreground-Width": "Width of the subject's box.",
+    "X-Foreground-Height": "Height of the subject's box.",
+    "X-Warnings": "Warning codes, comma separated.",
+    "Server-Timing": "Milliseconds by stage.",
+}
+
+
+def operation_responses(operation: Operation) -> dict[str, Any]:
+    """200 in both forms, 202, and every error that the address can give."""
+    done = {
+        "allOf": [
+            {
+                "type": "object",
+                "required": ["jobId", "status"],
+                "properties": {
+                    "jobId": {"type": "string", "format": "uuid"},
+                    "status": {"const": "succeeded"},
+                },
+            },
+            dict(operation.result_schema),
+        ]
+    }
+    binary = {media: {"schema": {"type": "string", "format": "binary", "contentMediaType": media}} for media in _IMAGES}
+    headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in _BINARY_HEADERS.items()}
+    default = "the image itself" if operation.binary_default else "the envelope"
+    return {
+        "200": {
+            "description": f"Done. Accept chooses the form: application/json or image/*; without it {default}.",
+            "headers": headers,
+            "content": {**json_content(enveloped(done)), **binary},
+        },
+        "202": {
+            "description": "Accepted; ask the job at Location.",
+            "headers": {
+                "Location": {"schema": {"type": "string"}},
+                "Retry-After": {"schema": {"type": "string"}},
+            },
+            "content": json_content(enveloped({"$ref": "#/components/schemas/Job"})),
+        },
+        **failures("400", "401", "402", "403", "405", "413", "415", "429", "500", "502", "503"),
+    }

@@ -1,0 +1,258 @@
+"""The parts of the OpenAPI document that no serializer knows: shared components, image sources, system addresses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apps.core.errors import ErrorCode
+from apps.core.inspection import ImageLimits
+from apps.core.models import State
+from apps.core.outcome import WarningCode
+
+SECURITY = [{"ApiKey": []}, {"Bearer": []}]
+_ID = {"type": "string", "format": "uuid"}
+_TIME = {"type": "string", "format": "date-time"}
+
+
+def nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema, or null."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def enveloped(data: dict[str, Any] | None) -> dict[str, Any]:
+    """An envelope whose `data` is as given, or an error envelope where there is none."""
+    null = {"type": "null"}
+    return {
+        "type": "object",
+        "required": ["meta", "data", "warnings", "error"],
+        "additionalProperties": False,
+        "properties": {
+            "meta": {"$ref": "#/components/schemas/Meta"},
+            "data": data or null,
+            "warnings": {"type": "array", "items": {"$ref": "#/components/schemas/Warning"}},
+            "error": null if data else {"$ref": "#/components/schemas/Error"},
+        },
+    }
+
+
+def json_content(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def image_sources(limits: ImageLimits, *, files: bool, name: str = "image") -> dict[str, Any]:
+    """The fields that carry an image; exactly one of them is to be sent."""
+    formats = ", ".join(sorted(item.value for item in limits.formats)).upper()
+    about = (
+        f"{formats}; at most {limits.max_bytes // 1_048_576} MB, {limits.max_width_px} x {limits.max_height_px} px "
+        f"and {limits.max_pixels // 1_000_000} MP."
+    )
+    file = {name: {"type": "string", "format": "binary", "contentMediaType": "image/*", "description": about}}
+    return {
+        **(file if files else {}),
+        f"{name}_url": {
+            "type": "string",
+            "format": "uri",
+            "description": "http or https, no redirects. " + about,
+        },
+        f"{name}_base64": {
+            "type": "string",
+            "contentEncoding": "base64",
+            "description": "With or without data: prefix.",
+        },
+    }
+
+
+COMPONENTS: dict[str, Any] = {
+    "securitySchemes": {
+        "ApiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+        "Bearer": {"type": "http", "scheme": "bearer"},
+    },
+    "parameters": {
+        "Prefer": {
+            "name": "Prefer",
+            "in": "header",
+            "description": "respond-async answers 202 with a job at once; wait=N waits up to N seconds first (RFC 7240).",
+            "schema": {"type": "string", "examples": ["respond-async", "wait=10"]},
+        },
+        "JobId": {"name": "job_id", "in": "path", "required": True, "schema": _ID},
+    },
+    "schemas": {
+        "Meta": {
+            "type": "object",
+            "required": ["requestId", "createdAt", "processingMs"],
+            "properties": {
+                "requestId": _ID,
+                "createdAt": _TIME,
+                "processingMs": {"type": "integer", "minimum": 0},
+                "creditsCharged": {"type": "integer", "minimum": 0},
+                "model": {"type": "string"},
+                "device": {"type": "string"},
+                "stagesMs": {"type": "object", "additionalProperties": {"type": "integer"}},
+            },
+        },
+        "Warning": {
+            "type": "object",
+            "required": ["code", "message"],
+            "properties": {
+                "code": {"type": "string", "enum": [code.value for code in WarningCode]},
+                "message": {"type": "string"},
+            },
+        },
+        "Error": {
+            "type": "object",
+            "required": ["code", "message", "details", "retryable"],
+            "properties": {
+                "code": {"type": "string", "enum": [code.name for code in ErrorCode]},
+                "message": {"type": "string"},
+                "details": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["field", "issue"],
+                        "properties": {"field": {"type": "string"}, "issue": {"type": "string"}},
+                    },
+                },
+                "retryable": {"type": "boolean"},
+            },
+        },
+        "Image": {
+            "type": "object",
+            "required": ["url", "contentType", "width", "height", "bytes", "sha256", "expiresAt"],
+            "properties": {
+                "url": {"type": "string", "format": "uri", "description": "Presigned; dies at expiresAt."},
+                "contentType": {"type": "string", "enum": ["image/png", "image/webp", "image/jpeg"]},
+                "width": {"type": "integer"},
+                "height": {"type": "integer"},
+                "bytes": {"type": "integer"},
+                "sha256": {"type": "string"},
+                "expiresAt": nullable(_TIME),
+            },
+        },
+        "Subject": {
+            "type": "object",
+            "required": ["bbox", "areaRatio", "confidence"],
+            "properties": {
+                "bbox": nullable({"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems": 4}),
+                "areaRatio": {"type": "number", "minimum": 0, "maximum": 1},
+                "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+            },
+        },
+        "Job": {
+            "type": "object",
+            "required": [
+                "jobId", "operation", "status", "stage", "progress", "createdAt", "finishedAt", "expiresAt",
+                "creditsCharged", "error", "result",
+            ],
+            "properties": {
+                "jobId": _ID,
+                "operation": {"type": "string"},
+                "status": {"type": "string", "enum": [state.value for state in State]},
+                "stage": {"type": "string"},
+                "progress": {"type": "number", "minimum": 0, "maximum": 1},
+                "createdAt": _TIME,
+                "finishedAt": nullable(_TIME),
+                "expiresAt": nullable(_TIME),
+                "creditsCharged": {"type": "integer", "minimum": 0},
+                "error": nullable({"$ref": "#/components/schemas/Error"}),
+                "result": {"description": "What the synchronous answer has in data.", **nullable({"type": "object"})},
+            },
+        },
+    },
+}  # fmt: skip
+
+FAILURE_TEXTS = {
+    "400": "A field, the file or the body is wrong; `details` says which and what to do.",
+    "401": "No valid credential.",
+    "402": "Too few credits.",
+    "403": "The key's scopes do not include this operation.",
+    "404": "Nothing there.",
+    "405": "Wrong method.",
+    "413": "The body is over this address's cap.",
+    "415": "Neither multipart/form-data nor application/json.",
+    "429": "Too many requests; Retry-After says when.",
+    "500": "Unexpected; the request id helps us to find it.",
+    "502": "The image could not be processed, or not in time; nothing was charged.",
+    "503": "Busy, or a backing service is away; Retry-After says when.",
+}
+
+
+def failures(*statuses: str) -> dict[str, Any]:
+    """Error envelopes for these statuses."""
+    return {
+        status: {
+            "description": FAILURE_TEXTS[status],
+            "headers": {"X-Request-Id": {"schema": {"type": "string"}}},
+            "content": json_content(enveloped(None)),
+        }
+        for status in statuses
+    }
+
+
+def job_path() -> dict[str, Any]:
+    """`/v1/jobs/{job_id}`."""
+    parameters = [{"$ref": "#/components/parameters/JobId"}]
+    shared = {"tags": ["jobs"], "security": SECURITY, "parameters": parameters}
+    common = failures("401", "404", "405", "429", "500", "503")
+    job = json_content(enveloped({"$ref": "#/components/schemas/Job"}))
+    return {
+        "get": {
+            **shared,
+            "operationId": "job",
+            "summary": "A job's state, and its result when it has one",
+            "responses": {"200": {"description": "The job", "content": job}, **common},
+        },
+        "delete": {
+            **shared,
+            "operationId": "delete_job",
+            "summary": "Delete a job and its objects; an open one is cancelled and not charged",
+            "responses": {"204": {"description": "Gone"}, **common},
+        },
+    }
+
+
+def system_paths() -> dict[str, Any]:
+    """The addresses outside the table of operations."""
+    version = {
+        "type": "object",
+        "required": ["version", "models", "devices"],
+        "properties": {
+            "version": {"type": "string"},
+            "models": {"type": "array", "items": {"type": "string"}},
+            "devices": {"type": "array", "items": {"type": "string"}},
+        },
+    }
+    open_to_all = {"tags": ["system"], "security": []}
+    plain = {"content": json_content({"type": "object"})}
+    return {
+        "/v1/jobs/{job_id}": job_path(),
+        "/v1/version": {
+            "get": {
+                **open_to_all,
+                "operationId": "version",
+                "summary": "Build and model versions",
+                "responses": {
+                    "200": {"description": "Versions", "content": json_content(enveloped(version))},
+                    **failures("405", "500", "503"),
+                },
+            }
+        },
+        "/healthz": {
+            "get": {
+                **open_to_all,
+                "operationId": "healthz",
+                "summary": "The process lives",
+                "responses": {"200": {"description": "Alive", **plain}},
+            }
+        },
+        "/readyz": {
+            "get": {
+                **open_to_all,
+                "operationId": "readyz",
+                "summary": "Database, broker, store and a worker with its models answer",
+                "responses": {
+                    "200": {"description": "Ready", **plain},
+                    "503": {"description": "Not ready", **plain},
+                },
+            }
+        },
+    }

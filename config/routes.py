@@ -1,0 +1,26 @@
+"""THE table of endpoints: one line = path + operation + dialect. Paths of the same operation may fix its parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from apps.background.operation import REMOVE_BACKGROUND
+from apps.core.dialects.base import Dialect
+from apps.core.dialects.envelope import ENVELOPE
+from apps.core.operations import Operation
+
+
+@dataclass(frozen=True)
+class Route:
+    """`POST path` runs `operation` and answers in `dialect`."""
+
+    path: str
+    operation: Operation
+    dialect: Dialect
+
+
+ROUTES = (
+    Route("v1/remove-bg/universal", REMOVE_BACKGROUND, ENVELOPE),
+    Route("v1/remove-bg/human", REMOVE_BACKGROUND.fix(subject="human"), ENVELOPE),
+    Route("v1/remove-bg/product", REMOVE_BACKGROUND.fix(subject="product"), ENVELOPE),
+)

@@ -1,0 +1,37 @@
+"""URL patterns: the operations from the table of routes, and everything around them."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import path, re_path
+
+from apps.core.api import errors, system
+from apps.core.api.schema import OpenApiView
+from apps.core.api.views import JobView, OperationView
+from config.routes import ROUTES
+
+_UUID = r"(?P<job_id>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"
+
+urlpatterns = [
+    *(
+        path(
+            route.path,
+            OperationView.as_view(operation=route.operation, dialect=route.dialect),
+            name=route.path,
+        )
+        for route in ROUTES
+    ),
+    re_path(rf"^v1/jobs/{_UUID}$", JobView.as_view(), name="job"),
+    path("v1/version", system.VersionView.as_view(), name="version"),
+    path("healthz", system.healthz, name="healthz"),
+    path("readyz", system.readyz, name="readyz"),
+    path("metrics", system.metrics, name="metrics"),
+    path("openapi.json", OpenApiView.as_view(), name="openapi"),
+    path("docs", system.DocsView.as_view(url_name="openapi"), name="docs"),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = errors.bad_request
+handler403 = errors.forbidden
+handler404 = errors.not_found
+handler500 = errors.server_error
