@@ -93,7 +93,7 @@ _SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
 def _jpeg(file: BinaryIO) -> RawHeader:
     size_hw: tuple[int, int] | None = None
     orientation = 0
-    for marker, length in _jpeg_segments(file):
+    for marker, length in jpeg_segments(file):
         if marker in _SOF and size_hw is None:
             size_hw = struct.unpack(">xHH", _read(file, 5))
         elif marker == _APP1 and not orientation:
@@ -105,8 +105,17 @@ def _jpeg(file: BinaryIO) -> RawHeader:
     return RawHeader(size_hw[1], size_hw[0], orientation or 1)
 
 
-def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """Marker and payload length of each segment before the first scan; the file stands at the payload."""
+def jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """
+    Walk a JPEG's segments up to its first scan.
+
+    Returns:
+        Marker and payload length in bytes of each; the file then stands at the payload, and
+        at the end after the scan's length field.
+
+    Raises:
+        HeaderError: no scan follows, or the metadata is beyond `MAX_SEGMENTS` or `MAX_METADATA_BYTES`.
+    """
     file.seek(2)
     metadata_bytes = 0
     for _ in range(MAX_SEGMENTS):
@@ -154,7 +163,7 @@ def _png(file: BinaryIO, size_bytes: int) -> RawHeader:
     if depth not in _PNG_DEPTHS.get(colour, ()) or compression or filtering or interlace > 1:
         raise HeaderError("impossible IHDR")
     orientation, frames, seen_pixels = 1, 1, False
-    for name, length in _png_chunks(file, size_bytes):
+    for name, length in png_chunks(file, size_bytes):
         if name == b"eXIf":
             orientation = read_orientation(file.read(min(length, MAX_EXIF_BYTES)))
         elif name == b"acTL" and not seen_pixels:
@@ -165,8 +174,16 @@ def _png(file: BinaryIO, size_bytes: int) -> RawHeader:
     return RawHeader(width, height, orientation, is_animated=frames > 1)
 
 
-def _png_chunks(file: BinaryIO, size_bytes: int) -> Iterator[tuple[bytes, int]]:
-    """Name and length of each chunk after IHDR; the file stands at the payload. A cut in the pixels ends it."""
+def png_chunks(file: BinaryIO, size_bytes: int) -> Iterator[tuple[bytes, int]]:
+    """
+    Walk a PNG's chunks after IHDR, as far as the file goes.
+
+    Returns:
+        Name and payload length in bytes of each; the file then stands at the payload.
+
+    Raises:
+        HeaderError: a chunk before the pixels is cut, or there are too many, or too much before the pixels.
+    """
     position, metadata_bytes, seen_pixels = 33, 0, False
     for step in range(MAX_STEPS):
         file.seek(position)

@@ -1,0 +1,249 @@
+"""
+A client's file as pixels, upright, whatever its colour mode. Worker only.
+
+Memory at 100 megapixels, beside the file: an ordinary JPEG is 300 MB (one copy), 600 MB while it is turned; a
+WebP 600 MB with its BGR twin; the other formats 4 bytes a pixel in Pillow and 3 or 4 here, filled strip by strip.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from apps.core.colour import GreyImage, cmyk_to_srgb, grey_to_srgb, rgb_to_srgb, row_strips, usable_profile
+from apps.core.image_headers import HeaderError, ImageFormat, webp_chunks
+from apps.core.inspection import ImageHeader, ImageLimits, inspect, unreadable
+from apps.core.stripping import strip
+from ml.types import AlphaChannel, RgbImage
+
+# The plugins by hand: `Image.open` would hand a JPEG on to the MPO plugin; its bomb check is `inspect`'s here.
+_PLUGINS: dict[ImageFormat, type[ImageFile.ImageFile]] = {
+    ImageFormat.JPEG: JpegImageFile,
+    ImageFormat.PNG: PngImageFile,
+    ImageFormat.WEBP: WebPImageFile,
+    ImageFormat.GIF: GifImageFile,
+    ImageFormat.BMP: BmpImageFile,
+}
+_DAMAGED = (
+    HeaderError,
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+    cv2.error,
+    Image.DecompressionBombError,
+)  # everything that Pillow's plugins let through on bad bytes
+_MAX_SCANS = 1_000  # of a progressive JPEG: each costs a pass over the whole image, for as little as 100 bytes
+_SIMPLE_JPEG = frozenset({"YCbCr", "RGB"})
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """
+    Args:
+        rgb: (H, W, 3) uint8, 0..255, upright; in `icc_profile`'s space, or sRGB where that is None.
+        opacity: (H, W) uint8, 255 opaque: the alpha channel it came with; None where all is opaque.
+            The colours under 0 are whatever the file holds.
+        icc_profile: a usable RGB profile, to be attached to every output in these colours.
+        is_animated: this is the first frame of several.
+    """
+
+    rgb: RgbImage
+    opacity: AlphaChannel | None
+    icc_profile: bytes | None
+    is_animated: bool
+
+    def to_srgb(self, max_side_px: int | None = None) -> RgbImage:
+        """
+        The picture in the networks' colours.
+
+        Args:
+            max_side_px: scale down first so that the long side is at most this.
+
+        Returns:
+            (H, W, 3) uint8, sRGB, 0..255: `rgb` itself where neither size nor colours change.
+        """
+        rgb = self.rgb
+        height, width = rgb.shape[:2]
+        scale = (max_side_px or max(height, width)) / max(height, width)
+        if scale < 1:
+            size_wh = max(1, round(width * scale)), max(1, round(height * scale))
+            rgb = cv2.resize(rgb, size_wh, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        return rgb_to_srgb(rgb, self.icc_profile)
+
+
+def decode(data: bytes, *, limits: ImageLimits, field: str = "image") -> Photo:
+    """
+    Check a file's header again, then decode it.
+
+    Args:
+        data: the whole file.
+        limits: as for `inspect`.
+        field: the request's field, for the error.
+
+    Raises:
+        AppError: `VALIDATION_ERROR` on `field`, as from `inspect`, and `UNREADABLE_FILE` where the pixels
+            are damaged or cut.
+    """
+    header = inspect(io.BytesIO(data), limits=limits, field=field)
+    try:
+        stripped, icc_profile = strip(data, header.format)
+        rgb, opacity, icc_profile = _pixels(stripped, icc_profile, header)
+    except _DAMAGED as error:
+        raise unreadable(field) from error
+    rgb = _upright(rgb, header.orientation)
+    if rgb.shape[:2] != (header.height, header.width):
+        raise unreadable(field)
+    return Photo(
+        rgb,
+        None if opacity is None else _upright(opacity, header.orientation),
+        icc_profile,
+        header.is_animated,
+    )
+
+
+def _pixels(
+    data: bytes, icc_profile: bytes | None, header: ImageHeader
+) -> tuple[RgbImage, AlphaChannel | None, bytes | None]:
+    """RGB, opacity and the profile that still holds for them; all as stored, not yet upright."""
+    fast = _fast_rgb(data, header)
+    if fast is not None:
+        rgb, opacity = fast
+        return rgb, _significant(opacity, header), usable_profile(icc_profile, "RGB")
+    image = _PLUGINS[header.format](io.BytesIO(data))
+    stored_wh = (header.height, header.width) if header.orientation >= 5 else (header.width, header.height)
+    if image.size != stored_wh:
+        raise HeaderError("two sizes in one file")
+    image.load()
+    match image.mode:
+        case "CMYK":
+            return cmyk_to_srgb(image, icc_profile), None, None
+        case "1" | "L" | "LA" | "I;16":
+            grey, opacity = _grey(image, data)
+            return grey_to_srgb(grey, icc_profile), _significant(opacity, header), None
+        case "RGB" | "RGBA" | "P" | "PA":
+            rgb, opacity = _rgb(image, data)
+            return rgb, _significant(opacity, header), usable_profile(icc_profile, "RGB")
+    raise HeaderError(f"unexpected mode {image.mode}")
+
+
+def _fast_rgb(data: bytes, header: ImageHeader) -> tuple[RgbImage, AlphaChannel | None] | None:
+    """Colour JPEG and still WebP, decoded straight into place; None where Pillow has to look."""
+    if header.format is ImageFormat.JPEG:
+        if data.count(b"\xff\xda") > _MAX_SCANS:  # inside a scan, ff is always followed by 00 or a restart
+            raise HeaderError("too many scans")
+        try:
+            if simplejpeg.decode_jpeg_header(data)[2] in _SIMPLE_JPEG:
+                return simplejpeg.decode_jpeg(data, "RGB", strict=True), None
+        except ValueError:  # strict: whatever libjpeg warns of; Pillow knows which of it is harmless
+            return None
+    if header.format is ImageFormat.WEBP and not _has_frames(data):
+        bgr: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if bgr is None or bgr.ndim != 3:
+            raise HeaderError("undecodable WebP")
+        opacity = bgr[:, :, 3].copy() if bgr.shape[2] == 4 else None
+        rgb: Any = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB if opacity is None else cv2.COLOR_BGRA2RGB)
+        return rgb, opacity
+    return None
+
+
+def _has_frames(data: bytes) -> bool:
+    return any(name == b"ANMF" for name, _ in webp_chunks(io.BytesIO(data), len(data)))
+
+
+def _rgb(image: Image.Image, data: bytes) -> tuple[RgbImage, AlphaChannel | None]:
+    """Colour and palette modes: (H, W, 3), and (H, W) where there is transparency."""
+    clear = image.info.get("transparency")
+    has_alpha = "A" in image.mode or (image.mode == "P" and clear is not None)
+    rgb = np.empty((image.height, image.width, 3), np.uint8)
+    opacity = np.empty(rgb.shape[:2], np.uint8) if has_alpha or clear is not None else None
+    for rows in row_strips(image.height, image.width):
+        crop = image.crop((0, rows.start, image.width, rows.stop))
+        pixels = np.asarray(crop if crop.mode in {"RGB", "RGBA"} else crop.convert("RGBA" if has_alpha else "RGB"))
+        rgb[rows] = pixels[:, :, :3]
+        if opacity is None:
+            continue
+        if has_alpha:
+            opacity[rows] = pixels[:, :, 3]
+        else:
+            colour = np.array(clear) >> (8 if _png_depth(data) == 16 else 0)
+            opacity[rows] = np.where((pixels == colour).all(axis=2), 0, 255)
+    return rgb, opacity
+
+
+def _grey(image: Image.Image, data: bytes) -> tuple[GreyImage, AlphaChannel | None]:
+    """Grey modes: (H, W) twice, the second where there is transparency."""
+    clear = image.info.get("transparency")
+    grey = np.empty((image.height, image.width), np.uint8)
+    opacity = np.empty_like(grey) if image.mode == "LA" or clear is not None else None
+    if clear is not None and image.mode == "L":
+        clear = clear * 255 // (2 ** _png_depth(data) - 1)  # Pillow scales the pixels up from 2 and 4 bits, not this
+    for rows in row_strips(image.height, image.width):
+        crop = image.crop((0, rows.start, image.width, rows.stop))
+        pixels: Any = np.asarray(crop.convert("L") if crop.mode == "1" else crop)
+        if image.mode == "LA":
+            grey[rows] = pixels[:, :, 0]
+        elif image.mode == "I;16":  # 65535 = 257 * 255; a plain cast would clip, and the photo come out white
+            grey[rows] = (pixels.astype(np.uint32) + 128) // 257
+        else:
+            grey[rows] = pixels
+        if opacity is not None:
+            opacity[rows] = pixels[:, :, 1] if image.mode == "LA" else np.where(pixels == clear, 0, 255)
+    return grey, opacity
+
+
+def _png_depth(data: bytes) -> int:
+    """Bits a channel; only PNG has a transparent colour without a palette, but for 8-bit GIF."""
+    return data[24] if data.startswith(b"\x89PNG") else 8
+
+
+def _significant(opacity: AlphaChannel | None, header: ImageHeader) -> AlphaChannel | None:
+    """None where all is opaque, or where a BMP says that nothing is: programs leave that byte at zero."""
+    if opacity is None or opacity.min() == 255:
+        return None
+    if header.format is ImageFormat.BMP and opacity.max() == 0:
+        return None
+    return opacity
+
+
+def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Turn and mirror as EXIF 1..8 asks; the array itself for 1."""
+    turned: Any = pixels
+    match orientation:
+        case 2:
+            turned = cv2.flip(pixels, 1)
+        case 3:
+            turned = cv2.rotate(pixels, cv2.ROTATE_180)
+        case 4:
+            turned = cv2.flip(pixels, 0)
+        case 5:
+            turned = cv2.transpose(pixels)
+        case 6:
+            turned = cv2.rotate(pixels, cv2.ROTATE_90_CLOCKWISE)
+        case 7:
+            turned = cv2.flip(cv2.transpose(pixels), -1)
+        case 8:
+            turned = cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE)
+    return turned
