@@ -13,7 +13,17 @@ from apps.core.models import Job
 
 @admin.register(Job)
 class JobAdmin(ModelAdmin):
-    list_display = ["id", "account", "operation", "state", "stage", "charged_credits", "worker", "created_at", "finished_at"]
+    list_display = [
+        "id",
+        "account",
+        "operation",
+        "state",
+        "stage",
+        "charged_credits",
+        "worker",
+        "created_at",
+        "finished_at",
+    ]
     list_filter = ["state", "operation", "created_at"]
     search_fields = ["=id", "account__name", "=request_id"]
     list_select_related = ["account"]

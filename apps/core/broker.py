@@ -30,7 +30,11 @@ class BrokerAwayError(AppError):
 def broker() -> redis.Redis:
     """One client for the process; each blocking wait takes a connection of its own from the pool."""
     return redis.Redis.from_url(
-        settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=10, health_check_interval=15, max_connections=1024
+        settings.REDIS_URL,
+        socket_connect_timeout=2,
+        socket_timeout=10,
+        health_check_interval=15,
+        max_connections=1024,
     )
 
 

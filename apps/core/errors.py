@@ -8,7 +8,7 @@ from enum import Enum, StrEnum
 
 
 class ErrorCode(Enum):
-    """The closed list of error codes: (HTTP status in the envelope, default sentence, whether the same request may succeed later)."""
+    """The closed list: (HTTP status in the envelope, default sentence, whether the same request may succeed later)."""
 
     VALIDATION_ERROR = (400, "The request is not valid.", False)
     UNAUTHENTICATED = (401, "Send a valid API key in the X-Api-Key header.", False)

@@ -52,9 +52,7 @@ def admit(account_id: int, *, deadline_s: float | None) -> None:
     Raises:
         AppError: OVERLOADED with Retry-After.
     """
-    waiting = dict(
-        Job.objects.filter(state=State.QUEUED).values_list("account_id").annotate(n=Count("id")).order_by()
-    )
+    waiting = dict(Job.objects.filter(state=State.QUEUED).values_list("account_id").annotate(n=Count("id")).order_by())
     if sum(waiting.values()) >= settings.MAX_QUEUED_JOBS:
         raise AppError(ErrorCode.OVERLOADED, "The queue is full; try again in a minute.", retry_after_s=60)
     if deadline_s is None:

@@ -255,5 +255,3 @@ def _end(job: Job, sources: tuple[State, ...], target: State, *, any_attempt: bo
     if ended:
         transaction.on_commit(lambda: broker.ring_bell(job.id), robust=True)
     return bool(ended)
-
-

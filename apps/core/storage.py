@@ -78,7 +78,12 @@ class ResultStore:
             self._client.head_bucket(Bucket=self.bucket)
         except ClientError:
             self._call("create_bucket")
-        rule = {"ID": "keyline-leftovers", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 2}}
+        rule = {
+            "ID": "keyline-leftovers",
+            "Status": "Enabled",
+            "Filter": {"Prefix": ""},
+            "Expiration": {"Days": 2},
+        }
         self._call("put_bucket_lifecycle_configuration", LifecycleConfiguration={"Rules": [rule]})
 
     def _call(self, method: str, **arguments: Any) -> Any:

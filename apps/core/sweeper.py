@@ -28,7 +28,10 @@ def take_back_lapsed() -> int:
     """Move on every job whose worker stopped renewing its lease."""
     jobs = list(lifecycle.lapsed()[:_BATCH])
     for job in jobs:
-        log.warning("lease lapsed", extra={"facts": {"job": str(job.id), "worker": job.worker, "attempt": job.attempt}})
+        log.warning(
+            "lease lapsed",
+            extra={"facts": {"job": str(job.id), "worker": job.worker, "attempt": job.attempt}},
+        )
         lifecycle.take_back(job)
     return len(jobs)
 

@@ -68,7 +68,10 @@ def choose_source(data: Mapping[str, Any], *, name: str = "image") -> Source:
         raise missing_image(name)
     field, value = given[0], data[given[0]]
     if field == name and not isinstance(value, UploadedFile):
-        raise invalid(name, f"{name} must be a file part of multipart/form-data; send text as {name}_url or {name}_base64.")
+        raise invalid(
+            name,
+            f"{name} must be a file part of multipart/form-data; send text as {name}_url or {name}_base64.",
+        )
     if field != name and not isinstance(value, str):
         raise invalid(field, f"{field} must be a string.")
     return Source(name=name, field=field, value=value)

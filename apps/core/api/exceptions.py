@@ -39,7 +39,7 @@ def answer_in(dialect: Dialect, exc: Exception, request: HttpRequest) -> HttpRes
     return response
 
 
-def as_app_error(exc: Exception) -> AppError:  # noqa: PLR0911 - one line per family of exceptions
+def as_app_error(exc: Exception) -> AppError:
     """The AppError that says the same."""
     match exc:
         case AppError():
