@@ -1,0 +1,85 @@
+"""A client's URL, fetched into a spooled file: http(s), public hosts, bounded in bytes, seconds and memory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from typing import BinaryIO, cast
+
+import requests
+
+from apps.core.errors import AppError, Fault, invalid
+from apps.core.inspection import too_large
+from apps.core.outbound import Network, OutboundError, Refusal, send
+
+SPOOL_BYTES = 1024 * 1024  # more than this goes to disk
+_CHUNK_BYTES = 64 * 1024
+_FAULTS = {
+    Refusal.BAD_URL: Fault.BAD_URL,
+    Refusal.CREDENTIALS: Fault.BAD_URL,
+    Refusal.PRIVATE: Fault.REFUSED_URL,
+}
+
+
+def fetch_image(
+    url: str,
+    *,
+    max_bytes: int,
+    timeout_s: float = 10,
+    allow_cidrs: Sequence[Network] = (),
+    field: str = "image_url",
+) -> BinaryIO:
+    """
+    Fetch a URL. What comes back is not looked at: inspect it.
+
+    Args:
+        max_bytes: of the body; one byte more refuses it.
+        timeout_s: for everything together; connecting alone has 3 s.
+        allow_cidrs: networks that may be reached although they are not public.
+        field: the request's field, for the error.
+
+    Returns:
+        A spooled file at its start; the caller closes it.
+
+    Raises:
+        AppError: `VALIDATION_ERROR` on `field`; the fault is `BAD_URL`, `REFUSED_URL` (not a public host, or a
+            redirect), `DOWNLOAD_FAILED` or `FILE_TOO_LARGE`.
+    """
+    file = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES))  # noqa: SIM115  the caller closes it
+    try:
+        with send("GET", url, timeout_s=timeout_s, allow_cidrs=allow_cidrs) as response:
+            _check_answer(response, max_bytes=max_bytes, field=field)
+            _copy(response, file, max_bytes=max_bytes, field=field)
+    except OutboundError as error:
+        file.close()
+        fault = _FAULTS.get(error.refusal, Fault.DOWNLOAD_FAILED)
+        raise invalid(field, f"The address {error.refusal.value}.", fault) from error
+    except AppError:
+        file.close()
+        raise
+    file.seek(0)
+    return file
+
+
+def _check_answer(response: requests.Response, *, max_bytes: int, field: str) -> None:
+    status = response.status_code
+    if 300 <= status < 400:
+        issue = "The address answers with a redirect, which is not followed. Send the address that it leads to."
+        raise invalid(field, issue, Fault.REFUSED_URL)
+    if status != 200:
+        raise invalid(field, f"The address answers with status {status} instead of 200.", Fault.DOWNLOAD_FAILED)
+    if response.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
+        issue = "The address answers with a compressed body although none was asked for."
+        raise invalid(field, issue, Fault.DOWNLOAD_FAILED)
+    declared = response.headers.get("Content-Length", "")
+    if declared.isascii() and declared.isdigit() and int(declared[:20]) > max_bytes:
+        raise too_large(field, int(declared[:20]), max_bytes=max_bytes)
+
+
+def _copy(response: requests.Response, file: BinaryIO, *, max_bytes: int, field: str) -> None:
+    size = 0
+    while chunk := response.raw.read(_CHUNK_BYTES, decode_content=False):
+        size += len(chunk)
+        if size > max_bytes:
+            raise too_large(field, None, max_bytes=max_bytes)
+        file.write(chunk)

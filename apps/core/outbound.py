@@ -1,0 +1,224 @@
+"""
+Requests to addresses that a client chose: public hosts only, no redirects, and an end to every wait.
+
+The address that was checked is the one that is connected to, whatever the name resolves to a moment later.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as LookupTimeoutError
+from contextlib import contextmanager, suppress
+from enum import Enum
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests_hardened import Config, HTTPSession
+from requests_hardened.ip_filter import InvalidIPAddress
+from requests_hardened.ip_filter_adapter import IPFilterAdapter
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+CONNECT_TIMEOUT_S = 3.0
+MAX_URL_CHARS = 4096
+_USER_AGENT = "Keyline/1.0"
+_SITE_LOCAL = ipaddress.ip_network("fec0::/10")  # deprecated, still routed in some houses, "global" to Python 3.11
+# A name server may take half a minute to give up, and nothing can interrupt it: late look-ups end in here, unheard.
+_LOOKUPS = ThreadPoolExecutor(max_workers=32, thread_name_prefix="lookup")
+
+
+class Refusal(Enum):
+    """Why there is no answer; the value completes a sentence that begins "The address"."""
+
+    BAD_URL = "is not a valid http or https URL"
+    CREDENTIALS = "holds a user name or a password"
+    PRIVATE = "is not a public one"
+    TOO_SLOW = "did not answer in time"
+    CERTIFICATE = "has no valid TLS certificate"
+    FAILED = "could not be reached, or broke off"
+
+
+class OutboundError(Exception):
+    """There is no whole answer. Tells nothing of what was found on the way: no IP address, no inner text."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__(refusal.value)
+
+
+@contextmanager
+def send(
+    method: str,
+    url: str,
+    *,
+    timeout_s: float,
+    allow_cidrs: Sequence[Network] = (),
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+) -> Iterator[requests.Response]:
+    """
+    Make a request and hand over the answer, whatever its status (redirects too), with its body unread.
+
+    Args:
+        url: http or https, any port, no credentials.
+        timeout_s: for everything together: look-up, connecting (3 s at most), headers, and reading the body inside
+            the `with`.
+        allow_cidrs: networks that may be reached although they are not public.
+        headers: further ones.
+
+    Raises:
+        OutboundError: see `Refusal`; also for what goes wrong while the body is read inside the `with`.
+    """
+    _check_url(url)
+    deadline = time.monotonic() + timeout_s
+    connections: list[Any] = []
+    try:
+        with _session(deadline, allow_cidrs, connections) as session, _cut_at(deadline, connections):
+            response = session.request(
+                method,
+                url,
+                data=body,
+                headers={"Accept-Encoding": "identity", **(headers or {})},
+                timeout=(min(CONNECT_TIMEOUT_S, timeout_s), timeout_s),
+                stream=True,
+            )
+            with response:
+                yield response
+    except _NETWORK_ERRORS as error:
+        late = time.monotonic() >= deadline
+        raise OutboundError(Refusal.TOO_SLOW if late else _refusal(error)) from error
+
+
+_NETWORK_ERRORS = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    LookupTimeoutError,
+    UnicodeError,
+    OSError,
+)
+
+
+def _refusal(error: Exception) -> Refusal:
+    match error:
+        case InvalidIPAddress():
+            return Refusal.PRIVATE
+        case requests.exceptions.InvalidURL() | requests.exceptions.InvalidSchema() | UnicodeError():
+            return Refusal.BAD_URL
+        case requests.Timeout() | urllib3.exceptions.TimeoutError() | LookupTimeoutError():
+            return Refusal.TOO_SLOW
+        case requests.exceptions.SSLError():
+            return Refusal.CERTIFICATE
+        case _:
+            return Refusal.FAILED
+
+
+def _check_url(url: str) -> None:
+    """Refuse what two parsers could read in two ways; the host itself is judged by where it leads."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise OutboundError(Refusal.BAD_URL) from error
+    is_odd = len(url) > MAX_URL_CHARS or "\\" in url or any(char <= " " or char == "\x7f" for char in url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or is_odd:
+        raise OutboundError(Refusal.BAD_URL)
+    if "@" in parts.netloc:
+        raise OutboundError(Refusal.CREDENTIALS)
+
+
+def _session(deadline: float, allow_cidrs: Sequence[Network], connections: list[Any]) -> HTTPSession:
+    config = Config(
+        ip_filter_enable=True,
+        ip_filter_allow_loopback_ips=False,
+        never_redirect=True,
+        default_timeout=(CONNECT_TIMEOUT_S, CONNECT_TIMEOUT_S),
+        user_agent_override=_USER_AGENT,
+    )
+    session = HTTPSession(config)
+    session.trust_env = False  # no proxy, no .netrc
+    for scheme in ("http", "https"):
+        adapter = _GuardedAdapter(scheme, deadline, tuple(allow_cidrs), connections)
+        session.mount(f"{scheme}://", adapter)
+    return session
+
+
+class _GuardedAdapter(IPFilterAdapter):
+    """
+    The filter, stricter (global unicast only), with a hole for allowed networks and an end to slow look-ups.
+
+    Args:
+        deadline: on the monotonic clock, seconds.
+        connections: filled with what gets opened, for `_cut_at`.
+    """
+
+    def __init__(self, scheme: str, deadline: float, allow_cidrs: tuple[Network, ...], connections: list[Any]) -> None:
+        super().__init__(is_https_proto=scheme == "https")
+        self._deadline = deadline
+        self._allow_cidrs = allow_cidrs
+        self._connections = connections
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        """Replace the host by the one address that was looked up and checked."""
+        lookup = _LOOKUPS.submit(super().build_connection_pool_key_attributes, request, verify, cert)
+        try:
+            host_params, pool_kwargs = lookup.result(timeout=max(0.0, self._deadline - time.monotonic()))
+        except InvalidIPAddress as error:
+            address = error.args[0]
+            if not any(address in network for network in self._allow_cidrs):
+                raise
+            # The filter raised after it had set the Host header, before the rest
+            host_params, pool_kwargs = HTTPAdapter.build_connection_pool_key_attributes(self, request, verify, cert)
+            if self._is_https_proto:
+                pool_kwargs.update(assert_hostname=host_params["host"], server_hostname=host_params["host"])
+            host_params["host"] = f"[{address}]" if address.version == 6 else str(address)
+        else:
+            address = ipaddress.ip_address(host_params["host"].strip("[]"))
+            if not address.is_global or address.is_reserved or address in _SITE_LOCAL:
+                raise InvalidIPAddress(address)
+        return host_params, pool_kwargs
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        connect = pool.ConnectionCls
+
+        def remembered(**options: Any) -> Any:
+            connection = connect(**options)
+            self._connections.append(connection)
+            return connection
+
+        pool.ConnectionCls = remembered
+        return pool
+
+
+@contextmanager
+def _cut_at(deadline: float, connections: list[Any]) -> Iterator[None]:
+    """
+    Shut the sockets when time is up: a timeout of a socket begins anew with every byte that a server drips.
+
+    Again every quarter of a second, as a connection may just be on its way to being open.
+    """
+    is_over = threading.Event()
+
+    def cut() -> None:
+        while not is_over.wait(max(0.25, deadline - time.monotonic())):
+            for connection in list(connections):
+                with suppress(OSError, AttributeError):  # not open yet, or closed already
+                    socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+
+    watcher = threading.Thread(target=cut, name="outbound-deadline", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watcher.join()
