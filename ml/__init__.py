@@ -1,0 +1,1 @@
+"""Pixels and networks: numpy in, numpy out. Knows no web framework, no queue and no store."""

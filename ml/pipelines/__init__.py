@@ -1,0 +1,1 @@
+"""One file per algorithm: image in, result out. Pure: no clock, network, settings or globals."""
