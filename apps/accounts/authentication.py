@@ -29,7 +29,7 @@ class CredentialAuthentication(BaseAuthentication):
             account_id=row.account_id,
             account_name=row.account.name,
             plan=row.account.plan,
-            funding="open",
+            funding="sandbox" if row.is_sandbox else "credits",
             key_id=row.id,
             scopes=frozenset(row.scopes) or None,
             sandbox=row.is_sandbox,

@@ -8,6 +8,7 @@ class BillingConfig(AppConfig):
     verbose_name = "Billing"
 
     def ready(self) -> None:
-        from apps.billing.funding import OpenFunding
+        from apps.billing.funding import FUNDINGS
 
-        register_funding(OpenFunding())
+        for funding in FUNDINGS:
+            register_funding(funding)

@@ -1,21 +1,88 @@
-"""The funding of this version: every valid key may spend, and the job's row records the price."""
+"""The three fundings of callers with an account: prepaid credits, RapidAPI's own billing, and the sandbox."""
 
 from __future__ import annotations
 
-from apps.core.models import Job
+from apps.billing import ledger
+from apps.billing.models import Price, Wallet
+from apps.billing.usage import count_job
+from apps.core.funding import Credits
+from apps.core.models import Job, State
+from apps.core.operations import Operation
 
 
-class OpenFunding:
-    """Lets every valid key through."""
+def price_of(operation: Operation) -> int:
+    """The admin's price, or the one in the code."""
+    row = Price.objects.filter(operation=operation.slug).values_list("credits", flat=True).first()
+    return operation.price_credits if row is None else row
 
-    slug = "open"
+
+class CreditFunding:
+    """Prepaid credits: held at submit, charged at success, given back otherwise."""
+
+    slug = "credits"
+
+    def price(self, operation: Operation) -> int:
+        return price_of(operation)
 
     def hold(self, job: Job) -> None:
-        """Nothing is put aside."""
+        ledger.hold(job)
 
     def capture(self, job: Job) -> int:
-        """The price, as the answer states it."""
+        charged = ledger.capture(job)
+        count_job(job, succeeded=True, credits=charged)
+        return charged
+
+    def release(self, job: Job) -> None:
+        ledger.release(job)
+        count_job(job, succeeded=job.state == State.SETTLING, credits=0)
+
+    def credits(self, account_id: int) -> Credits:
+        row = Wallet.objects.filter(account_id=account_id).first()
+        return Credits(row.balance, row.held) if row else Credits(0, 0)
+
+
+class RapidApiFunding:
+    """RapidAPI bills its consumers by what our answers say; we only count."""
+
+    slug = "rapidapi"
+
+    def price(self, operation: Operation) -> int:
+        return price_of(operation)
+
+    def hold(self, job: Job) -> None:
+        """Their plan covers it."""
+
+    def capture(self, job: Job) -> int:
+        count_job(job, succeeded=True, credits=job.price_credits)
         return job.price_credits
 
     def release(self, job: Job) -> None:
-        """Nothing was put aside."""
+        count_job(job, succeeded=job.state == State.SETTLING, credits=0)
+
+    def credits(self, account_id: int) -> None:
+        return None
+
+
+class SandboxFunding:
+    """Free: results carry a visible mark instead."""
+
+    slug = "sandbox"
+
+    def price(self, operation: Operation) -> int:  # noqa: ARG002 - every operation costs the same nothing
+        return 0
+
+    def hold(self, job: Job) -> None:
+        """Nothing to put aside."""
+
+    def capture(self, job: Job) -> int:
+        count_job(job, succeeded=True, credits=0)
+        return 0
+
+    def release(self, job: Job) -> None:
+        count_job(job, succeeded=job.state == State.SETTLING, credits=0)
+
+    def credits(self, account_id: int) -> None:
+        return None
+
+
+FUNDINGS = (CreditFunding(), RapidApiFunding(), SandboxFunding())

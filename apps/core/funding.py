@@ -1,21 +1,35 @@
-"""Who pays, behind one seam: services register a Funding, the core only ever calls these three."""
+"""Who pays, behind one seam: services register a Funding, the core only ever calls these."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from apps.core.models import Job
+    from apps.core.operations import Operation
+
+
+@dataclass(frozen=True)
+class Credits:
+    """What an account can still spend, and what is put aside for its open jobs (already taken off `balance`)."""
+
+    balance: int
+    held: int
 
 
 class Funding(Protocol):
     """
-    One way to pay for a job; each call is idempotent by the job's id.
+    One way to pay for a job; hold, capture and release are idempotent by the job's id.
 
-    `hold` runs in the transaction that inserts the job, so that a job without cover never exists.
+    `hold` runs in the transaction that inserts the job, so that a job without cover never exists; `capture` and
+    `release` run in the transaction that ends it.
     """
 
     slug: str
+
+    def price(self, operation: Operation) -> int:
+        """Credits that one success of the operation costs."""
 
     def hold(self, job: Job) -> None:
         """Put the price aside. Raises AppError(INSUFFICIENT_CREDITS) when it is not there."""
@@ -24,7 +38,10 @@ class Funding(Protocol):
         """Take what was held; returns the credits charged."""
 
     def release(self, job: Job) -> None:
-        """Give back what was held."""
+        """Give back what was held: the job failed, was cancelled, or found nothing."""
+
+    def credits(self, account_id: int) -> Credits | None:
+        """What the account has; None where somebody else keeps the books."""
 
 
 _FUNDINGS: dict[str, Funding] = {}
@@ -35,5 +52,6 @@ def register_funding(funding: Funding) -> None:
     _FUNDINGS[funding.slug] = funding
 
 
-def funding_of(job: Job) -> Funding:
-    return _FUNDINGS[job.funding]
+def funding_named(slug: str) -> Funding:
+    """The funding that an identity or a job names."""
+    return _FUNDINGS[slug]

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from apps.core import broker, tasks
 from apps.core.errors import AppError, ErrorCode
-from apps.core.funding import funding_of
+from apps.core.funding import funding_named
 from apps.core.lifecycle import cancel
 from apps.core.models import FINAL_STATES, Job, State, object_token
 from apps.core.operations import Operation
@@ -94,7 +94,7 @@ def submit(order: Order) -> Job:
     try:
         with transaction.atomic():
             job.save(force_insert=True)
-            funding_of(job).hold(job)
+            funding_named(job.funding).hold(job)
             transaction.on_commit(tasks.wake_worker, robust=True)
     except BaseException:
         _forget_inputs(job)

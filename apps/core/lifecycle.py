@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from apps.core import broker
 from apps.core.errors import AppError, ErrorCode
-from apps.core.funding import funding_of
+from apps.core.funding import funding_named
 from apps.core.models import FINAL_STATES, HELD_STATES, Job, State
 from apps.core.outcome import Outcome
 from apps.core.storage import StoreAwayError, result_store
@@ -132,7 +132,7 @@ def settle(job: Job) -> None:
     outcome = Outcome.from_json(job.outcome)
     now = timezone.now()
     with transaction.atomic():
-        funding = funding_of(job)
+        funding = funding_named(job.funding)
         charged = funding.capture(job) if outcome.chargeable else 0
         if not outcome.chargeable:
             funding.release(job)
@@ -151,7 +151,7 @@ def fail(job: Job, error: AppError) -> bool:
     with transaction.atomic():
         if not _end(job, (State.QUEUED, State.RUNNING), State.FAILED, error=kept):
             return False
-        funding_of(job).release(job)
+        funding_named(job.funding).release(job)
     return True
 
 
@@ -160,7 +160,7 @@ def cancel(job: Job) -> bool:
     with transaction.atomic():
         if not _end(job, (State.QUEUED, State.RUNNING), State.CANCELLED, any_attempt=True):
             return False
-        funding_of(job).release(job)
+        funding_named(job.funding).release(job)
     return True
 
 

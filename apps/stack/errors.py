@@ -8,4 +8,4 @@ class StackError(Exception):
 
 
 class StopRequested(BaseException):
-    """SIGTERM or SIGINT came: unwind, stop everything, exit 0. Not an error, so not an Exception."""
+    """A signal asked for the end: unwind, stop everything, exit 0. Not an error, so not an Exception."""

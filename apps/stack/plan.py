@@ -82,9 +82,7 @@ class _Planner:
         if asked is not None and url != self._previous.get("KEYLINE_URL", ""):
             port = _port_number(str(asked))
             if not is_free(port):
-                raise StackError(
-                    f"Port {port} is taken: stop what listens there, or set KEYLINE_PORT to another."
-                )
+                raise StackError(f"Port {port} is taken: stop what listens there, or set KEYLINE_PORT to another.")
             self._taken.add(port)
         else:
             wished = int(self._previous.get("KEYLINE_PORT") or DEFAULT_WEB_PORT)

@@ -37,9 +37,7 @@ def account() -> Account | None:
         if _exists(name):
             entry = pwd.getpwnam(name)
             return Account(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
-    raise StackError(
-        f"PostgreSQL refuses to run as root: `useradd --system {_NAME}`, or run as another user."
-    )
+    raise StackError(f"PostgreSQL refuses to run as root: `useradd --system {_NAME}`, or run as another user.")
 
 
 def _exists(name: str) -> bool:

@@ -89,6 +89,10 @@ class Process:
     def has_ended(self) -> bool:
         return self._popen is None or self._popen.poll() is not None
 
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._popen.poll() if self._popen else None
+
     def ask_to_stop(self) -> None:
         """Send the head its own stop signal."""
         if self._popen is not None and not self.has_ended():

@@ -13,20 +13,18 @@ import signal
 import socket
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from apps.stack.errors import StackError
+from apps.stack.local_http import get
 from apps.stack.paths import VarDir
 from apps.stack.plan import S3_PORT_NAMES
 from apps.stack.postgres import postgres
 from apps.stack.processes import Process, Program
 
 READY_TIMEOUT_S = 60.0
-LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def embedded_programs(env: Mapping[str, str], var: VarDir) -> Iterator[Program]:
@@ -71,9 +69,7 @@ def _wait_ready(process: Process, var: VarDir) -> None:
     deadline = time.monotonic() + READY_TIMEOUT_S
     while not process.program.is_ready():
         if process.has_ended() or time.monotonic() > deadline:
-            raise StackError(
-                f"{process.program.name} does not come up: see {var.log_file(process.program.name)}."
-            )
+            raise StackError(f"{process.program.name} does not come up: see {var.log_file(process.program.name)}.")
         time.sleep(0.05)
 
 
@@ -89,7 +85,7 @@ def valkey(env: Mapping[str, str], var: VarDir) -> Program:
     folder = var.data("valkey")
     folder.mkdir(parents=True, exist_ok=True)
     lines = (
-        f"bind 127.0.0.1\nport {port}\ndir {folder}\ndaemonize no\nsave ''\nappendonly no\n"
+        f"bind 127.0.0.1\nport {port}\ndir {folder}\ndaemonize no\nsave ''\nappendonly no\nset-proc-title no\n"
         "maxmemory 256mb\nmaxmemory-policy noeviction\n"  # a forgotten wake-up is a late job: refuse instead
         + (f"requirepass {password}\n" if password else "")
     )
@@ -155,7 +151,7 @@ def seaweedfs(env: Mapping[str, str], var: VarDir) -> Program:
         },
         port=s3_port,
         orphan_signal=signal.SIGTERM,
-        is_ready=lambda: _status(bucket_url) == 200 and _status(f"http://127.0.0.1:{s3_port}/") == 403,
+        is_ready=lambda: get(bucket_url)[0] == 200 and get(f"http://127.0.0.1:{s3_port}/")[0] == 403,
         leaves=_weed_sockets([s3_port, ports["admin.port"] + 10_000, *ports.values()]),
     )
 
@@ -164,14 +160,3 @@ def _weed_sockets(ports: Sequence[int]) -> tuple[Path, ...]:
     """The sockets that weed leaves in /tmp whatever it is told."""
     kinds = ("filer", "s3", "filer-grpc", "master-grpc", "s3-grpc", "volume-grpc", "admin-grpc")
     return tuple(Path(f"/tmp/seaweedfs-{kind}-{port}.sock") for kind in kinds for port in ports)  # noqa: S108
-
-
-def _status(url: str) -> int:
-    """The HTTP status of a GET; 0 where nobody answers."""
-    try:
-        with LOCAL.open(url, timeout=2) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except (OSError, ValueError):
-        return 0

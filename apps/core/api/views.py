@@ -16,6 +16,7 @@ from apps.core.api.negotiation import AnswerForm, answer_form
 from apps.core.dialects.base import Answer, Dialect
 from apps.core.dialects.envelope import ENVELOPE, envelope, job_data, job_meta
 from apps.core.errors import AppError, ErrorCode
+from apps.core.funding import funding_named
 from apps.core.models import FINAL_STATES, Job, State
 from apps.core.operations import Operation
 from apps.core.results import error_of, outcome_of, visible_state
@@ -70,7 +71,7 @@ class OperationView(EndpointView):
             operation=self.operation,
             account_id=request.auth.account_id,
             funding=request.auth.funding,
-            price_credits=self.operation.price_credits,
+            price_credits=funding_named(request.auth.funding).price(self.operation),
             params=params,
             uploads={"image": upload},
             request_id=request.request_id,

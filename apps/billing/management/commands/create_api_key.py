@@ -12,7 +12,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.accounts.models import Account, ApiKey, Plan
+from apps.billing.ledger import grant
+from apps.core.operations import all_operations
 
+MOST_CREDITS = 1_000_000_000
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -39,14 +42,19 @@ class Command(BaseCommand):
         name = options["account"].strip()
         if not name or len(name) > 100:
             raise CommandError("--account needs a name of 1 to 100 characters.")
-        if options["credits"] < 0:
-            raise CommandError("--credits must not be negative.")
+        if not 0 <= options["credits"] <= MOST_CREDITS:
+            raise CommandError(f"--credits must be 0 to {MOST_CREDITS}.")
+        scopes = [part.strip() for part in options["scopes"].split(",") if part.strip()]
+        known = {operation.slug for operation in all_operations()}
+        if unknown := set(scopes) - known:
+            raise CommandError(f"--scopes: unknown {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}.")
         with transaction.atomic():
             account, _ = Account.objects.get_or_create(name=name)
             if options["plan"] and account.plan != options["plan"]:
                 account.plan = options["plan"]
                 account.save(update_fields=["plan"])
             expires_at = timezone.now() + options["expires"] if options["expires"] else None
-            scopes = [part.strip() for part in options["scopes"].split(",") if part.strip()]
+            if options["credits"]:
+                grant(account.id, options["credits"], actor="create_api_key", reason="granted with a new key")
             _, secret = ApiKey.issue(account, sandbox=options["sandbox"], scopes=scopes, expires_at=expires_at)
         self.stdout.write(secret)

@@ -1,0 +1,32 @@
+"""Use by day and operation, counted in the transaction that ends a job."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from django.db import connection
+from django.utils import timezone
+
+from apps.billing.models import UsageDay
+from apps.core.models import Job
+
+_COUNT = """
+INSERT INTO billing_usageday (account_id, day, operation, succeeded, failed, credits) VALUES (%s, %s, %s, %s, %s, %s)
+ON CONFLICT (account_id, day, operation) DO UPDATE SET
+    succeeded = billing_usageday.succeeded + excluded.succeeded,
+    failed = billing_usageday.failed + excluded.failed,
+    credits = billing_usageday.credits + excluded.credits
+"""
+
+
+def count_job(job: Job, *, succeeded: bool, credits: int) -> None:
+    """Add one ended job to its account's day (UTC)."""
+    values = [job.account_id, timezone.now().date(), job.operation, int(succeeded), int(not succeeded), credits]
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT, values)
+
+
+def usage_between(account_id: int, *, first: date, last: date) -> list[UsageDay]:
+    """The rows of the days `first..last`, both included, oldest first."""
+    rows = UsageDay.objects.filter(account_id=account_id, day__gte=first, day__lte=last)
+    return list(rows.order_by("day", "operation"))

@@ -1,0 +1,79 @@
+"""The table of our own processes: what the supervisor starts once the servers answer."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from apps.stack.local_http import get
+from apps.stack.paths import ROOT, VarDir
+from apps.stack.processes import Program
+
+_BIN = Path(sys.executable).parent
+_MANAGE = (sys.executable, str(ROOT / "manage.py"))
+_LEAN = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}  # glibc keeps an arena per thread, and there are many
+
+PREPARATIONS: dict[str, tuple[str, ...]] = {
+    "Bringing the tables up to date": (*_MANAGE, "migrate", "--noinput", "--verbosity", "0"),
+    "Making sure of the bucket": (*_MANAGE, "ensure_bucket"),
+    "Making sure of the administrator": (*_MANAGE, "ensure_admin"),
+}
+CREATE_KEY = (*_MANAGE, "create_api_key", "--account", "default", "--plan", "CUSTOM", "--credits", "1000000")
+
+
+def settled_environment(env: Mapping[str, str], var: VarDir) -> dict[str, str]:
+    """What every process of ours gets on top of the starter's environment."""
+    return {
+        **env,
+        "KEYLINE_VAR_DIR": str(var.root),
+        "WEIGHTS_DIR": weights_dir(var),
+        "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", "config.settings.dev"),
+    }
+
+
+def weights_dir(var: VarDir) -> str:
+    """Where the networks' weights lie."""
+    return os.environ.get("WEIGHTS_DIR") or str(var.root / "weights")
+
+
+def app_programs(env: Mapping[str, str], var: VarDir) -> list[Program]:
+    """Web, worker and sweeper."""
+    settled = settled_environment(env, var)
+    port = int(env["KEYLINE_PORT"])
+    return [
+        Program(
+            name="web",
+            argv=_web(port),
+            env=settled | _LEAN,
+            port=port,
+            is_ready=lambda: get(f"http://127.0.0.1:{port}/healthz")[0] == 200,
+        ),
+        Program(name="worker", argv=_worker(), env=settled | _LEAN),
+        Program(name="sweeper", argv=(*_MANAGE, "sweep", "--loop"), env=settled | _LEAN),
+    ]
+
+
+def _web(port: int) -> tuple[str, ...]:
+    threads = os.environ.get("WEB_THREADS") or "64"
+    options = {
+        "--interface": "wsgi",
+        "--host": "127.0.0.1",
+        "--port": str(port),
+        "--http": "1",
+        "--workers": "1",
+        "--blocking-threads": threads,
+        "--backpressure": str(int(threads) if threads.isdigit() else 64),
+        "--http1-header-read-timeout": "15000",  # ms; a client that trickles its headers is let go
+        "--workers-kill-timeout": "4",
+        "--respawn-interval": "0.5",
+    }
+    words = [word for pair in options.items() for word in pair]
+    return (str(_BIN / "granian"), *words, "--no-ws", "--respawn-failed-workers", "config.wsgi:application")
+
+
+def _worker() -> tuple[str, ...]:
+    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+    pool = ("--pool", "threads", "--concurrency", "8", "-Q", "inference,io", "--loglevel", "INFO")
+    return (str(_BIN / "celery"), "-A", "config.celery", "worker", *pool, *quiet)
