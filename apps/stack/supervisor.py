@@ -134,7 +134,7 @@ class Supervisor:
                     raise failure(f"{kept.name} ends as soon as it is started.", self._var.log_file(kept.name))
             if time.monotonic() > deadline:
                 raise failure(f"{name} did not come up in {timeout_s:g} s.", self._var.log_file(name))
-            time.sleep(_TICK_S / 2)
+            time.sleep(_TICK_S)
 
     def _wait_all_ready(self) -> None:
         url = f"http://127.0.0.1:{self._env['KEYLINE_PORT']}/readyz"

@@ -1,0 +1,57 @@
+# Everything that a person or a script asks of this checkout. `make run` is the one to begin with.
+
+PYTHON ?= $(shell for p in python3.11 python3 python; do \
+  if $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
+PY := .venv/bin/python
+
+.PHONY: help run start stop status demo test check bench evaluate packages weights
+
+help:
+	@echo 'make run       set up, start everything, cut out a first picture, serve until Ctrl-C'
+	@echo 'make start     the same, detached; make stop ends it, make status shows it'
+	@echo 'make demo      cut out the demo photo through the running service once more'
+	@echo 'make test      install what the tests need and run all of them'
+	@echo 'make check     lint, format, types, import contracts, migrations, OpenAPI document'
+	@echo 'make bench     latency, throughput and memory of the running service beside bare onnxruntime'
+	@echo 'make evaluate  the quality of the networks on labelled photos'
+
+run: packages
+	@$(PY) -m apps.stack run
+
+start: packages
+	@$(PY) -m apps.stack start
+
+stop status:
+	@if [ -x $(PY) ]; then exec $(PY) -m apps.stack $@; else echo 'Nothing is installed here yet: make run.'; exit 3; fi
+
+demo: packages
+	@$(PY) -m apps.stack demo
+
+test: packages weights
+	@echo 'Running every test (several minutes; the stack tests start a service of their own) ...'
+	@$(PY) -m pytest $(PYTEST_ARGS)
+
+check: packages
+	@echo 'Linting, checking types, import contracts, migrations and the OpenAPI document (about a minute) ...'
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/mypy apps config ml
+	@.venv/bin/lint-imports
+	@$(PY) manage.py check
+	@$(PY) -W ignore manage.py makemigrations --check --dry-run
+	@$(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+bench: packages weights
+	@$(PY) -m tests.bench
+
+evaluate: packages weights
+	@$(PY) -m ml.evaluation
+
+packages:
+	@if [ -z '$(PYTHON)' ]; then \
+	  echo 'Keyline needs Python 3.11: apt-get install python3.11 python3.11-venv,' \
+	       'or name one: make PYTHON=/path/to/python3.11' >&2; exit 1; fi
+	@$(PYTHON) -I apps/stack/bootstrap.py
+
+weights:
+	@$(PY) -m ml.weights fetch

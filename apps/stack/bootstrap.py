@@ -1,0 +1,95 @@
+"""
+Make `.venv` and install the pinned packages: run by the system's Python, before anything else exists.
+
+    python3.11 -I apps/stack/bootstrap.py
+
+Nothing is done where the stamp in `.venv` says that these very pins are installed already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+VENV = ROOT / ".venv"
+STAMP = VENV / ".keyline-pins"
+REQUIREMENTS = ROOT / "requirements" / "dev.txt"
+LEAST_FREE_BYTES = 2_500_000_000
+
+
+def main() -> int:
+    """Returns the exit code; what went wrong is said in a sentence."""
+    pins = _pins()
+    if STAMP.is_file() and STAMP.read_text() == pins and _works():
+        return 0
+    problem = _problem()
+    if problem is None and not _works():
+        problem = _make_venv()
+    if problem is None:
+        problem = _install()
+    if problem is not None:
+        print(problem, file=sys.stderr)
+        return 1
+    STAMP.write_text(pins)
+    return 0
+
+
+def _pins() -> str:
+    """One line that changes with any pin, with Python and with the checkout's place."""
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "requirements").glob("*.txt")):
+        digest.update(path.read_bytes())
+    return f"{digest.hexdigest()} {VENV}\n"
+
+
+def _works() -> bool:
+    """Whether the environment was made here, by a Python 3.11 that still exists."""
+    script = VENV / "bin" / "pip"
+    if not script.is_file() or f"{VENV}/bin/python".encode() not in script.read_bytes()[:300]:
+        return False
+    probe = [str(VENV / "bin" / "python"), "-c", "import sys; sys.exit(sys.version_info[:2] != (3, 11))"]
+    try:
+        return subprocess.run(probe, check=False, capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def _problem() -> str | None:
+    if sys.version_info[:2] != (3, 11):
+        return "Keyline needs Python 3.11: `apt-get install python3.11 python3.11-venv`, then run this again."
+    if importlib.util.find_spec("ensurepip") is None:
+        return "Python's venv module is incomplete: `apt-get install python3.11-venv`, then run this again."
+    free = shutil.disk_usage(ROOT).free
+    if free < LEAST_FREE_BYTES:
+        return f"{ROOT} has {free // 1_000_000} MB left and the packages need 2,500 MB: free some space."
+    return None
+
+
+def _make_venv() -> str | None:
+    print(f"Making {VENV} ...", flush=True)
+    done = subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=False)
+    return f"{VENV} could not be made; the lines above say why." if done.returncode else None
+
+
+def _install() -> str | None:
+    print("Installing the pinned packages (about a minute the first time) ... ", end="", flush=True)
+    began = time.monotonic()
+    options = ["--quiet", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    command = [str(VENV / "bin" / "python"), "-m", "pip", "install", *options, "-r", str(REQUIREMENTS)]
+    if subprocess.run(command, check=False).returncode != 0:
+        return (
+            "The packages could not be installed; the lines above say why. "
+            "Look at the network, the package index (PIP_INDEX_URL) and the disk, then run this again."
+        )
+    print(f"{time.monotonic() - began:.0f} s", flush=True)
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
