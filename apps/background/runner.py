@@ -13,6 +13,7 @@ from apps.core.engine import Engine
 from apps.core.execution import Work
 from apps.core.outcome import Outcome, WarningCode
 from ml import compositing, registry
+from ml.foreground import estimate_foreground
 from ml.types import AlphaChannel
 
 _WHITE = (255, 255, 255)
@@ -72,17 +73,16 @@ def _picture(photo: Photo, result: BackgroundResult, params: dict[str, Any]) -> 
     output = params["output_format"]
     if output == "mask":
         return compositing.binary_mask(alpha) if params["mask_mode"] == "binary" else alpha
-    colour = _WHITE if output == "white_bg" else params.get("bg_color")
-    if output == "white_bg" and params.get("bg_color"):
-        colour = params["bg_color"]
-    foreground = compositing.estimate_foreground(photo.rgb, alpha)
+    colour = params.get("bg_color") or (_WHITE if output == "white_bg" else None)
+    foreground = estimate_foreground(photo.rgb, alpha)
     picture = (
         compositing.cut_out(foreground, alpha)
         if colour is None
         else compositing.over_colour(foreground, alpha, tuple(colour))
     )
     if output == "crop" and not result.is_empty:
-        picture = compositing.crop(picture, result.bbox_xywh, **_margin(params["crop_margin"], result))
+        fill = None if colour is None else tuple(colour)
+        picture = compositing.crop(picture, result.bbox_xywh, fill=fill, **_margin(params["crop_margin"], result))
     return picture
 
 

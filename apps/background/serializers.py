@@ -13,8 +13,8 @@ MASK_MODES = ("binary", "matte")
 _FILE_FORMATS = {"png": "png", "webp": "webp", "jpg": "jpg", "jpeg": "jpg"}
 _HEX = re.compile(r"#?(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 _MARGIN = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)\s*(px|%)?")
-_MOST_MARGIN_PX = 10_000
-_MOST_MARGIN_PERCENT = 100.0
+_MOST_MARGIN_PX = 500
+_MOST_MARGIN_PERCENT = 50.0
 
 
 class Choice(serializers.CharField):

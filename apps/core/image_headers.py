@@ -97,9 +97,8 @@ def _jpeg(file: BinaryIO) -> RawHeader:
         if marker in _SOF and size_hw is None:
             size_hw = struct.unpack(">xHH", _read(file, 5))
         elif marker == _APP1 and not orientation:
-            payload = _read(file, min(length, MAX_EXIF_BYTES))
-            if payload.startswith(b"Exif\0"):
-                orientation = read_orientation(payload)
+            if file.read(min(length, 6)) == b"Exif\0\0":
+                orientation = read_orientation(file.read(length - 6))
     if size_hw is None:
         raise HeaderError("no frame before the scan")
     return RawHeader(size_hw[1], size_hw[0], orientation or 1)

@@ -60,10 +60,12 @@ class Outcome:
     chargeable: bool = True
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """JSON values; the timings as pairs, because a JSONB object does not keep its members' order."""
+        return {**asdict(self), "timings_ms": list(self.timings_ms.items())}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Outcome:
         artifacts = {name: Artifact(**fields) for name, fields in data["artifacts"].items()}
         warnings = tuple(WarningCode(code) for code in data["warnings"])
-        return cls(**{**data, "artifacts": artifacts, "warnings": warnings})
+        timings_ms = dict(data["timings_ms"])
+        return cls(**{**data, "artifacts": artifacts, "warnings": warnings, "timings_ms": timings_ms})

@@ -125,7 +125,7 @@ class Supervisor:
         for kept in (*self._servers, *self._apps):
             kept.tick()
 
-    def _wait(self, is_ready: Callable[[], bool], name: str, *, timeout_s: float) -> None:
+    def _wait(self, is_ready: Callable[[], bool], name: str, *, timeout_s: float, poll_s: float = _TICK_S) -> None:
         deadline = time.monotonic() + timeout_s
         while not is_ready():
             self._tick()
@@ -134,12 +134,12 @@ class Supervisor:
                     raise failure(f"{kept.name} ends as soon as it is started.", self._var.log_file(kept.name))
             if time.monotonic() > deadline:
                 raise failure(f"{name} did not come up in {timeout_s:g} s.", self._var.log_file(name))
-            time.sleep(_TICK_S)
+            time.sleep(poll_s)
 
     def _wait_all_ready(self) -> None:
         url = f"http://127.0.0.1:{self._env['KEYLINE_PORT']}/readyz"
         try:
-            self._wait(lambda: get(url)[0] == 200, "worker", timeout_s=2 * READY_TIMEOUT_S)
+            self._wait(lambda: get(url)[0] == 200, "worker", timeout_s=2 * READY_TIMEOUT_S, poll_s=0.4)
         except StackError as error:
             raise StackError(f"{error}\n  /readyz says: {get(url)[1].decode(errors='replace')[:600]}") from error
 

@@ -30,6 +30,8 @@ class RequestContextMiddleware:
         with structlog.contextvars.bound_contextvars(request_id=request.request_id):
             response = self.get_response(request)
         response.headers["X-Request-Id"] = request.request_id
+        if not response.streaming:
+            response.headers.setdefault("Content-Length", str(len(response.content)))
         return response
 
 

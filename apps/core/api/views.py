@@ -32,9 +32,13 @@ class EndpointView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if request.method.lower() not in self.allowed:
             error = drf.MethodNotAllowed(request.method)
-            error.allow = ", ".join(method.upper() for method in self.allowed)
+            error.allow = ", ".join(self.allowed_methods)
             raise error
         super().initial(request, *args, **kwargs)
+
+    @property
+    def allowed_methods(self) -> list[str]:
+        return [name.upper() for name in self.allowed]
 
     @property
     def allowed(self) -> list[str]:
