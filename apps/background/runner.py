@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from ml.pipelines.background import BackgroundResult
 
 from apps.core.decoding import Photo, decode
 from apps.core.encoding import encode_jpeg, encode_png, encode_webp
@@ -14,6 +13,7 @@ from apps.core.execution import Work
 from apps.core.outcome import Outcome, WarningCode
 from ml import compositing, registry
 from ml.foreground import estimate_foreground
+from ml.pipelines.background import BackgroundResult
 from ml.types import AlphaChannel
 
 _WHITE = (255, 255, 255)

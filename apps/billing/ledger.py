@@ -60,7 +60,8 @@ def _has_ended(job: Job) -> bool:
 def _ensure_wallet(account_id: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO billing_wallet (account_id, balance, held) VALUES (%s, 0, 0) ON CONFLICT DO NOTHING", [account_id]
+            "INSERT INTO billing_wallet (account_id, balance, held) VALUES (%s, 0, 0) ON CONFLICT DO NOTHING",
+            [account_id],
         )
 
 
@@ -72,7 +73,9 @@ def _move(
         row = cursor.fetchone()
     if row is None:
         price = -balance_change
-        issue = f"This call costs {price} credit{'s' * (price != 1)} and the balance is lower; add credits and repeat it."
+        issue = (
+            f"This call costs {price} credit{'s' * (price != 1)} and the balance is lower; add credits and repeat it."
+        )
         raise AppError(ErrorCode.INSUFFICIENT_CREDITS, issue, details=[Detail("credits", issue)])
     if job is not None:
         facts = {"job_id": job.id, "operation": job.operation, "actor": "job", "reason": ""}

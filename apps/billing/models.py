@@ -6,7 +6,6 @@ from django.db import models
 from django.db.models import Q
 
 
-
 class Wallet(models.Model):
     """
     What an account can still spend (`balance`) and what is put aside for open jobs (`held`, already taken off `balance`).
@@ -14,7 +13,9 @@ class Wallet(models.Model):
     Two constraints keep both from going below zero, whatever runs at once.
     """
 
-    account = models.OneToOneField("accounts.Account", on_delete=models.PROTECT, primary_key=True, related_name="wallet")
+    account = models.OneToOneField(
+        "accounts.Account", on_delete=models.PROTECT, primary_key=True, related_name="wallet"
+    )
     balance = models.BigIntegerField(default=0)
     held = models.BigIntegerField(default=0)
 

@@ -64,11 +64,13 @@ def grey_to_srgb(grey: GreyImage, icc_profile: bytes | None) -> RgbImage:
     Returns:
         (H, W, 3) uint8, sRGB.
     """
-    transform = _transform(icc_profile, "L") if icc_profile else None
-    height, width = grey.shape
+    transform = _transform(icc_profile, "L", flags=_FLAGS | ImageCms.Flags.NOOPTIMIZE) if icc_profile else None
     if transform is None:
         return np.repeat(grey[:, :, None], 3, axis=2)
-    return _by_strips(height, width, lambda rows: Image.fromarray(grey[rows]), transform)
+    levels = np.arange(256, dtype=np.uint8)[None]
+    # One row of all levels, unoptimised: LittleCMS's own table for grey is up to 10 levels off in the dark
+    table = np.asarray(ImageCms.applyTransform(Image.fromarray(levels), transform))[0]
+    return np.take(table, grey, axis=0)
 
 
 def cmyk_to_srgb(image: Image.Image, icc_profile: bytes | None) -> RgbImage:
@@ -111,13 +113,13 @@ def _by_strips(
     return out
 
 
-def _transform(icc_profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+def _transform(icc_profile: bytes, mode: str, *, flags: ImageCms.Flags = _FLAGS) -> ImageCms.ImageCmsTransform | None:
     """To sRGB; None where LittleCMS cannot use the profile for such pixels."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
         if source.profile.xcolor_space.strip() != _SPACES[mode]:
             return None
-        return ImageCms.buildTransform(source, _srgb(), mode, "RGB", _INTENT, _FLAGS)
+        return ImageCms.buildTransform(source, _srgb(), mode, "RGB", _INTENT, flags)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
 

@@ -96,9 +96,8 @@ def _jpeg(file: BinaryIO) -> RawHeader:
     for marker, length in jpeg_segments(file):
         if marker in _SOF and size_hw is None:
             size_hw = struct.unpack(">xHH", _read(file, 5))
-        elif marker == _APP1 and not orientation:
-            if file.read(min(length, 6)) == b"Exif\0\0":
-                orientation = read_orientation(file.read(length - 6))
+        elif marker == _APP1 and not orientation and file.read(min(length, 6)) == b"Exif\0\0":
+            orientation = read_orientation(file.read(length - 6))
     if size_hw is None:
         raise HeaderError("no frame before the scan")
     return RawHeader(size_hw[1], size_hw[0], orientation or 1)

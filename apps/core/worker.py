@@ -97,13 +97,18 @@ class Worker:
 _worker: Worker | None = None
 
 
-def start_worker(runners: dict[str, Runner], facts: dict[str, Any]) -> Worker:
-    """Make this process's worker; called once, when the models are loaded."""
-    global _worker  # noqa: PLW0603 - Celery offers its tasks no other place for what the process owns
+def start_worker(runners: dict[str, Runner], facts: dict[str, Any]) -> None:
+    """Make this process a worker and start its threads; called once, when the models are loaded."""
     name = settings.WORKER_NAME or f"{socket.gethostname()}:{os.getpid()}"
-    _worker = Worker(name=name, runners=runners, facts={"name": name, **facts})
-    _worker.start()
-    return _worker
+    worker = Worker(name=name, runners=runners, facts={"name": name, **facts})
+    adopt_worker(worker)
+    worker.start()
+
+
+def adopt_worker(worker: Worker) -> None:
+    """Make `worker` the one whose jobs this process runs."""
+    global _worker  # noqa: PLW0603 - Celery offers its tasks no other place for what the process owns
+    _worker = worker
 
 
 def this_worker() -> Worker:

@@ -1,0 +1,56 @@
+"""Serializer fields that several features share; each says in its error what would be right, and describes itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+_HEX = re.compile(r"#?(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
+_LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)\s*(px|%)?")
+MOST_MARGIN_PX = 500
+MOST_MARGIN_PERCENT = 50
+
+
+class Choice(serializers.ChoiceField):
+    """One of a few words, in any case; the error names them all."""
+
+    def __init__(self, choices: Sequence[str], **options: Any) -> None:
+        words = ", ".join(choices)
+        super().__init__(choices, error_messages={"invalid_choice": f"Use one of {words}."}, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        return super().to_internal_value(data.strip().lower() if isinstance(data, str) else data)
+
+
+@extend_schema_field({"type": "string", "pattern": "^#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$", "examples": ["#ffcc00"]})
+class HexColour(serializers.CharField):
+    """`#fff`, `#ffffff`, with or without the hash; gives `[r, g, b]` with 0..255."""
+
+    def to_internal_value(self, data: Any) -> list[int]:
+        text = super().to_internal_value(data).strip()
+        if not _HEX.fullmatch(text):
+            raise serializers.ValidationError("Use a hex colour such as #ffffff or #fa0.")
+        digits = text.lstrip("#")
+        if len(digits) == 3:
+            digits = "".join(digit * 2 for digit in digits)
+        return [int(digits[place : place + 2], 16) for place in (0, 2, 4)]
+
+
+@extend_schema_field({"type": "string", "pattern": r"^\d{1,5}(\.\d{1,3})?\s*(px|%)?$", "examples": ["20px", "5%"]})
+class Margin(serializers.CharField):
+    """`12`, `12px` or `5%` (of the subject's box); gives `{"value", "unit"}`."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        is_number = isinstance(data, int | float) and not isinstance(data, bool)
+        match = _LENGTH.fullmatch(super().to_internal_value(str(data) if is_number else data).strip())
+        most = MOST_MARGIN_PERCENT if match and match[2] == "%" else MOST_MARGIN_PX
+        if not match or float(match[1]) > most:
+            raise serializers.ValidationError(
+                f"Use pixels (20 or 20px, at most {MOST_MARGIN_PX}) "
+                f"or a share of the subject's box (5%, at most {MOST_MARGIN_PERCENT}%)."
+            )
+        return {"value": float(match[1]), "unit": match[2] or "px"}

@@ -1,0 +1,104 @@
+"""Fixtures for tests of the API in one process: real PostgreSQL, Valkey and S3, a quick stand-in for the network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.http import HttpResponse
+from django.test import Client
+
+from tests import drawing
+
+
+@dataclass
+class Api:
+    """A caller with a key."""
+
+    key: str
+    account: Any
+
+    def post(self, path: str, data: Any = None, *, as_json: bool = False, **headers: str) -> HttpResponse:
+        body = {"data": json.dumps(data), "content_type": "application/json"} if as_json else {"data": data or {}}
+        return self._client.post(path, **body, headers=self._headers(headers))
+
+    def get(self, path: str, **headers: str) -> HttpResponse:
+        return self._client.get(path, headers=self._headers(headers))
+
+    def delete(self, path: str) -> HttpResponse:
+        return self._client.delete(path, headers=self._headers({}))
+
+    def remove(
+        self, image: bytes | None = None, *, to: str = "universal", accept: str = "", **fields: Any
+    ) -> HttpResponse:
+        """POST a multipart form to /v1/remove-bg/{to}; a drawn photo unless told otherwise."""
+        image = drawing.photo_png() if image is None else image
+        headers = {"accept": accept} if accept else {}
+        return self.post(f"/v1/remove-bg/{to}", {"image": upload(image), **fields}, **headers)
+
+    @property
+    def _client(self) -> Client:
+        return Client(raise_request_exception=False)
+
+    def _headers(self, more: dict[str, str]) -> dict[str, str]:
+        return {"X-Api-Key": self.key, **{name.replace("_", "-"): value for name, value in more.items()}}
+
+
+def upload(data: bytes, name: str = "photo.bin") -> SimpleUploadedFile:
+    """A file part whose name says nothing about its format."""
+    return SimpleUploadedFile(name, data, content_type="application/octet-stream")
+
+
+class NotTheCornersColour:
+    """Stands in for the network: the subject is what differs from the top left corner's colour."""
+
+    device = "cpu"
+
+    def predict_native(self, image: Any) -> Any:
+        difference = np.abs(image.astype(np.int16) - image[0, 0].astype(np.int16)).max(axis=2)
+        return (difference > 24).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def _worker() -> None:
+    """Make this process a worker whose network is a stand-in."""
+    from apps.background.runner import BackgroundRunner
+    from apps.core.engine import Engine
+    from apps.core.worker import Worker, adopt_worker
+    from ml import registry
+    from ml.pipelines.background import BackgroundPipeline
+    from ml.sessions.onnx import InferenceSlots
+
+    patch = pytest.MonkeyPatch()
+    stand_in = BackgroundPipeline(NotTheCornersColour(), model_name="stand-in", model_version="1")
+    patch.setattr(registry, "load_background", lambda *_, **__: stand_in)
+    runner = BackgroundRunner(Engine(profile="best", weights_dir=Path(), slots=InferenceSlots(1)))
+    patch.undo()
+    adopt_worker(Worker(name="in-process", runners={"remove-bg": runner}, facts={}))
+
+
+@pytest.fixture
+def api(transactional_db: None, _worker: None, settings: Any) -> Iterator[Api]:
+    """An account with a key and plenty of credits, against an in-process worker."""
+    from apps.core.storage import result_store
+
+    result_store().ensure_bucket()
+    yield make_api("tester")
+
+
+def make_api(name: str, *, plan: str = "CUSTOM", credits: int = 1000, **key: Any) -> Api:
+    """A caller with an account of its own."""
+    from apps.accounts.models import Account, ApiKey
+    from apps.billing.ledger import grant
+
+    account, _ = Account.objects.get_or_create(name=name, defaults={"plan": plan})
+    if credits:
+        grant(account.id, credits, actor="test", reason="test")
+    _, secret = ApiKey.issue(account, **key)
+    return Api(key=secret, account=account)
