@@ -80,7 +80,7 @@ def _make_venv() -> str | None:
 def _install() -> str | None:
     print("Installing the pinned packages (about a minute the first time) ... ", end="", flush=True)
     began = time.monotonic()
-    options = ["--quiet", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    options = ["-qq", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
     command = [str(VENV / "bin" / "python"), "-m", "pip", "install", *options, "-r", str(REQUIREMENTS)]
     if subprocess.run(command, check=False).returncode != 0:
         return (

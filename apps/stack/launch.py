@@ -58,7 +58,12 @@ def start(var: VarDir, *, with_demo: bool) -> int:
         return 0
     _let_signals_interrupt()
     _start_supervisor(var, detached=True)
-    _greet(var, with_demo=with_demo)
+    try:
+        _greet(var, with_demo=with_demo)
+    except StackError as error:
+        raise StackError(
+            f"{error}\nThe stack goes on running: `make status` shows it, `make stop` stops it."
+        ) from error
     say(f"\nKeyline serves at {_url(var)} (manual: {_url(var)}/docs). `make stop` stops it.")
     return 0
 
@@ -204,8 +209,8 @@ def _ensure_api_key(var: VarDir) -> None:
         check=False,
     )
     if done.returncode != 0:
-        var.log_file("prepare").write_text(done.stderr)
-        raise failure("No API key could be made.", var.log_file("prepare"))
+        var.log_file("prepare-key").write_text(done.stderr)
+        raise failure("No API key could be made.", var.log_file("prepare-key"))
     env["KEYLINE_API_KEY"] = done.stdout.strip()
     env_file.write(var.env_file, env)
     say(f"API key (shown once; kept in {var.env_file}): {env['KEYLINE_API_KEY']}")

@@ -79,14 +79,14 @@ class _Planner:
         """KEYLINE_URL, and the port to listen on."""
         url = self._outside.get("KEYLINE_URL", "")
         asked = self._outside.get("KEYLINE_PORT") or (urlsplit(url).port if _is_loopback(url) else None)
-        if asked is not None and url != self._previous.get("KEYLINE_URL", ""):
+        if asked:
             port = _port_number(str(asked))
             if not is_free(port):
-                raise StackError(f"Port {port} is taken: stop what listens there, or set KEYLINE_PORT to another.")
+                raise StackError(f"Port {port} is taken: stop what listens there, or set another KEYLINE_PORT.")
             self._taken.add(port)
         else:
             wished = int(self._previous.get("KEYLINE_PORT") or DEFAULT_WEB_PORT)
-            port = self.port(int(asked) if asked else wished)
+            port = self.port(wished)
             if port != wished:
                 self.notes.append(f"Port {wished} is taken, so the service listens on {port}.")
         return url or f"http://{_HOST}:{port}", port

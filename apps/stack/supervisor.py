@@ -11,7 +11,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from apps.stack import env_file, locks
@@ -85,9 +85,9 @@ class Supervisor:
                 self._start(program, self._servers)
             for kept in self._servers:
                 self._wait(kept.process.program.is_ready, kept.name, timeout_s=READY_TIMEOUT_S)
-        for what, argv in PREPARATIONS.items():
+        for what, commands in PREPARATIONS.items():
             with step(what):
-                self._prepare(argv)
+                self._prepare(commands)
         with step("Starting web, worker and sweeper (the worker loads its models)"):
             for program in app_programs(self._env, self._var):
                 self._start(program, self._apps)
@@ -143,20 +143,24 @@ class Supervisor:
         except StackError as error:
             raise StackError(f"{error}\n  /readyz says: {get(url)[1].decode(errors='replace')[:600]}") from error
 
-    def _prepare(self, argv: tuple[str, ...]) -> None:
-        """Run one command to its end, keeping the servers alive meanwhile."""
-        log_path = self._var.log_file("prepare")
-        program = Program(name="prepare", argv=argv, env=settled_environment(self._env, self._var))
-        process = Process(program, self._var)
-        process.start()
+    def _prepare(self, commands: Sequence[tuple[str, ...]]) -> None:
+        """Run commands side by side to their ends, keeping the servers alive meanwhile."""
+        env = settled_environment(self._env, self._var)
+        running: list[Process] = []
         try:
-            while (code := process.exit_code()) is None:
+            for argv in commands:
+                running.append(Process(Program(name=f"prepare-{argv[2]}", argv=argv, env=env), self._var))
+                running[-1].start()
+            while any(process.exit_code() is None for process in running):
                 self._tick()
-                time.sleep(0.02)
+                time.sleep(_TICK_S / 5)
+            for process in running:
+                if process.exit_code() != 0:
+                    name = process.program.name
+                    raise failure(f"`{' '.join(process.program.argv[1:])}` failed.", self._var.log_file(name))
         finally:
-            process.finish(timeout_s=0)
-        if code != 0:
-            raise failure(f"`{' '.join(argv[1:])}` failed.", log_path)
+            for process in running:
+                process.finish(timeout_s=0)
 
 
 def supervise(var: VarDir) -> int:
