@@ -80,9 +80,9 @@ def send(
     """
     _check_url(url)
     deadline = time.monotonic() + timeout_s
-    connections: list[Any] = []
+    sockets: list[socket.socket] = []
     try:
-        with _session(deadline, allow_cidrs, connections) as session, _cut_at(deadline, connections):
+        with _session(deadline, allow_cidrs, sockets) as session, _cut_at(deadline, sockets):
             response = session.request(
                 method,
                 url,
@@ -136,7 +136,7 @@ def _check_url(url: str) -> None:
         raise OutboundError(Refusal.CREDENTIALS)
 
 
-def _session(deadline: float, allow_cidrs: Sequence[Network], connections: list[Any]) -> HTTPSession:
+def _session(deadline: float, allow_cidrs: Sequence[Network], sockets: list[socket.socket]) -> HTTPSession:
     config = Config(
         ip_filter_enable=True,
         ip_filter_allow_loopback_ips=False,
@@ -147,7 +147,7 @@ def _session(deadline: float, allow_cidrs: Sequence[Network], connections: list[
     session = HTTPSession(config)
     session.trust_env = False  # no proxy, no .netrc
     for scheme in ("http", "https"):
-        adapter = _GuardedAdapter(scheme, deadline, tuple(allow_cidrs), connections)
+        adapter = _GuardedAdapter(scheme, deadline, tuple(allow_cidrs), sockets)
         session.mount(f"{scheme}://", adapter)
     return session
 
@@ -158,14 +158,16 @@ class _GuardedAdapter(IPFilterAdapter):
 
     Args:
         deadline: on the monotonic clock, seconds.
-        connections: filled with what gets opened, for `_cut_at`.
+        sockets: filled with what gets opened, for `_cut_at`.
     """
 
-    def __init__(self, scheme: str, deadline: float, allow_cidrs: tuple[Network, ...], connections: list[Any]) -> None:
+    def __init__(
+        self, scheme: str, deadline: float, allow_cidrs: tuple[Network, ...], sockets: list[socket.socket]
+    ) -> None:
         super().__init__(is_https_proto=scheme == "https")
         self._deadline = deadline
         self._allow_cidrs = allow_cidrs
-        self._connections = connections
+        self._sockets = sockets
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
         """Replace the host by the one address that was looked up and checked."""
@@ -189,11 +191,17 @@ class _GuardedAdapter(IPFilterAdapter):
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        connect = pool.ConnectionCls
+        make = pool.ConnectionCls
 
         def remembered(**options: Any) -> Any:
-            connection = connect(**options)
-            self._connections.append(connection)
+            connection = make(**options)
+            connect = connection.connect
+
+            def connect_and_remember() -> None:
+                connect()
+                self._sockets.append(connection.sock)  # now: at the headers' end the connection may let go of it
+
+            connection.connect = connect_and_remember
             return connection
 
         pool.ConnectionCls = remembered
@@ -201,24 +209,27 @@ class _GuardedAdapter(IPFilterAdapter):
 
 
 @contextmanager
-def _cut_at(deadline: float, connections: list[Any]) -> Iterator[None]:
+def _cut_at(deadline: float, sockets: list[socket.socket]) -> Iterator[None]:
     """
     Shut the sockets when time is up: a timeout of a socket begins anew with every byte that a server drips.
 
     Again every quarter of a second, as a connection may just be on its way to being open.
     """
-    is_over = threading.Event()
+    is_over, is_cut = threading.Event(), threading.Event()
 
     def cut() -> None:
         while not is_over.wait(max(0.25, deadline - time.monotonic())):
-            for connection in list(connections):
-                with suppress(OSError, AttributeError):  # not open yet, or closed already
-                    socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+            is_cut.set()
+            for each in list(sockets):
+                with suppress(OSError):  # closed already
+                    socket.socket.shutdown(each, socket.SHUT_RDWR)  # not TLS's own, which wants to talk
 
     watcher = threading.Thread(target=cut, name="outbound-deadline", daemon=True)
     watcher.start()
     try:
         yield
+        if is_cut.is_set():  # a cut reads like an end, where the server has not told the length
+            raise TimeoutError
     finally:
         is_over.set()
         watcher.join()

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from apps.core import colour
+from apps.core.colour import cmyk_to_srgb, grey_to_srgb, rgb_to_srgb, row_strips, usable_profile
+from tests.drawing import WIDE_GAMMA, WIDE_MATRIX, cmyk_profile, grey_profile, soft_photo, wide_rgb_profile
+
+# linear sRGB to XYZ, adapted to D50 (Lindbloom)
+SRGB_MATRIX = np.array([[0.4360, 0.3851, 0.1431], [0.2225, 0.7169, 0.0606], [0.0139, 0.0971, 0.7142]])
+
+
+def srgb_curve(linear: NDArray[np.float64]) -> NDArray[np.float64]:
+    """0..1 light to 0..255 levels (IEC 61966-2-1)."""
+    clipped = np.clip(linear, 0, 1)
+    return 255 * np.where(clipped <= 0.0031308, clipped * 12.92, 1.055 * clipped ** (1 / 2.4) - 0.055)
+
+
+def test_wide_colours_become_srgb_as_the_equations_say() -> None:
+    rgb = soft_photo(90, 60)
+
+    converted = rgb_to_srgb(rgb, wide_rgb_profile())
+
+    xyz = (rgb / 255) ** WIDE_GAMMA @ WIDE_MATRIX.T
+    linear = xyz @ np.linalg.inv(SRGB_MATRIX).T
+    inside = ((linear > 0.02) & (linear < 1)).all(axis=2)  # clipping at the gamut's edge is the profile's business
+    error = np.abs(converted - srgb_curve(linear)).max(axis=2)
+    assert inside.mean() > 0.3
+    assert error[inside].max() <= 3
+
+
+def test_srgb_under_another_name_is_left_alone() -> None:
+    rgb = soft_photo()
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+    assert rgb_to_srgb(rgb, srgb) is rgb
+    assert rgb_to_srgb(rgb, None) is rgb
+    assert rgb_to_srgb(rgb, b"rubbish") is rgb
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.8, 2.2])
+def test_every_grey_level_follows_its_profile(gamma: float) -> None:
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+
+    converted = grey_to_srgb(grey, grey_profile(gamma))
+
+    wanted = srgb_curve((grey / 255) ** gamma)
+    assert converted.shape == (16, 16, 3)
+    assert np.abs(converted - wanted[:, :, None]).max() <= 2
+
+
+def test_strips_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    rgb, profile = soft_photo(50, 41), wide_rgb_profile()
+    inks = Image.fromarray(255 - rgb).convert("CMYK")
+    whole = rgb_to_srgb(rgb, profile), cmyk_to_srgb(inks, None)
+
+    monkeypatch.setattr(colour, "_STRIP_PIXELS", 200)
+
+    assert np.array_equal(rgb_to_srgb(rgb, profile), whole[0])
+    assert np.array_equal(cmyk_to_srgb(inks, None), whole[1])
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 5_000_000), (3000, 1000), (2001, 1000), (1, 1)])
+def test_strips_cover_every_row_once(height: int, width: int) -> None:
+    rows = [row for strip in row_strips(height, width) for row in range(strip.start, strip.stop)]
+
+    assert rows == list(range(height))
+
+
+def test_a_profile_is_usable_for_its_own_colour_space_only() -> None:
+    profiles = {"RGB": wide_rgb_profile(), "L": grey_profile(2.2), "CMYK": cmyk_profile()}
+
+    usable = {(name, mode) for name, data in profiles.items() for mode in profiles if usable_profile(data, mode)}
+
+    assert usable == {("RGB", "RGB"), ("L", "L"), ("CMYK", "CMYK")}
+    assert usable_profile(None, "RGB") is None
+    assert usable_profile(b"\0" * 500, "RGB") is None
