@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import path, re_path
 
+from apps.billing.views import AccountView, UsageView
 from apps.core.api import errors, system
 from apps.core.api.schema import OpenApiView
 from apps.core.api.views import JobView, OperationView
@@ -22,6 +23,8 @@ urlpatterns = [
         for route in ROUTES
     ),
     re_path(rf"^v1/jobs/{_UUID}$", JobView.as_view(), name="job"),
+    path("v1/account", AccountView.as_view(), name="account"),
+    path("v1/usage", UsageView.as_view(), name="usage"),
     path("v1/version", system.VersionView.as_view(), name="version"),
     path("healthz", system.healthz, name="healthz"),
     path("readyz", system.readyz, name="readyz"),

@@ -2,47 +2,70 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
+from django.db.models import Q
+from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
+from apps.accounts import rapidapi
 from apps.accounts.models import Account, ApiKey, digest_of
-from apps.core.errors import AppError, Detail, ErrorCode, Fault
+from apps.accounts.plans import LIMITS, SANDBOX
+from apps.core.errors import AppError, Detail, ErrorCode
 from apps.core.identity import Identity
 
 _KEY_HEADERS = ("X-Api-Key", "X-RapidAPI-Key", "ailabapi-api-key")
 _LONGEST_KEY = 200
+_USE_NOTED_EVERY = timedelta(minutes=1)
 
 
 class CredentialAuthentication(BaseAuthentication):
-    """An API key in any of the headers that our buyers' clients know; two different ones are a 400."""
+    """The RapidAPI gateway's secret, which wins, or one API key in any header that our buyers' clients know."""
 
     def authenticate(self, request: Request) -> tuple[Account, Identity] | None:
+        if rapidapi.is_gateway(request):
+            account = rapidapi.account_of(request)
+            return account, _identity(account, funding="rapidapi", rate_key=f"account:{account.id}")
         key = _the_one_key(request)
-        if key is None:
-            return None
-        row = self._row_of(key)
-        if row is None or not row.is_usable:
-            raise AppError(ErrorCode.UNAUTHENTICATED, "This API key is unknown, expired or revoked.")
-        return row.account, Identity(
-            account_id=row.account_id,
-            account_name=row.account.name,
-            plan=row.account.plan,
-            funding="sandbox" if row.is_sandbox else "credits",
-            key_id=row.id,
-            scopes=frozenset(row.scopes) or None,
-            sandbox=row.is_sandbox,
-        )
+        return None if key is None else self._by_key(key)
 
     def authenticate_header(self, request: Any) -> str:  # noqa: ARG002 - DRF's signature
         return 'Bearer realm="keyline"'
 
     @staticmethod
-    def _row_of(key: str) -> ApiKey | None:
-        if len(key) > _LONGEST_KEY:
-            return None
-        return ApiKey.objects.select_related("account").filter(digest=digest_of(key)).first()
+    def _by_key(key: str) -> tuple[Account, Identity]:
+        rows = ApiKey.objects.select_related("account").filter(digest=digest_of(key))
+        row = rows.first() if len(key) <= _LONGEST_KEY else None
+        if row is None or not row.is_usable:
+            raise AppError(ErrorCode.UNAUTHENTICATED, "This API key is unknown, expired or revoked.")
+        _note_use(row)
+        funding = "sandbox" if row.is_sandbox else "credits"
+        scopes = frozenset(row.scopes) or None
+        identity = _identity(
+            row.account, funding=funding, rate_key=f"key:{row.id}", scopes=scopes, sandbox=row.is_sandbox
+        )
+        return row.account, identity
+
+
+def _identity(account: Account, *, sandbox: bool = False, **facts: Any) -> Identity:
+    return Identity(
+        account_id=account.id,
+        account_name=account.name,
+        plan=account.plan,
+        limits=SANDBOX if sandbox else LIMITS[account.plan],
+        sandbox=sandbox,
+        **facts,
+    )
+
+
+def _note_use(row: ApiKey) -> None:
+    """Keep when the key was last used, to the minute: a write for every request would be a row lock for every request."""
+    before = timezone.now() - _USE_NOTED_EVERY
+    if row.last_used_at is None or row.last_used_at < before:
+        stale = Q(last_used_at=None) | Q(last_used_at__lt=before)
+        ApiKey.objects.filter(stale, id=row.id).update(last_used_at=timezone.now())
 
 
 def _the_one_key(request: Request) -> str | None:
@@ -55,9 +78,5 @@ def _the_one_key(request: Request) -> str | None:
     keys = set(given.values())
     if len(keys) > 1:
         issue = f"Send one credential; {' and '.join(given)} carry different ones."
-        raise AppError(
-            ErrorCode.VALIDATION_ERROR,
-            issue,
-            details=[Detail(name, issue, Fault.INVALID_VALUE) for name in given],
-        )
+        raise AppError(ErrorCode.VALIDATION_ERROR, issue, details=[Detail(name, issue) for name in given])
     return keys.pop() if keys else None

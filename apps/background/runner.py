@@ -14,6 +14,7 @@ from apps.core.outcome import Outcome, WarningCode
 from ml import compositing, registry
 from ml.foreground import estimate_foreground
 from ml.pipelines.background import BackgroundResult
+from ml.stamp import stamp
 from ml.types import AlphaChannel
 
 _WHITE = (255, 255, 255)
@@ -39,6 +40,8 @@ class BackgroundRunner:
             result = self._pipeline.run(photo.to_srgb(), opacity=photo.opacity)
         with work.stage("encode", progress=0.8):
             pixels = _picture(photo, result, work.params)
+            if work.is_sandbox:
+                pixels = stamp(pixels)
             profile = photo.icc_profile if pixels.ndim == 3 else None
             encoded = _ENCODERS[work.params["format"]](pixels, icc_profile=profile)
         height, width = pixels.shape[:2]

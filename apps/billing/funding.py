@@ -59,7 +59,7 @@ class RapidApiFunding:
     def release(self, job: Job) -> None:
         count_job(job, succeeded=job.state == State.SETTLING, credits=0)
 
-    def credits(self, account_id: int) -> None:
+    def credits(self, account_id: int) -> None:  # noqa: ARG002 - nobody has credits here
         return None
 
 
@@ -81,7 +81,7 @@ class SandboxFunding:
     def release(self, job: Job) -> None:
         count_job(job, succeeded=job.state == State.SETTLING, credits=0)
 
-    def credits(self, account_id: int) -> None:
+    def credits(self, account_id: int) -> None:  # noqa: ARG002 - nobody has credits here
         return None
 
 

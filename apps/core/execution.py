@@ -27,6 +27,7 @@ class Work:
     def __init__(self, job: Job, operation: Operation) -> None:
         self.params: dict[str, Any] = job.params
         self.operation = operation
+        self.is_sandbox = job.funding == "sandbox"
         self.timings_ms: dict[str, int] = {}
         self._job = job
 

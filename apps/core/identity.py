@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from apps.core.limits import Limits
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -14,8 +16,9 @@ class Identity:
         account_id: the account's row.
         account_name: for people.
         plan: the plan's name, in capitals.
+        limits: what the plan allows.
         funding: slug of the Funding that pays for this caller's jobs.
-        key_id: the API key's row; None for callers without one.
+        rate_key: whose requests are counted together.
         scopes: operations that the key may call; None for all.
         sandbox: results are free and marked.
     """
@@ -23,7 +26,8 @@ class Identity:
     account_id: int
     account_name: str
     plan: str
+    limits: Limits
     funding: str
-    key_id: int | None = None
+    rate_key: str
     scopes: frozenset[str] | None = None
     sandbox: bool = False

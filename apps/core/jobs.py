@@ -14,16 +14,19 @@ from django.db import connection, transaction
 from django.db.models import Count
 from django.utils import timezone
 
-from apps.core import broker, tasks
+from apps.core import broker, idempotency, tasks
 from apps.core.errors import AppError, ErrorCode
 from apps.core.funding import funding_named
+from apps.core.identity import Identity
 from apps.core.lifecycle import cancel
+from apps.core.limits import refuse_too_many_jobs
 from apps.core.models import FINAL_STATES, Job, State, object_token
 from apps.core.operations import Operation
 from apps.core.storage import StoreAwayError, result_store
 from apps.core.uploads import Upload
 
 log = logging.getLogger(__name__)
+_SUBMIT_LOCK = 7_120  # the first half of our advisory locks' numbers; the second is the account
 _SETTLING_GRACE_S = 3.0
 _POLL_S = 0.5
 
@@ -33,13 +36,13 @@ class Order:
     """Everything that decides what a job is: who wants what done to which files."""
 
     operation: Operation
-    account_id: int
-    funding: str
+    identity: Identity
     price_credits: int
     params: Mapping[str, Any]
     uploads: Mapping[str, Upload]
     request_id: str
     retention_s: int
+    ticket: idempotency.Ticket | None = None
 
 
 def admit(account_id: int, *, deadline_s: float | None) -> None:
@@ -72,17 +75,19 @@ def admit(account_id: int, *, deadline_s: float | None) -> None:
 
 def submit(order: Order) -> Job:
     """
-    Store the inputs, then insert the row and hold the price in one transaction; the wake-up goes out when it commits.
+    Store the inputs, then insert the row, bind its key and hold the price in one transaction; the wake-up goes out when
+    it commits. Submits of one account line up behind its lock, so that its limits hold whatever runs at once.
 
     Raises:
-        AppError: no cover (from the funding), or the store is away.
+        AppError: no cover (from the funding), too many jobs at once, or the store is away.
+        KeyTakenError: another request with the same Idempotency-Key was faster.
     """
     job = Job(
-        account_id=order.account_id,
+        account_id=order.identity.account_id,
         operation=order.operation.slug,
         params=dict(order.params),
         request_id=order.request_id,
-        funding=order.funding,
+        funding=order.identity.funding,
         price_credits=order.price_credits,
         object_token=object_token(),
         retention_s=order.retention_s,
@@ -93,7 +98,11 @@ def submit(order: Order) -> Job:
         result_store().put(job.input_prefix + name, upload.file, content_type=upload.content_type)
     try:
         with transaction.atomic():
+            _line_up(job.account_id)
             job.save(force_insert=True)
+            if order.ticket is not None:
+                idempotency.take(order.ticket, job)
+            refuse_too_many_jobs(job, jobs_at_once=order.identity.limits.jobs_at_once)
             funding_named(job.funding).hold(job)
             transaction.on_commit(tasks.wake_worker, robust=True)
     except BaseException:
@@ -126,6 +135,11 @@ def give_up(job: Job) -> Job:
         return job
     job.refresh_from_db()
     return wait(job, timeout_s=_SETTLING_GRACE_S)
+
+
+def _line_up(account_id: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_SUBMIT_LOCK, account_id % 2**31])
 
 
 def _forget_inputs(job: Job) -> None:

@@ -95,3 +95,21 @@ class Job(models.Model):
     @property
     def result_prefix(self) -> str:
         return f"results/{self.object_token}/"
+
+
+class IdempotencyKey(models.Model):
+    """A client's `Idempotency-Key` and the job that it stands for; `answered_*` say in which form it was answered."""
+
+    account = models.ForeignKey("accounts.Account", on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64)
+    job = models.OneToOneField(Job, on_delete=models.CASCADE, related_name="idempotency_key")
+    answered_status = models.PositiveSmallIntegerField(null=True)
+    answered_binary = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "key"], name="idempotency_key_once")]
+
+    def __str__(self) -> str:
+        return self.key

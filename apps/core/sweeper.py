@@ -8,7 +8,7 @@ import redis
 from django.db.models import Min
 from django.utils import timezone
 
-from apps.core import lifecycle, tasks
+from apps.core import idempotency, lifecycle, tasks
 from apps.core.broker import broker
 from apps.core.models import Job, State
 from apps.core.storage import StoreAwayError
@@ -21,7 +21,12 @@ _BATCH = 200
 
 def sweep() -> dict[str, int]:
     """One round. Returns how many jobs each step touched."""
-    return {"taken_back": take_back_lapsed(), "woken": wake_forgotten(), "purged": purge_expired()}
+    return {
+        "taken_back": take_back_lapsed(),
+        "woken": wake_forgotten(),
+        "purged": purge_expired(),
+        "keys_forgotten": idempotency.forget_old(),
+    }
 
 
 def take_back_lapsed() -> int:

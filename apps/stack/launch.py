@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from apps.stack import demo, env_file, locks
 from apps.stack.commands import CREATE_KEY, settled_environment, weights_dir
@@ -23,6 +24,7 @@ from apps.stack.report import failure, last_lines, say
 
 NAMES = ("web", "worker", "sweeper", "valkey", "s3", "postgres")
 NOT_ALL_UP = 3
+_PORT_IN = {"web": "KEYLINE_URL", **PARTS}
 _LEAST_FREE_BYTES = 1_000_000_000
 _STOP_TIMEOUT_S = 30.0
 _NO_SUCH_JOB = "/v1/jobs/00000000-0000-0000-0000-000000000000"
@@ -81,17 +83,18 @@ def status(var: VarDir) -> int:
     """Print a table of the processes. Returns 3 unless all that should run do."""
     env = env_file.read(var.env_file)
     embedded = env.get("KEYLINE_EMBEDDED", ",".join(PARTS)).split(",")
-    rows, all_up = [("NAME", "STATE", "PID", "UP FOR")], True
+    rows, all_up = [("NAME", "STATE", "PID", "PORT", "UP FOR")], True
     for name in NAMES:
         if name in PARTS and name not in embedded:
-            rows.append((name, "external", "-", "-"))
+            rows.append((name, "external", "-", "-", "-"))
             continue
         pid, since = _living(var, name)
         all_up = all_up and since is not None
         up_for = f"{max(0.0, time.time() - since):.0f} s" if since else "-"
-        rows.append((name, "up" if since else "down", str(pid) if since else "-", up_for))
+        port = str(urlsplit(env.get(_PORT_IN.get(name, ""), "")).port or "-")
+        rows.append((name, "up" if since else "down", str(pid) if since else "-", port, up_for))
     for row in rows:
-        say("{:<10} {:<9} {:>8} {:>10}".format(*row))
+        say("{:<10} {:<9} {:>8} {:>6} {:>10}".format(*row))
     if all_up:
         say(f"Keyline serves at {_url(var)}.")
     return 0 if all_up else NOT_ALL_UP

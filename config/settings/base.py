@@ -38,6 +38,7 @@ MIDDLEWARE = [
     "apps.core.api.middleware.RequestContextMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.accounts.rapidapi.BillingHeaderMiddleware",
     "apps.core.api.middleware.BodyCapMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -106,6 +107,13 @@ WEIGHTS_PROFILE = env.str("WEIGHTS_PROFILE", "best")
 WEB_THREADS = integer("WEB_THREADS", 64, low=1, high=1024)
 TRUSTED_PROXIES = [ipaddress.ip_network(cidr) for cidr in names("TRUSTED_PROXIES")]
 FETCH_ALLOW_CIDRS = [ipaddress.ip_network(cidr) for cidr in names("FETCH_ALLOW_CIDRS")]
+ANONYMOUS_PER_MINUTE = integer("ANONYMOUS_PER_MINUTE", 600, low=1, high=1_000_000)
+# Two at once, so that the secret can be changed without a gap.
+RAPIDAPI_SECRETS = [
+    secret
+    for secret in (env.str("KEYLINE_RAPIDAPI_SECRET", ""), env.str("KEYLINE_RAPIDAPI_SECRET_PREVIOUS", ""))
+    if secret
+]
 # A file above this is spooled to disk: 64 threads of uploads must not sum up to memory.
 FILE_UPLOAD_MAX_MEMORY_SIZE = 512 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 40 * 1024 * 1024
@@ -115,6 +123,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 110
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.CredentialAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["apps.core.api.permissions.IsIdentified"],
+    "DEFAULT_THROTTLE_CLASSES": ["apps.core.api.throttles.RequestThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.MultiPartParser", "rest_framework.parsers.JSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apps.core.api.negotiation.AlwaysJson",

@@ -8,6 +8,8 @@ if len(SECRET_KEY) < 50:
     raise ImproperlyConfigured("DJANGO_SECRET_KEY must be set to at least 50 random characters.")
 if FETCH_ALLOW_CIDRS:
     raise ImproperlyConfigured("FETCH_ALLOW_CIDRS opens private networks to clients' URLs; unset it.")
+if any(len(secret) < 16 for secret in RAPIDAPI_SECRETS):
+    raise ImproperlyConfigured("KEYLINE_RAPIDAPI_SECRET must have at least 16 characters.")
 if ALLOWED_HOSTS == ["*"]:
     raise ImproperlyConfigured("ALLOWED_HOSTS must name the hosts that this service answers for.")
 if env.str("AWS_SESSION_TOKEN", ""):

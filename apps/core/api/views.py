@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -10,14 +11,16 @@ from rest_framework import exceptions as drf
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from apps.core import jobs, lifecycle
+from apps.core import idempotency, jobs, lifecycle
+from apps.core.api.exceptions import answer_in
 from apps.core.api.fields import checked_params, request_fields
 from apps.core.api.negotiation import AnswerForm, answer_form
+from apps.core.api.throttles import count_anonymous
 from apps.core.dialects.base import Answer, Dialect
 from apps.core.dialects.envelope import ENVELOPE, envelope, job_data, job_meta
 from apps.core.errors import AppError, ErrorCode
 from apps.core.funding import funding_named
-from apps.core.models import FINAL_STATES, Job, State
+from apps.core.models import FINAL_STATES, IdempotencyKey, Job, State
 from apps.core.operations import Operation
 from apps.core.results import error_of, outcome_of, visible_state
 from apps.core.uploads import choose_source, open_source
@@ -35,6 +38,24 @@ class EndpointView(APIView):
             error.allow = ", ".join(self.allowed_methods)
             raise error
         super().initial(request, *args, **kwargs)
+
+    def perform_authentication(self, request: Request) -> None:
+        """A wrong or missing credential counts against the address before it is refused."""
+        try:
+            super().perform_authentication(request)
+            self.check_permissions(request)
+        except AppError as error:
+            if error.code is ErrorCode.UNAUTHENTICATED:
+                count_anonymous(request._request)
+            raise
+
+    def finalize_response(self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        quota = getattr(getattr(request, "_request", request), "quota", None)
+        if quota is not None:
+            for name, value in quota.headers.items():
+                response.headers[name] = value
+        return response
 
     @property
     def allowed_methods(self) -> list[str]:
@@ -54,32 +75,71 @@ class OperationView(EndpointView):
 
     def post(self, request: Request) -> HttpResponse:
         form = answer_form(request, binary_default=self.operation.binary_default)
-        job = jobs.submit(self._order(request, form))
+        order = self._order(request)
+        if order.ticket and (first := idempotency.first_answer(order.ticket)):
+            return self._replay(first, request, form)
+        if request.GET.get("dry_run", "").lower() in {"true", "1"}:
+            return self.dialect.quote(order.price_credits, request)
+        jobs.admit(request.auth.account_id, deadline_s=form.wait_s or None)
+        try:
+            job = jobs.submit(order)
+        except idempotency.KeyTakenError:
+            first = idempotency.first_answer(order.ticket)
+            if first is None:
+                raise AppError(ErrorCode.CONFLICT, retry_after_s=1) from None
+            return self._replay(first, request, form)
         job = jobs.wait(job, timeout_s=form.wait_s)
+        response, is_late = self._answer(job, request, form)
+        if order.ticket:
+            idempotency.note_answer(order.ticket, job, status=response.status_code, binary=form.binary)
+        response.billed_credits = job.price_credits if is_late else job.charged_credits
+        return response
+
+    def _answer(self, job: Job, request: Request, form: AnswerForm) -> tuple[HttpResponse, bool]:
+        """The job's answer, and whether the job is still open."""
         answer = Answer(job, self.operation, form.binary, form.applied)
         if job.state not in FINAL_STATES:
             if form.late_is_accepted:
-                return self.dialect.accepted(answer, request)
+                return self.dialect.accepted(answer, request), True
             job = jobs.give_up(job)
         if job.state == State.SUCCEEDED:
-            return self.dialect.success(answer, request)
+            return self.dialect.success(answer, request), False
         raise error_of(job)
 
-    def _order(self, request: Request, form: AnswerForm) -> jobs.Order:
-        """Fields, then the URL's fetch, then the image, then admission: nothing costs before all of them are right."""
+    def _replay(self, first: IdempotencyKey, request: Request, form: AnswerForm) -> HttpResponse:
+        """The first answer again, in its first form, with fresh links and without a second charge."""
+        job = first.job
+        if job.deleted_at is not None:
+            raise AppError(ErrorCode.GONE, "The job of this Idempotency-Key was deleted; nothing is charged again.")
+        binary = form.binary if first.answered_status is None else first.answered_binary
+        answer = Answer(job, self.operation, binary)
+        if first.answered_status == HTTPStatus.ACCEPTED:
+            response = self.dialect.accepted(answer, request)
+        elif job.state == State.FAILED:
+            response = answer_in(self.dialect, error_of(job), request)
+        else:
+            response = self.dialect.success(answer, request)
+        response.headers["Idempotency-Replayed"] = "true"
+        if first.answered_status is None:  # whoever ran the job never answered: this is the first answer that goes out
+            idempotency.note_answer_of(first, status=response.status_code, binary=binary)
+            response.billed_credits = job.charged_credits
+        return response
+
+    def _order(self, request: Request) -> jobs.Order:
+        """Fields, then the URL's fetch, then the image, then the key: nothing costs before all of them are right."""
         fields = request_fields(request)
         params = checked_params(self.operation, fields)
-        upload = open_source(choose_source(fields), limits=self.operation.image_limits)
-        jobs.admit(request.auth.account_id, deadline_s=form.wait_s if form.wait_s else None)
+        uploads = {"image": open_source(choose_source(fields), limits=self.operation.image_limits)}
+        identity = request.auth
         return jobs.Order(
             operation=self.operation,
-            account_id=request.auth.account_id,
-            funding=request.auth.funding,
-            price_credits=funding_named(request.auth.funding).price(self.operation),
+            identity=identity,
+            price_credits=funding_named(identity.funding).price(self.operation),
             params=params,
-            uploads={"image": upload},
+            uploads=uploads,
             request_id=request.request_id,
             retention_s=settings.RESULT_TTL_S,
+            ticket=idempotency.ticket_for(request, identity.account_id, fields, uploads),
         )
 
 

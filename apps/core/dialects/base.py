@@ -31,6 +31,9 @@ class Dialect(Protocol):
     def accepted(self, answer: Answer, request: HttpRequest) -> HttpResponse:
         """The job goes on; ask later."""
 
+    def quote(self, price_credits: int, request: HttpRequest) -> HttpResponse:
+        """A dry run: the request is right, and this is what it would cost."""
+
     def failure(self, error: AppError, request: HttpRequest) -> HttpResponse:
         """It ended badly, at whatever step."""
 

@@ -42,6 +42,10 @@ class EnvelopeDialect:
         response.headers["X-Job-Id"] = str(answer.job.id)
         return _with_preference(response, answer)
 
+    def quote(self, price_credits: int, request: HttpRequest) -> HttpResponse:
+        price = {"credits": price_credits, "usd": usd(price_credits)}
+        return envelope(request, data={"price": price, "valid": True})
+
     def failure(self, error: AppError, request: HttpRequest) -> HttpResponse:
         return envelope(request, error=error_data(error), status=error.code.status)
 
@@ -68,6 +72,7 @@ class EnvelopeDialect:
 
 
 ENVELOPE = EnvelopeDialect()
+CENTS_PER_CREDIT = 5
 
 
 def envelope(
@@ -92,6 +97,11 @@ def envelope(
         "error": error,
     }
     return JsonResponse(body, status=status, headers={"Cache-Control": "private, no-store"})
+
+
+def usd(credits: int) -> str:
+    """Credits in dollars; one credit is five cents."""
+    return f"{credits * CENTS_PER_CREDIT // 100}.{credits * CENTS_PER_CREDIT % 100:02d}"
 
 
 def job_data(job: Job) -> dict[str, Any]:

@@ -1,0 +1,93 @@
+"""How much a caller may do: requests a minute, counted in Redis, and jobs at once, counted on the rows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import redis
+
+from apps.core.broker import BrokerAwayError, broker
+from apps.core.errors import AppError, ErrorCode
+from apps.core.models import OPEN_STATES, Job
+
+WINDOW_S = 60
+# Counting and starting the window are one step, and Redis's own clock measures it: a jump of ours changes nothing.
+_COUNT = """
+local count = redis.call('INCR', KEYS[1])
+local left = redis.call('PTTL', KEYS[1])
+if left < 0 then
+    redis.call('PEXPIRE', KEYS[1], ARGV[1])
+    left = tonumber(ARGV[1])
+end
+return {count, left}
+"""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a plan allows."""
+
+    requests_a_minute: int
+    jobs_at_once: int
+
+
+@dataclass(frozen=True)
+class Quota:
+    """Where a caller stands in the current window."""
+
+    limit: int
+    used: int
+    resets_in_s: int
+
+    @property
+    def is_exceeded(self) -> bool:
+        return self.used > self.limit
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The fields of the IETF draft `RateLimit header fields for HTTP`."""
+        left = max(0, self.limit - self.used)
+        return {
+            "RateLimit-Policy": f'"burst";q={self.limit};w={WINDOW_S}',
+            "RateLimit": f'"burst";r={left};t={self.resets_in_s}',
+        }
+
+
+def count_request(caller: str, *, limit: int) -> Quota:
+    """
+    Count one request of `caller` in a window of 60 s that begins with its first request.
+
+    Raises:
+        BrokerAwayError: Redis does not answer; without it no limit could be kept.
+    """
+    try:
+        used, left_ms = broker().eval(_COUNT, 1, f"keyline:rate:{caller}", WINDOW_S * 1000)
+    except redis.RedisError as error:
+        raise BrokerAwayError from error
+    return Quota(limit=limit, used=int(used), resets_in_s=max(1, math.ceil(int(left_ms) / 1000)))
+
+
+def refuse_if_exceeded(quota: Quota) -> None:
+    """Raises AppError(RATE_LIMITED) with the seconds until the window ends."""
+    if quota.is_exceeded:
+        raise AppError(
+            ErrorCode.RATE_LIMITED,
+            f"At most {quota.limit} requests a minute; try again in {quota.resets_in_s} s.",
+            retry_after_s=quota.resets_in_s,
+        )
+
+
+def refuse_too_many_jobs(job: Job, *, jobs_at_once: int) -> None:
+    """
+    Hold an account to its jobs at once; call it with `job` just inserted, in the submit transaction.
+
+    Raises:
+        AppError: RATE_LIMITED.
+    """
+    if Job.objects.filter(account_id=job.account_id, state__in=OPEN_STATES).count() > jobs_at_once:
+        raise AppError(
+            ErrorCode.RATE_LIMITED,
+            f"At most {jobs_at_once} jobs at once on this plan; wait for one to end.",
+            retry_after_s=2,
+        )
