@@ -1,0 +1,361 @@
+"""Credits, prices, dry runs, idempotency keys and limits, in one process; tests/stack/ kills real ones."""
+
+from __future__ import annotations
+
+import io
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.utils import timezone
+
+from apps.billing.models import LedgerEntry, Price, UsageDay, Wallet
+from apps.core import lifecycle, tasks
+from apps.core.broker import broker
+from apps.core.errors import AppError, ErrorCode
+from apps.core.models import IdempotencyKey, Job, State
+from tests.conftest import Api, make_api
+from tests.drawing import photo_png
+
+JSON = "application/json"
+
+
+@pytest.fixture(autouse=True)
+def _fresh_limits() -> None:
+    for key in broker().scan_iter("keyline:rate:*"):
+        broker().delete(key)
+
+
+def credits(api: Api) -> dict[str, int]:
+    return api.get("/v1/account").json()["data"]["credits"]
+
+
+def books_balance() -> bool:
+    out = io.StringIO()
+    try:
+        call_command("ledger_check", stdout=out)
+    except SystemExit:
+        pytest.fail(out.getvalue())
+    return True
+
+
+def asleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No worker hears the wake-up: jobs stay queued."""
+    monkeypatch.setattr(tasks, "wake_worker", lambda: None)
+
+
+def test_success_is_charged_once_and_the_ledger_says_why(api: Api) -> None:
+    job_id = api.remove().headers["X-Job-Id"]
+
+    assert credits(api) == {"balance": 999, "held": 0}
+    entries = LedgerEntry.objects.filter(job_id=job_id).order_by("id")
+    assert [(entry.kind, entry.balance_change, entry.held_change) for entry in entries] == [
+        ("hold", -1, 1),
+        ("capture", 0, -1),
+    ]
+    assert books_balance()
+
+
+def test_empty_result_and_bad_file_cost_nothing(api: Api) -> None:
+    whole = photo_png(400, 300, noise=True)
+
+    api.remove(photo_png(box=None))
+    api.remove(whole[: len(whole) // 2])
+
+    assert credits(api) == {"balance": 1000, "held": 0}
+    assert books_balance()
+
+
+def test_too_few_credits_is_a_402_and_runs_nothing(api: Api) -> None:
+    poor = make_api("poor", credits=0)
+
+    response = poor.remove()
+
+    assert response.status_code == 402
+    assert response.json()["error"]["code"] == "INSUFFICIENT_CREDITS"
+    assert not Job.objects.exists()
+
+
+def test_price_is_data(api: Api) -> None:
+    Price.objects.create(operation="remove-bg", credits=7)
+
+    assert api.remove().headers["X-Credits-Charged"] == "7"
+    assert credits(api)["balance"] == 993
+    assert api.get("/v1/account").json()["data"]["prices"]["remove-bg"] == {"credits": 7, "usd": "0.35"}
+
+
+def test_dry_run_checks_and_quotes_and_does_nothing(api: Api) -> None:
+    good = api.post("/v1/remove-bg/universal?dry_run=true", {"image": io.BytesIO(photo_png())})
+    bad = api.post("/v1/remove-bg/universal?dry_run=true", {"image": io.BytesIO(b"no image")})
+
+    assert good.json()["data"] == {"price": {"credits": 1, "usd": "0.05"}, "valid": True}
+    assert bad.status_code == 400
+    assert not Job.objects.exists()
+    assert credits(api) == {"balance": 1000, "held": 0}
+
+
+def test_usage_is_told_by_day_and_operation(api: Api) -> None:
+    api.remove()
+    api.remove(photo_png(box=None))
+    whole = photo_png(400, 300, noise=True)
+    api.remove(whole[: len(whole) // 2])
+
+    rows = api.get("/v1/usage").json()["data"]["days"]
+    table = api.get("/v1/usage?format=csv")
+
+    today = timezone.now().date().isoformat()
+    assert rows == [{"day": today, "operation": "remove-bg", "succeeded": 2, "failed": 1, "credits": 1}]
+    assert table.headers["Content-Type"].startswith("text/csv")
+    assert table.content.decode().splitlines() == ["day,operation,succeeded,failed,credits", f"{today},remove-bg,2,1,1"]
+
+
+@pytest.mark.parametrize("query", ["from=yesterday", "from=2026-02-30", "from=2026-02-02&to=2026-02-01", "format=xml",
+                                   "from=2020-01-01&to=2026-01-01", "to=0001-01-01", "from=-5"])  # fmt: skip
+def test_bad_usage_query_is_a_400(api: Api, query: str) -> None:
+    assert api.get(f"/v1/usage?{query}").status_code == 400
+
+
+def test_balance_cannot_go_below_zero_even_by_hand(api: Api) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Wallet.objects.update(balance=-1)
+
+
+def test_ledger_cannot_be_rewritten(api: Api) -> None:
+    for statement in ("UPDATE billing_ledgerentry SET balance_change = 0", "DELETE FROM billing_ledgerentry"):
+        with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement)
+
+
+def test_ledger_check_names_the_account_whose_books_are_wrong(api: Api) -> None:
+    Wallet.objects.update(balance=5)
+    out = io.StringIO()
+
+    with pytest.raises(SystemExit):
+        call_command("ledger_check", stdout=out)
+
+    assert "tester: the wallet differs" in out.getvalue()
+
+
+def test_cancelled_job_is_never_paid(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    asleep(monkeypatch)
+
+    response = api.post("/v1/remove-bg/universal", {"image": io.BytesIO(photo_png())}, Prefer="respond-async")
+    job_id = response.json()["data"]["jobId"]
+    assert credits(api) == {"balance": 999, "held": 1}
+
+    assert api.delete(f"/v1/jobs/{job_id}").status_code == 204
+
+    assert credits(api) == {"balance": 1000, "held": 0}
+    assert books_balance()
+
+
+def test_running_job_that_is_deleted_is_thrown_away_unpaid(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    asleep(monkeypatch)
+    response = api.post("/v1/remove-bg/universal", {"image": io.BytesIO(photo_png())}, Prefer="respond-async")
+    job = lifecycle.claim("w")
+
+    assert api.delete(f"/v1/jobs/{response.json()['data']['jobId']}").status_code == 204
+    with pytest.raises(lifecycle.LeaseLostError):
+        lifecycle.report(job, stage="infer", progress=0.5)
+
+    assert credits(api) == {"balance": 1000, "held": 0}
+    assert books_balance()
+
+
+# --- Idempotency-Key --------------------------------------------------------------------------------------
+
+
+def test_same_key_gives_the_same_bytes_and_one_charge(api: Api) -> None:
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+
+    first = api.post("/v1/remove-bg/universal", {"image": io.BytesIO(photo_png())}, **key)
+    again = api.post("/v1/remove-bg/universal", {"image": io.BytesIO(photo_png())}, **key)
+
+    assert again.content == first.content
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert "Idempotency-Replayed" not in first.headers
+    assert again.headers["X-Job-Id"] == first.headers["X-Job-Id"]
+    assert Job.objects.count() == 1
+    assert credits(api)["balance"] == 999
+
+
+def test_quoted_and_bare_keys_are_the_same(api: Api) -> None:
+    api.remove_with = lambda key: api.post(
+        "/v1/remove-bg/universal", {"image": io.BytesIO(photo_png())}, **{"Idempotency-Key": key}
+    )
+
+    api.remove_with('"abc"')
+
+    assert api.remove_with("abc").headers["Idempotency-Replayed"] == "true"
+
+
+def test_replayed_envelope_has_fresh_links_to_the_same_result(api: Api) -> None:
+    key = {"Idempotency-Key": "envelope", "Accept": JSON}
+    send = lambda: api.post("/v1/remove-bg/universal", {"image": io.BytesIO(photo_png())}, **key)  # noqa: E731
+
+    first, again = send().json(), send().json()
+
+    assert again["data"]["jobId"] == first["data"]["jobId"]
+    assert again["data"]["image"]["sha256"] == first["data"]["image"]["sha256"]
+    assert again["meta"]["requestId"] != first["meta"]["requestId"]
+
+
+@pytest.mark.parametrize("change", [{"output_format": "mask"}, {"image": photo_png(97, 64)}])
+def test_same_key_for_another_request_is_a_422(api: Api, change: dict[str, object]) -> None:
+    send = lambda fields: api.post(  # noqa: E731
+        "/v1/remove-bg/universal", {"image": io.BytesIO(fields.pop("image", photo_png())), **fields},
+        **{"Idempotency-Key": "k"},
+    )  # fmt: skip
+    send({})
+
+    response = send(dict(change))
+
+    assert response.status_code == 422
+    assert response.json()["error"]["code"] == "IDEMPOTENCY_MISMATCH"
+    assert Job.objects.count() == 1
+
+
+def test_key_of_a_running_job_is_a_409_with_retry_after(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    asleep(monkeypatch)
+    key = {"Idempotency-Key": "k"}
+    send = lambda: api.post("/v1/remove-bg/universal", {"image": io.BytesIO(photo_png())}, Prefer="wait=0", **key)  # noqa: E731
+    send()
+    IdempotencyKey.objects.update(answered_status=None)  # as if the server had died before it answered
+
+    response = send()
+
+    assert response.status_code == 409
+    assert response.headers["Retry-After"] == "2"
+    tasks.run_next()
+    after = send()
+    assert after.status_code == 200
+    assert after.headers["Idempotency-Replayed"] == "true"
+    assert credits(api)["balance"] == 999
+
+
+def test_accepted_answer_is_replayed_as_accepted(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    asleep(monkeypatch)
+    key = {"Idempotency-Key": "k"}
+    send = lambda: api.post(
+        "/v1/remove-bg/universal", {"image": io.BytesIO(photo_png())}, Prefer="respond-async", **key
+    )  # noqa: E731
+
+    first, again = send(), send()
+
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert again.headers["Location"] == first.headers["Location"]
+    assert Job.objects.count() == 1
+
+
+def test_final_400_is_kept_and_a_failure_on_our_side_is_not(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = photo_png(400, 300, noise=True)
+    broken = whole[: len(whole) // 2]
+    send = lambda image, key: api.post(  # noqa: E731
+        "/v1/remove-bg/universal", {"image": io.BytesIO(image)}, **{"Idempotency-Key": key}
+    )
+
+    assert send(broken, "bad").status_code == 400
+    assert send(broken, "bad").headers["Idempotency-Replayed"] == "true"
+
+    def failing_claim(name: str) -> None:
+        lifecycle.fail(Job.objects.get(state=State.QUEUED), AppError(ErrorCode.PROCESSING_FAILED))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lifecycle, "claim", failing_claim)
+        assert send(photo_png(), "ours").status_code == 502
+    again = send(photo_png(), "ours")
+    assert again.status_code == 200
+    assert "Idempotency-Replayed" not in again.headers
+    assert credits(api)["balance"] == 999
+    assert books_balance()
+
+
+def test_too_few_credits_leave_the_key_free(api: Api) -> None:
+    poor = make_api("poor", credits=0)
+    key = {"Idempotency-Key": "k"}
+    assert poor.post("/v1/remove-bg/universal", {"image": io.BytesIO(photo_png())}, **key).status_code == 402
+
+    make_api("poor", credits=1)
+
+    assert poor.post("/v1/remove-bg/universal", {"image": io.BytesIO(photo_png())}, **key).status_code == 200
+
+
+def test_deleted_result_is_a_410_without_a_charge(api: Api) -> None:
+    key = {"Idempotency-Key": "k"}
+    first = api.post("/v1/remove-bg/universal", {"image": io.BytesIO(photo_png())}, **key)
+    api.delete(f"/v1/jobs/{first.headers['X-Job-Id']}")
+
+    again = api.post("/v1/remove-bg/universal", {"image": io.BytesIO(photo_png())}, **key)
+
+    assert again.status_code == 410
+    assert again.json()["error"]["code"] == "GONE"
+    assert credits(api)["balance"] == 999
+
+
+def test_keys_belong_to_their_account_and_live_for_a_day(api: Api) -> None:
+    key = {"Idempotency-Key": "k"}
+    send = lambda who: who.post("/v1/remove-bg/universal", {"image": io.BytesIO(photo_png())}, **key)  # noqa: E731
+    send(api)
+
+    assert "Idempotency-Replayed" not in send(make_api("other")).headers
+    IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(hours=25))
+    assert "Idempotency-Replayed" not in send(api).headers
+
+
+@pytest.mark.parametrize("key", ["", " ", "x" * 256, "x" * 10_000, "tab\there", "caf\u00e9"])
+def test_malformed_key_is_a_400(api: Api, key: str) -> None:
+    response = api.post("/v1/remove-bg/universal", {"image": io.BytesIO(photo_png())}, **{"Idempotency-Key": key})
+
+    assert response.status_code == 400
+    assert response.json()["error"]["details"][0]["field"] == "Idempotency-Key"
+    assert not Job.objects.exists()
+
+
+# --- limits -----------------------------------------------------------------------------------------------
+
+
+def test_requests_over_the_plan_get_429_with_the_drafts_headers(api: Api) -> None:
+    free = make_api("free", plan="FREE")
+
+    answers = [free.get("/v1/account") for _ in range(61)]
+
+    assert [answer.status_code for answer in answers[:60]] == [200] * 60
+    last = answers[-1]
+    assert last.status_code == 429
+    assert last.json()["error"]["code"] == "RATE_LIMITED"
+    assert 1 <= int(last.headers["Retry-After"]) <= 60
+    assert last.headers["RateLimit-Policy"] == '"burst";q=60;w=60'
+    assert last.headers["RateLimit"].startswith('"burst";r=0;t=')
+    assert answers[0].headers["RateLimit"].startswith('"burst";r=59;t=')
+
+
+def test_jobs_at_once_are_held_to_the_plan(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    asleep(monkeypatch)
+    free = make_api("free", plan="FREE")
+    send = lambda: free.post("/v1/remove-bg/universal", {"image": io.BytesIO(photo_png())}, Prefer="respond-async")  # noqa: E731
+
+    statuses = [send().status_code for _ in range(5)]
+
+    assert statuses == [202, 202, 202, 202, 429]
+    assert Job.objects.filter(account=free.account).count() == 4
+    assert books_balance()
+
+
+def test_wrong_keys_are_counted_by_address(api: Api, settings: object) -> None:
+    settings.ANONYMOUS_PER_MINUTE = 3
+    nobody = Api(key="wrong", account=None)
+
+    assert [nobody.get("/v1/account").status_code for _ in range(4)] == [401, 401, 401, 429]
+    assert api.get("/v1/account").status_code == 200
+
+
+def test_no_header_of_ours_takes_a_name_that_the_gateway_adds(api: Api) -> None:
+    assert not [name for name in api.remove().headers if name.lower().startswith("x-ratelimit")]
+
+
+def test_usage_rows_are_kept_in_the_settling_transaction(api: Api) -> None:
+    api.remove()
+
+    assert UsageDay.objects.get().credits == Job.objects.get().charged_credits
