@@ -15,7 +15,7 @@ from ml import compositing, registry
 from ml.foreground import estimate_foreground
 from ml.pipelines.background import BackgroundResult
 from ml.stamp import stamp
-from ml.types import AlphaChannel
+from ml.types import AlphaChannel, BoxXywh
 
 _WHITE = (255, 255, 255)
 _CONTENT_TYPES = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
@@ -83,15 +83,17 @@ def _picture(photo: Photo, result: BackgroundResult, params: dict[str, Any]) -> 
         if colour is None
         else compositing.over_colour(foreground, alpha, tuple(colour))
     )
-    if output == "crop" and not result.is_empty:
+    if output == "crop" and result.bbox_xywh is not None:
         fill = None if colour is None else tuple(colour)
-        picture = compositing.crop(picture, result.bbox_xywh, fill=fill, **_margin(params["crop_margin"], result))
+        margin_x_px, margin_y_px = _margin_px(params["crop_margin"], result.bbox_xywh)
+        picture = compositing.crop(
+            picture, result.bbox_xywh, margin_x_px=margin_x_px, margin_y_px=margin_y_px, fill=fill
+        )
     return picture
 
 
-def _margin(margin: dict[str, Any], result: BackgroundResult) -> dict[str, int]:
-    _, _, width, height = result.bbox_xywh
-    value = margin["value"]
+def _margin_px(margin: dict[str, Any], box_xywh: BoxXywh) -> tuple[int, int]:
+    _, _, width, height = box_xywh
     if margin["unit"] == "%":
-        return {"margin_x_px": round(width * value / 100), "margin_y_px": round(height * value / 100)}
-    return {"margin_x_px": round(value), "margin_y_px": round(value)}
+        return round(width * margin["value"] / 100), round(height * margin["value"] / 100)
+    return round(margin["value"]), round(margin["value"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from django.db import models
 from django.db.models import Q
 
@@ -29,7 +31,7 @@ class Wallet(models.Model):
         return f"{self.account}: {self.balance} credits, {self.held} held"
 
 
-class Kind(models.TextChoices):
+class Kind(StrEnum):
     """Why a balance moved."""
 
     GRANT = "grant"
@@ -47,7 +49,7 @@ class LedgerEntry(models.Model):
     """
 
     account = models.ForeignKey("accounts.Account", on_delete=models.PROTECT, related_name="ledger")
-    kind = models.CharField(max_length=10, choices=Kind)
+    kind = models.CharField(max_length=10, choices=[(kind.value, kind.value) for kind in Kind])
     balance_change = models.BigIntegerField()
     held_change = models.BigIntegerField(default=0)
     balance_after = models.BigIntegerField()

@@ -42,7 +42,9 @@ def ring_bell(job_id: object) -> None:
     """Wake whoever waits for this job; a lost ring costs a waiter one polling step, so errors are ignored."""
     try:
         with broker().pipeline() as pipe:
-            pipe.rpush(_bell(job_id), 1).expire(_bell(job_id), _BELL_TTL_S).execute()
+            pipe.rpush(_bell(job_id), 1)
+            pipe.expire(_bell(job_id), _BELL_TTL_S)
+            pipe.execute()
     except redis.RedisError:
         return
 
@@ -72,7 +74,7 @@ def beat(worker: str, facts: dict[str, Any]) -> None:
         return
 
 
-def forget(worker: str) -> None:
+def forget(worker: str | bytes) -> None:
     """The worker has left; nobody should count on it."""
     try:
         broker().hdel(_WORKERS_KEY, worker)

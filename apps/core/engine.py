@@ -13,16 +13,16 @@ from apps.core.operations import Operation
 from apps.core.outcome import Outcome
 
 if TYPE_CHECKING:
-    from ml.sessions.onnx import InferenceSlots
-
     from apps.core.execution import Work
+    from ml.registry import Profile
+    from ml.sessions.onnx import InferenceSlots
 
 
 @dataclass(frozen=True)
 class Engine:
     """The device and the weights: `slots` bounds how many networks run at once, whatever the operation."""
 
-    profile: str
+    profile: Profile
     weights_dir: Path
     slots: InferenceSlots
 

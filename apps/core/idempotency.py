@@ -30,10 +30,6 @@ _VISIBLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _CHUNK = 1_048_576
 
 
-class KeyTakenError(Exception):
-    """Another request with this key was faster."""
-
-
 @dataclass(frozen=True)
 class Ticket:
     """A request's key and the fingerprint of what it asks for."""
@@ -41,6 +37,14 @@ class Ticket:
     account_id: int
     key: str
     fingerprint: str
+
+
+class KeyTakenError(Exception):
+    """Another request with this key was faster."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        self.ticket = ticket
+        super().__init__(ticket.key)
 
 
 def ticket_for(
@@ -98,7 +102,7 @@ def take(ticket: Ticket, job: Job) -> None:
                 account_id=ticket.account_id, key=ticket.key, fingerprint=ticket.fingerprint, job=job
             )
     except IntegrityError as error:
-        raise KeyTakenError from error
+        raise KeyTakenError(ticket) from error
 
 
 def note_answer(ticket: Ticket, job: Job, *, status: int, binary: bool) -> None:

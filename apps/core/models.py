@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from enum import StrEnum
 
 from django.db import models
 from django.db.models import Q
 
 
-class State(models.TextChoices):
+class State(StrEnum):
     """`queued -> running -> settling -> succeeded | failed | cancelled | expired`; only `lifecycle` moves a job along."""
 
     QUEUED = "queued"
@@ -51,7 +52,9 @@ class Job(models.Model):
     price_credits = models.PositiveIntegerField()
     charged_credits = models.PositiveIntegerField(default=0)
 
-    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    state = models.CharField(
+        max_length=10, choices=[(state.value, state.value) for state in State], default=State.QUEUED
+    )
     stage = models.CharField(max_length=20, default="queued")
     progress = models.FloatField(default=0.0)
     attempt = models.PositiveIntegerField(default=0)

@@ -9,7 +9,7 @@ from apps.core.inspection import ImageLimits
 from apps.core.models import State
 from apps.core.outcome import WarningCode
 
-SECURITY = [{"ApiKey": []}, {"Bearer": []}]
+SECURITY: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Bearer": []}]
 _ID = {"type": "string", "format": "uuid"}
 _TIME = {"type": "string", "format": "date-time"}
 

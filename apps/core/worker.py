@@ -22,7 +22,7 @@ from django.db import DatabaseError, close_old_connections
 from apps.core import broker, lifecycle
 from apps.core.engine import Runner
 from apps.core.execution import Work
-from apps.core.models import Job
+from apps.core.models import FINAL_STATES, Job
 from apps.core.operations import operation_named
 from apps.core.outcome import Outcome
 from apps.core.storage import StoreAwayError
@@ -67,7 +67,7 @@ class Worker:
         """After the bell has rung, so that no client waits for it; what fails here is left to the sweeper."""
         job.refresh_from_db()
         with contextlib.suppress(StoreAwayError):
-            if job.state in lifecycle.FINAL_STATES:
+            if job.state in FINAL_STATES:
                 lifecycle.delete_inputs(job)
 
     def _keep_alive(self) -> None:

@@ -58,8 +58,12 @@ def app_programs(env: Mapping[str, str], var: VarDir) -> list[Program]:
     ]
 
 
+_SPARE_THREADS = 8  # beyond the waiting requests: health, polls and refusals are answered at any time
+
+
 def _web(port: int) -> tuple[str, ...]:
-    threads = os.environ.get("WEB_THREADS") or "64"
+    waiting = os.environ.get("WEB_THREADS") or "64"
+    threads = str((int(waiting) if waiting.isdigit() else 64) + _SPARE_THREADS)
     options = {
         "--interface": "wsgi",
         "--host": "127.0.0.1",
@@ -67,7 +71,7 @@ def _web(port: int) -> tuple[str, ...]:
         "--http": "1",
         "--workers": "1",
         "--blocking-threads": threads,
-        "--backpressure": str(int(threads) if threads.isdigit() else 64),
+        "--backpressure": threads,
         "--http1-header-read-timeout": "15000",  # ms; a client that trickles its headers is let go
         "--workers-kill-timeout": "4",
         "--respawn-interval": "0.5",

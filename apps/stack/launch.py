@@ -249,7 +249,7 @@ def _stop_supervisor(var: VarDir) -> bool:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_TIMEOUT_S
-    while locks.holder(var.supervisor_lock) is not None:
+    while started_at(pid) is not None:
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
             time.sleep(0.5)

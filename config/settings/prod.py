@@ -2,6 +2,7 @@
 
 from django.core.exceptions import ImproperlyConfigured
 
+from config.env import VAR, env
 from config.settings.base import *
 
 if len(SECRET_KEY) < 50:

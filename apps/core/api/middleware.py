@@ -68,5 +68,6 @@ def _cap_of(path: str) -> tuple[int | None, Dialect]:
     kwargs = getattr(callback, "initkwargs", {})
     view = getattr(callback, "cls", None)
     operation = kwargs.get("operation")
-    cap = operation.body_cap_bytes if operation else getattr(view, "body_cap_bytes", _DEFAULT_CAP)
-    return cap, kwargs.get("dialect") or getattr(view, "dialect", ENVELOPE)
+    cap: int = operation.body_cap_bytes if operation else getattr(view, "body_cap_bytes", _DEFAULT_CAP)
+    dialect: Dialect = kwargs.get("dialect", getattr(view, "dialect", ENVELOPE))
+    return cap, dialect

@@ -70,7 +70,7 @@ class EndpointView(APIView):
 class OperationView(EndpointView):
     """`POST`: one operation on one image, in the dialect of its route."""
 
-    operation: Operation = None
+    operation: Operation = None  # type: ignore[assignment]  # as_view() sets it
     dialect: Dialect = ENVELOPE
 
     def post(self, request: Request) -> HttpResponse:
@@ -83,8 +83,8 @@ class OperationView(EndpointView):
         jobs.admit(request.auth.account_id, deadline_s=form.wait_s or None)
         try:
             job = jobs.submit(order)
-        except idempotency.KeyTakenError:
-            first = idempotency.first_answer(order.ticket)
+        except idempotency.KeyTakenError as taken:
+            first = idempotency.first_answer(taken.ticket)
             if first is None:
                 raise AppError(ErrorCode.CONFLICT, retry_after_s=1) from None
             return self._replay(first, request, form)
