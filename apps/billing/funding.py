@@ -29,12 +29,12 @@ class CreditFunding:
 
     def capture(self, job: Job) -> int:
         charged = ledger.capture(job)
-        count_job(job, succeeded=True, credits=charged)
+        count_job(job, ended_as=State.SUCCEEDED, credits=charged)
         return charged
 
-    def release(self, job: Job) -> None:
+    def release(self, job: Job, *, ended_as: State) -> None:
         ledger.release(job)
-        count_job(job, succeeded=job.state == State.SETTLING, credits=0)
+        count_job(job, ended_as=ended_as)
 
     def credits(self, account_id: int) -> Credits:
         row = Wallet.objects.filter(account_id=account_id).first()
@@ -53,11 +53,11 @@ class RapidApiFunding:
         """Their plan covers it."""
 
     def capture(self, job: Job) -> int:
-        count_job(job, succeeded=True, credits=job.price_credits)
+        count_job(job, ended_as=State.SUCCEEDED, credits=job.price_credits)
         return job.price_credits
 
-    def release(self, job: Job) -> None:
-        count_job(job, succeeded=job.state == State.SETTLING, credits=0)
+    def release(self, job: Job, *, ended_as: State) -> None:
+        count_job(job, ended_as=ended_as)
 
     def credits(self, account_id: int) -> None:  # noqa: ARG002 - nobody has credits here
         return None
@@ -75,11 +75,11 @@ class SandboxFunding:
         """Nothing to put aside."""
 
     def capture(self, job: Job) -> int:
-        count_job(job, succeeded=True, credits=0)
+        count_job(job, ended_as=State.SUCCEEDED)
         return 0
 
-    def release(self, job: Job) -> None:
-        count_job(job, succeeded=job.state == State.SETTLING, credits=0)
+    def release(self, job: Job, *, ended_as: State) -> None:
+        count_job(job, ended_as=ended_as)
 
     def credits(self, account_id: int) -> None:  # noqa: ARG002 - nobody has credits here
         return None

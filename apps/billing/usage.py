@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.billing.models import UsageDay
-from apps.core.models import Job
+from apps.core.models import Job, State
 
 _COUNT = """
 INSERT INTO billing_usageday (account_id, day, operation, succeeded, failed, credits) VALUES (%s, %s, %s, %s, %s, %s)
@@ -19,8 +19,11 @@ ON CONFLICT (account_id, day, operation) DO UPDATE SET
 """
 
 
-def count_job(job: Job, *, succeeded: bool, credits: int) -> None:
-    """Add one ended job to its account's day (UTC)."""
+def count_job(job: Job, *, ended_as: State, credits: int = 0) -> None:
+    """Add one ended job to its account's day (UTC); a cancelled one is no use at all."""
+    if ended_as == State.CANCELLED:
+        return
+    succeeded = ended_as == State.SUCCEEDED
     values = [job.account_id, timezone.now().date(), job.operation, int(succeeded), int(not succeeded), credits]
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, values)

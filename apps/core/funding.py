@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from apps.core.models import Job
+    from apps.core.models import Job, State
     from apps.core.operations import Operation
 
 
@@ -37,8 +37,8 @@ class Funding(Protocol):
     def capture(self, job: Job) -> int:
         """Take what was held; returns the credits charged."""
 
-    def release(self, job: Job) -> None:
-        """Give back what was held: the job failed, was cancelled, or found nothing."""
+    def release(self, job: Job, *, ended_as: State) -> None:
+        """Give back what was held: the job failed, was cancelled, or succeeded and found nothing."""
 
     def credits(self, account_id: int) -> Credits | None:
         """What the account has; None where somebody else keeps the books."""

@@ -126,18 +126,17 @@ def settle(job: Job) -> None:
 
     The capture and the last move commit together: a crash between them leaves the row in `settling` with nothing taken.
     """
-    job.refresh_from_db()
-    if job.state != State.SETTLING:
-        return
-    outcome = Outcome.from_json(job.outcome)
-    now = timezone.now()
     with transaction.atomic():
-        funding = funding_named(job.funding)
-        charged = funding.capture(job) if outcome.chargeable else 0
-        if not outcome.chargeable:
-            funding.release(job)
-        _end(job, (State.SETTLING,), State.SUCCEEDED, charged_credits=charged, progress=1.0,
-             expires_at=now + timedelta(seconds=job.retention_s))  # fmt: skip
+        row = Job.objects.select_for_update().filter(id=job.id, state=State.SETTLING).first()
+        if row is None:  # the sweeper or the worker was faster
+            return
+        funding, charged = funding_named(row.funding), 0
+        if Outcome.from_json(row.outcome).chargeable:
+            charged = funding.capture(row)
+        else:
+            funding.release(row, ended_as=State.SUCCEEDED)
+        expires_at = timezone.now() + timedelta(seconds=row.retention_s)
+        _end(row, (State.SETTLING,), State.SUCCEEDED, charged_credits=charged, progress=1.0, expires_at=expires_at)
 
 
 def fail(job: Job, error: AppError) -> bool:
@@ -151,7 +150,7 @@ def fail(job: Job, error: AppError) -> bool:
     with transaction.atomic():
         if not _end(job, (State.QUEUED, State.RUNNING), State.FAILED, error=kept):
             return False
-        funding_named(job.funding).release(job)
+        funding_named(job.funding).release(job, ended_as=State.FAILED)
     return True
 
 
@@ -160,7 +159,7 @@ def cancel(job: Job) -> bool:
     with transaction.atomic():
         if not _end(job, (State.QUEUED, State.RUNNING), State.CANCELLED, any_attempt=True):
             return False
-        funding_named(job.funding).release(job)
+        funding_named(job.funding).release(job, ended_as=State.CANCELLED)
     return True
 
 

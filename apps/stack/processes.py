@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -64,8 +65,6 @@ class Process:
     def start(self) -> None:
         """Start it as the head of a new session; call from the thread that lives longest."""
         program, log_path, parent_pid = self.program, self._var.log_file(self.program.name), os.getpid()
-        if log_path.exists() and log_path.stat().st_size > _LOG_LIMIT_BYTES:
-            log_path.replace(log_path.with_suffix(".log.1"))
         account = program.account
         with log_path.open("ab") as log:
             try:
@@ -85,6 +84,13 @@ class Process:
             except OSError as error:
                 raise StackError(f"{program.name} cannot be started: {error}.") from error
         self._var.pid_file(program.name).write_text(f"{self._popen.pid}\n")
+
+    def trim_log(self) -> None:
+        """Move a log that has grown too long aside; its writer goes on at the file's new beginning."""
+        log_path = self._var.log_file(self.program.name)
+        if log_path.exists() and log_path.stat().st_size > _LOG_LIMIT_BYTES:
+            shutil.copyfile(log_path, log_path.with_suffix(".log.1"))
+            os.truncate(log_path, 0)
 
     def has_ended(self) -> bool:
         return self._popen is None or self._popen.poll() is not None

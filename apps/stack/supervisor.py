@@ -27,6 +27,7 @@ from apps.stack.servers import READY_TIMEOUT_S, embedded_programs
 _TICK_S = 0.1
 _BACKOFF_S = (0.3, 1.0, 2.0, 5.0, 10.0)
 _STEADY_S = 20.0
+_TRIM_EVERY_S = 60.0
 _FATAL_DEATHS = 3  # while starting; later on it keeps trying
 
 
@@ -96,9 +97,14 @@ class Supervisor:
         self._var.ready_mark.touch()
 
     def serve(self) -> None:
-        """Keep everything alive until a stop is asked for."""
+        """Keep everything alive, and the logs short, until a stop is asked for."""
+        trim_at = 0.0
         while True:
             self._tick()
+            if time.monotonic() > trim_at:
+                trim_at = time.monotonic() + _TRIM_EVERY_S
+                for kept in (*self._servers, *self._apps):
+                    kept.process.trim_log()
             time.sleep(_TICK_S)
 
     def shut_down(self) -> None:
