@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import tempfile
@@ -63,6 +64,22 @@ def test_a_second_start_says_that_the_stack_runs(stack: Stack) -> None:
 
     assert again.returncode == 0
     assert stack.url in again.stdout
+
+
+def test_health_answers_while_every_waiting_thread_is_taken(stack: Stack) -> None:
+    idle = [http.client.HTTPConnection("127.0.0.1", int(stack.env["KEYLINE_PORT"])) for _ in range(64)]
+    for connection in idle:  # 64 uploads that never end
+        connection.putrequest("POST", "/v1/remove-bg/universal")
+        connection.putheader("Content-Length", "1000000")
+        connection.putheader("X-Api-Key", stack.api_key)
+        connection.putheader("Content-Type", "multipart/form-data; boundary=x")
+        connection.endheaders(b"--x\r\n")
+
+    answer = get(f"{stack.url}/healthz", timeout_s=2)
+    for connection in idle:
+        connection.close()
+
+    assert answer[0] == 200
 
 
 def test_run_refuses_beside_a_running_stack(stack: Stack) -> None:
