@@ -19,7 +19,6 @@ GreyImage: TypeAlias = NDArray[np.uint8]
 _STRIP_PIXELS = 1_000_000  # Pillow holds 4 bytes of each beside ours
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION  # as browsers and Photoshop do
-_SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
 
 
 def usable_profile(icc_profile: bytes | None, mode: str) -> bytes | None:
@@ -114,11 +113,9 @@ def _by_strips(
 
 
 def _transform(icc_profile: bytes, mode: str, *, flags: ImageCms.Flags = _FLAGS) -> ImageCms.ImageCmsTransform | None:
-    """To sRGB; None where LittleCMS cannot use the profile for such pixels."""
+    """To sRGB; None where LittleCMS cannot read the profile, or it is for another kind of pixels."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
-        if source.profile.xcolor_space.strip() != _SPACES[mode]:
-            return None
         return ImageCms.buildTransform(source, _srgb(), mode, "RGB", _INTENT, flags)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None

@@ -133,9 +133,7 @@ def _pixels(
         rgb, opacity = fast
         return rgb, _significant(opacity, header), usable_profile(icc_profile, "RGB")
     image = _PLUGINS[header.format](io.BytesIO(data))
-    stored_wh = (header.height, header.width) if header.orientation >= 5 else (header.width, header.height)
-    if image.size != stored_wh:
-        raise HeaderError("two sizes in one file")
+    _check_size(image.size, header)
     image.load()
     match image.mode:
         case "CMYK":
@@ -155,7 +153,9 @@ def _fast_rgb(data: bytes, header: ImageHeader) -> tuple[RgbImage, AlphaChannel 
         if data.count(b"\xff\xda") > _MAX_SCANS:  # inside a scan, ff is always followed by 00 or a restart
             raise HeaderError("too many scans")
         try:
-            if simplejpeg.decode_jpeg_header(data)[2] in _SIMPLE_JPEG:
+            height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+            _check_size((width, height), header)
+            if colours in _SIMPLE_JPEG:
                 return simplejpeg.decode_jpeg(data, "RGB", strict=True), None
         except ValueError:  # strict: whatever libjpeg warns of; Pillow knows which of it is harmless
             return None
@@ -167,6 +167,13 @@ def _fast_rgb(data: bytes, header: ImageHeader) -> tuple[RgbImage, AlphaChannel 
         rgb: Any = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB if opacity is None else cv2.COLOR_BGRA2RGB)
         return rgb, opacity
     return None
+
+
+def _check_size(found_wh: tuple[int, int], header: ImageHeader) -> None:
+    """Before memory is taken: the decoder must see the size that was checked against the limits."""
+    size_wh = header.width, header.height
+    if found_wh != (size_wh[::-1] if header.orientation >= 5 else size_wh):
+        raise HeaderError("two sizes in one file")
 
 
 def _has_frames(data: bytes) -> bool:

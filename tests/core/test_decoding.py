@@ -13,7 +13,8 @@ from PIL import Image, ImageCms, ImageFile
 from apps.core import decoding
 from apps.core.decoding import Photo, decode
 from apps.core.errors import AppError, ErrorCode, Fault
-from apps.core.inspection import ImageFormat, ImageLimits
+from apps.core.inspection import ImageFormat, ImageHeader, ImageLimits
+from apps.core.stripping import strip
 from tests.drawing import (
     cmyk_profile,
     exif_of,
@@ -21,6 +22,7 @@ from tests.drawing import (
     grey_profile,
     photo_file,
     png_chunk,
+    png_chunk_names,
     png_file,
     saved,
     soft_photo,
@@ -386,21 +388,37 @@ def test_limits_are_checked_again_before_decoding() -> None:
     assert caught.value.details[0].fault is Fault.RESOLUTION_TOO_HIGH
 
 
-def test_a_second_size_behind_the_header_is_refused() -> None:
-    jpeg = photo_file("JPEG")
-    start = jpeg.index(b"\xff\xc0")
-    frame = jpeg[start : start + 19]
-    other = frame[:5] + struct.pack(">HH", 320, 480) + frame[9:]
+def out_of_bounds(*args: object, **kwargs: object) -> None:
+    raise RuntimeError("decoded all the same")  # no error that damage could raise
 
-    assert refused(jpeg[:start] + frame + other + jpeg[start + 19 :]).details[0].fault is Fault.UNREADABLE_FILE
+
+@pytest.mark.parametrize("image_format", FORMATS)
+def test_a_decoder_that_sees_another_size_is_stopped(image_format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = ImageHeader(ImageFormat(image_format), 20, 10, 1, is_animated=False)
+    monkeypatch.setattr(decoding, "inspect", lambda *args, **kwargs: checked)
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", out_of_bounds)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", out_of_bounds)
+
+    assert refused(photo_file(image_format)).details[0].fault is Fault.UNREADABLE_FILE
 
 
 def test_a_jpeg_of_thousands_of_scans_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simplejpeg, "decode_jpeg", None)  # would be a TypeError, were it ever called
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", out_of_bounds)
     data = photo_file("JPEG", progressive=True)
     scan = data[data.rindex(b"\xff\xda") : -2]
 
     assert refused(data[:-2] + scan * 1_001 + b"\xff\xd9").details[0].fault is Fault.UNREADABLE_FILE
+
+
+def test_decoders_see_no_metadata() -> None:
+    jpeg = photo_file("JPEG", 6, comment=b"made by someone", icc_profile=wide_rgb_profile())
+    png = photo_file("PNG", 6, icc_profile=wide_rgb_profile(), dpi=(300, 300))
+
+    stripped, profile = strip(jpeg, ImageFormat.JPEG)
+
+    assert profile == wide_rgb_profile()
+    assert not [word for word in (b"Exif", b"someone", b"ICC_PROFILE") if word in stripped]
+    assert set(png_chunk_names(strip(png, ImageFormat.PNG)[0])) == {"IHDR", "IDAT", "IEND"}
 
 
 def test_a_warning_of_the_strict_decoder_leaves_the_judgement_to_pillow() -> None:

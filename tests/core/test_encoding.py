@@ -91,6 +91,13 @@ def test_webp_alpha_is_lossless_and_colour_close() -> None:
     assert np.abs(image[solid].astype(int) - array[solid]).mean() < 4
 
 
+def test_a_large_noisy_photo_fits_into_webp() -> None:
+    """Methods 0 and 1 of libwebp fail here: "encoding error 6"."""
+    noise = np.random.default_rng(0).integers(0, 256, (500, 500, 3), np.uint8)
+
+    assert opened(encode_webp(np.tile(noise, (12, 12, 1)))).size == (6000, 6000)
+
+
 def test_jpeg_keeps_full_colour_resolution() -> None:
     stripes = np.zeros((32, 32, 3), np.uint8)
     stripes[:, ::2] = (250, 20, 20)
