@@ -30,6 +30,8 @@ from apps.core.inspection import ImageHeader, ImageLimits, inspect, unreadable
 from apps.core.stripping import strip
 from ml.types import AlphaChannel, RgbImage
 
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_FATAL)  # a client's damaged WebP is no news for the log
+
 # The plugins by hand: `Image.open` would hand a JPEG on to the MPO plugin; its bomb check is `inspect`'s here.
 _PLUGINS: dict[ImageFormat, type[ImageFile.ImageFile]] = {
     ImageFormat.JPEG: JpegImageFile,
