@@ -7,6 +7,7 @@ from django.urls import path, re_path
 
 from apps.billing.views import AccountView, UsageView
 from apps.core.api import errors, system
+from apps.core.api.events import JobEventsView
 from apps.core.api.schema import OpenApiView
 from apps.core.api.views import JobView, OperationView
 from config.routes import ROUTES
@@ -23,6 +24,7 @@ urlpatterns = [
         for route in ROUTES
     ),
     re_path(rf"^v1/jobs/{_UUID}$", JobView.as_view(), name="job"),
+    re_path(rf"^v1/jobs/{_UUID}/events$", JobEventsView.as_view(), name="job-events"),
     path("v1/account", AccountView.as_view(), name="account"),
     path("v1/usage", UsageView.as_view(), name="usage"),
     path("v1/version", system.VersionView.as_view(), name="version"),

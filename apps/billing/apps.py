@@ -9,6 +9,9 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.billing.funding import FUNDINGS
+        from apps.billing.schema import BILLING_PATHS
+        from apps.core.api.schema import describe
 
+        describe(BILLING_PATHS)
         for funding in FUNDINGS:
             register_funding(funding)

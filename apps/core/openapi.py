@@ -10,6 +10,11 @@ from apps.core.models import State
 from apps.core.outcome import WarningCode
 
 SECURITY: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Bearer": []}]
+# A 32 x 32 PNG, a red square on grey: what the document shows, and what its tests send.
+EXAMPLE_IMAGE = (
+    "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAIAAAD8GO2jAAAAL0lEQVR42mN4TWPAMGrBqAVD2IJ9GhokoVELRi0YtWDUglELhqcF"
+    "o1XmqAUjyAIAAZFRiBPlqDMAAAAASUVORK5CYII="
+)
 _ID = {"type": "string", "format": "uuid"}
 _TIME = {"type": "string", "format": "date-time"}
 
@@ -74,6 +79,20 @@ COMPONENTS: dict[str, Any] = {
             "description": "respond-async answers 202 with a job at once; wait=N waits up to N seconds first (RFC 7240).",
             "schema": {"type": "string", "examples": ["respond-async", "wait=10"]},
         },
+        "IdempotencyKey": {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "The same key with the same request within 24 h gives the first answer again and never a second "
+            "charge. A request that was refused for want of credits (402), that came too often (429) or that failed on our "
+            "side (5xx) leaves its key free.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+        },
+        "DryRun": {
+            "name": "dry_run",
+            "in": "query",
+            "description": "true: check the request and tell its price; nothing runs and nothing is charged.",
+            "schema": {"type": "string", "enum": ["true", "false"]},
+        },
         "JobId": {"name": "job_id", "in": "path", "required": True, "schema": _ID},
     },
     "schemas": {
@@ -128,6 +147,16 @@ COMPONENTS: dict[str, Any] = {
                 "expiresAt": nullable(_TIME),
             },
         },
+        "Quote": {
+            "type": "object",
+            "required": ["price", "valid"],
+            "properties": {"price": {"$ref": "#/components/schemas/Price"}, "valid": {"const": True}},
+        },
+        "Price": {
+            "type": "object",
+            "required": ["credits", "usd"],
+            "properties": {"credits": {"type": "integer", "minimum": 0}, "usd": {"type": "string"}},
+        },
         "Subject": {
             "type": "object",
             "required": ["bbox", "areaRatio", "confidence"],
@@ -161,12 +190,15 @@ COMPONENTS: dict[str, Any] = {
 }  # fmt: skip
 
 FAILURE_TEXTS = {
-    "400": "A field, the file or the body is wrong; `details` says which and what to do.",
+    "400": "A field, the file, the body or the credentials are wrong; `details` says which and what to do.",
     "401": "No valid credential.",
     "402": "Too few credits.",
     "403": "The key's scopes do not include this operation.",
     "404": "Nothing there.",
     "405": "Wrong method.",
+    "409": "The first request with this Idempotency-Key is still at work; Retry-After says when to ask again.",
+    "410": "The result of this Idempotency-Key has been deleted; nothing is charged again.",
+    "422": "This Idempotency-Key was used for another request.",
     "413": "The body is over this address's cap.",
     "415": "Neither multipart/form-data nor application/json.",
     "429": "Too many requests; Retry-After says when.",
@@ -176,83 +208,30 @@ FAILURE_TEXTS = {
 }
 
 
+_EVERY_HEADERS = {"X-Request-Id": {"description": "Name it when you ask us for help.", "schema": {"type": "string"}}}
+_LIMIT_HEADERS = {
+    "RateLimit-Policy": {"description": "The plan's requests in a window.", "schema": {"type": "string"}},
+    "RateLimit": {"description": "What is left of them.", "schema": {"type": "string"}},
+}
+_LATER = {"Retry-After": {"description": "Seconds until it may succeed.", "schema": {"type": "string"}}}
+
+
 def failures(*statuses: str) -> dict[str, Any]:
     """Error envelopes for these statuses."""
     return {
         status: {
             "description": FAILURE_TEXTS[status],
-            "headers": {"X-Request-Id": {"schema": {"type": "string"}}},
+            "headers": {**_EVERY_HEADERS, **_LIMIT_HEADERS, **(_LATER if status in {"409", "429", "503"} else {})},
             "content": json_content(enveloped(None)),
         }
         for status in statuses
     }
 
 
-def job_path() -> dict[str, Any]:
-    """`/v1/jobs/{job_id}`."""
-    parameters = [{"$ref": "#/components/parameters/JobId"}]
-    shared = {"tags": ["jobs"], "security": SECURITY, "parameters": parameters}
-    common = failures("401", "404", "405", "429", "500", "503")
-    job = json_content(enveloped({"$ref": "#/components/schemas/Job"}))
+def success(description: str, data: dict[str, Any]) -> dict[str, Any]:
+    """A 200 envelope with this `data`."""
     return {
-        "get": {
-            **shared,
-            "operationId": "job",
-            "summary": "A job's state, and its result when it has one",
-            "responses": {"200": {"description": "The job", "content": job}, **common},
-        },
-        "delete": {
-            **shared,
-            "operationId": "delete_job",
-            "summary": "Delete a job and its objects; an open one is cancelled and not charged",
-            "responses": {"204": {"description": "Gone"}, **common},
-        },
-    }
-
-
-def system_paths() -> dict[str, Any]:
-    """The addresses outside the table of operations."""
-    version = {
-        "type": "object",
-        "required": ["version", "models", "devices"],
-        "properties": {
-            "version": {"type": "string"},
-            "models": {"type": "array", "items": {"type": "string"}},
-            "devices": {"type": "array", "items": {"type": "string"}},
-        },
-    }
-    open_to_all = {"tags": ["system"], "security": []}
-    plain = {"content": json_content({"type": "object"})}
-    return {
-        "/v1/jobs/{job_id}": job_path(),
-        "/v1/version": {
-            "get": {
-                **open_to_all,
-                "operationId": "version",
-                "summary": "Build and model versions",
-                "responses": {
-                    "200": {"description": "Versions", "content": json_content(enveloped(version))},
-                    **failures("405", "500", "503"),
-                },
-            }
-        },
-        "/healthz": {
-            "get": {
-                **open_to_all,
-                "operationId": "healthz",
-                "summary": "The process lives",
-                "responses": {"200": {"description": "Alive", **plain}},
-            }
-        },
-        "/readyz": {
-            "get": {
-                **open_to_all,
-                "operationId": "readyz",
-                "summary": "Database, broker, store and a worker with its models answer",
-                "responses": {
-                    "200": {"description": "Ready", **plain},
-                    "503": {"description": "Not ready", **plain},
-                },
-            }
-        },
+        "description": description,
+        "headers": {**_EVERY_HEADERS, **_LIMIT_HEADERS},
+        "content": json_content(enveloped(data)),
     }

@@ -135,6 +135,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Keyline",
     "VERSION": VERSION,
     "OAS_VERSION": "3.1.0",
+    "POSTPROCESSING_HOOKS": ["apps.core.api.schema.complete"],
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,

@@ -240,7 +240,7 @@ def test_accepted_answer_is_replayed_as_accepted(api: Api, monkeypatch: pytest.M
     key = {"Idempotency-Key": "k"}
     send = lambda: api.post(
         "/v1/remove-bg/universal", {"image": io.BytesIO(photo_png())}, Prefer="respond-async", **key
-    )  # noqa: E731
+    )
 
     first, again = send(), send()
 

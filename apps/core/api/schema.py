@@ -13,12 +13,13 @@ from django.views import View
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 
-from apps.core.openapi import COMPONENTS, SECURITY, image_sources, system_paths
+from apps.core.api.system_schema import JOB_PATHS, SYSTEM_PATHS
+from apps.core.openapi import COMPONENTS, EXAMPLE_IMAGE, SECURITY, image_sources
 from apps.core.operations import Operation
 
 
 class KeylineSchema(AutoSchema):
-    """Describes an operation's POST by hand from its parts; other views describe themselves with `openapi`."""
+    """Describes an operation's POST from its parts; the other addresses are described beside their views."""
 
     def get_operation(
         self, path: str, path_regex: str, path_prefix: str, method: str, registry: Any
@@ -28,8 +29,7 @@ class KeylineSchema(AutoSchema):
         operation = getattr(self.view, "operation", None)
         if operation is not None:
             return self._describe(operation)
-        described = getattr(self.view, "openapi", {}).get(method.lower())
-        return None if described is None else {**described}
+        return None
 
     def _describe(self, operation: Operation) -> dict[str, Any]:
         described = self._map_serializer(operation.serializer, "request")
@@ -45,24 +45,39 @@ class KeylineSchema(AutoSchema):
             "security": SECURITY,
             "parameters": [
                 {"$ref": "#/components/parameters/Prefer"},
+                {"$ref": "#/components/parameters/IdempotencyKey"},
+                {"$ref": "#/components/parameters/DryRun"},
             ],
             "requestBody": {
                 "required": True,
                 "content": {
                     "multipart/form-data": {"schema": multipart},
-                    "application/json": {"schema": json_body},
+                    "application/json": {"schema": json_body, "example": {"image_base64": EXAMPLE_IMAGE}},
                 },
             },
             "responses": self.view.dialect.responses(operation),
         }
 
 
+_MORE_PATHS: dict[str, Any] = {**JOB_PATHS, **SYSTEM_PATHS}
+
+
+def describe(paths: dict[str, Any]) -> None:
+    """Add the paths of a service to the document; called when the service starts."""
+    _MORE_PATHS.update(paths)
+
+
+def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """drf-spectacular's postprocessing hook: the components, and the paths outside the table of operations."""
+    result["components"] = {**result.get("components", {}), **COMPONENTS}
+    result["paths"] = {**result["paths"], **_MORE_PATHS}
+    return result
+
+
 @lru_cache(maxsize=1)
 def openapi_document() -> dict[str, Any]:
     """The whole document; it depends on nothing but the code."""
-    document = SchemaGenerator().get_schema(request=None, public=True)
-    document["components"] = {**document.get("components", {}), **COMPONENTS}
-    document["paths"] = {**document["paths"], **system_paths()}
+    document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
     return document
 
 

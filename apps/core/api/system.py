@@ -9,6 +9,8 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET
 from drf_spectacular.views import SpectacularRedocView
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Gauge, generate_latest
 from rest_framework.request import Request
@@ -41,11 +43,15 @@ class DocsView(SpectacularRedocView):
     permission_classes = ()
 
 
+@csrf_exempt  # else another method were a 403 and not a 405
+@require_GET
 def healthz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - Django's signature
     """The process lives."""
     return JsonResponse({"status": "ok"})
 
 
+@csrf_exempt
+@require_GET
 def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - Django's signature
     """Database, broker, store and a worker with its models answer; 503 names the ones that don't."""
     workers: list[dict[str, Any]] = []
@@ -70,6 +76,8 @@ def _check(probe: Callable[[], Any]) -> str:
     return "ok"
 
 
+@csrf_exempt
+@require_GET
 def metrics(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's signature
     """Prometheus: the web process's counters, and the queue as the rows say it."""
     registry = CollectorRegistry()

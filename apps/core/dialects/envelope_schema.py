@@ -40,12 +40,13 @@ def operation_responses(operation: Operation) -> dict[str, Any]:
     }
     binary = {media: {"schema": {"type": "string", "format": "binary", "contentMediaType": media}} for media in _IMAGES}
     headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in _BINARY_HEADERS.items()}
+    answers = {"anyOf": [done, {"$ref": "#/components/schemas/Quote"}]}
     default = "the image itself" if operation.binary_default else "the envelope"
     return {
         "200": {
             "description": f"Done. Accept chooses the form: application/json or image/*; without it {default}.",
             "headers": headers,
-            "content": {**json_content(enveloped(done)), **binary},
+            "content": {**json_content(enveloped(answers)), **binary},
         },
         "202": {
             "description": "Accepted; ask the job at Location.",
@@ -54,6 +55,10 @@ def operation_responses(operation: Operation) -> dict[str, Any]:
                 "Retry-After": {"schema": {"type": "string"}},
             },
             "content": json_content(enveloped({"$ref": "#/components/schemas/Job"})),
+            "links": {
+                name: {"operationId": name, "parameters": {"job_id": "$response.body#/data/jobId"}}
+                for name in ("get_job", "delete_job")
+            },
         },
-        **failures("400", "401", "402", "403", "405", "413", "415", "429", "500", "502", "503"),
+        **failures("400", "401", "402", "403", "405", "409", "410", "413", "415", "422", "429", "500", "502", "503"),
     }

@@ -1,0 +1,55 @@
+"""`GET /v1/jobs/{id}/events`: the job at every change, as server-sent events."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import redis
+from django.db import connection
+from django.http import StreamingHttpResponse
+from rest_framework.request import Request
+
+from apps.core import broker
+from apps.core.api.views import EndpointView, own_job
+from apps.core.dialects.envelope import job_data
+from apps.core.models import FINAL_STATES, Job
+from apps.core.results import visible_state
+
+STREAM_LIMIT_S = 60.0
+_LOOK_EVERY_S = 0.5
+
+
+class JobEventsView(EndpointView):
+    """Holds a thread for as long as the stream lasts."""
+
+    def get(self, request: Request, job_id: str) -> StreamingHttpResponse:
+        job = own_job(request, job_id)
+        response = StreamingHttpResponse(_events(job), content_type="text/event-stream")
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Accel-Buffering"] = "no"
+        return response
+
+
+def _events(job: Job) -> Iterator[bytes]:
+    deadline = time.monotonic() + STREAM_LIMIT_S
+    told = None
+    while True:
+        data = job_data(job)
+        now = (data["status"], data["stage"], data["progress"])
+        if now != told:
+            told = now
+            yield f"event: state\ndata: {json.dumps(data)}\n\n".encode()
+        left = deadline - time.monotonic()
+        if visible_state(job) in FINAL_STATES or left <= 0:
+            return
+        connection.close()
+        try:
+            broker.hear_bell(job.id, timeout_s=min(_LOOK_EVERY_S, left))
+        except redis.RedisError:
+            time.sleep(min(_LOOK_EVERY_S, left))
+        found = Job.objects.filter(id=job.id, deleted_at=None).first()
+        if found is None:
+            return
+        job = found

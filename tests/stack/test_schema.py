@@ -1,0 +1,44 @@
+"""schemathesis against a running service: no 5xx, and no answer that the OpenAPI document does not know."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.stack.conftest import Stack
+
+pytestmark = pytest.mark.stack
+
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_schema_conformance",
+    "response_headers_conformance",
+    "unsupported_method",
+    "ignored_auth",
+)
+EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "15")
+
+
+def test_every_answer_is_in_the_document(stack: Stack, tmp_path: Path) -> None:
+    command = [
+        str(Path(sys.executable).with_name("schemathesis")),
+        "run",
+        f"{stack.url}/openapi.json",
+        *("--header", f"X-Api-Key: {stack.api_key}"),
+        *("--phases", "examples,coverage,fuzzing,stateful"),
+        *("--checks", ",".join(CHECKS)),
+        *("--max-examples", EXAMPLES),
+        *("--seed", "1"),
+        *("--request-timeout", "40"),
+        *("--suppress-health-check", "all"),
+        "--no-color",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
+
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
