@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from apps.billing import ledger
-from apps.billing.models import Price, Wallet
+from apps.billing.models import Kind, Price, Wallet
 from apps.billing.usage import count_job
 from apps.core.funding import Credits
-from apps.core.models import Job, State
+from apps.core.models import OPEN_STATES, Job, State
 from apps.core.operations import Operation
 
 
@@ -36,13 +36,21 @@ class CreditFunding:
         ledger.release(job)
         count_job(job, ended_as=ended_as)
 
+    def bill(self, job: Job) -> int:  # noqa: ARG002 - credits are charged here, not by a gateway
+        return 0
+
     def credits(self, account_id: int) -> Credits:
         row = Wallet.objects.filter(account_id=account_id).first()
         return Credits(row.balance, row.held) if row else Credits(0, 0)
 
 
 class RapidApiFunding:
-    """RapidAPI bills its consumers by what our answers say; we only count."""
+    """
+    RapidAPI bills its consumers by what our answers say; we only count.
+
+    A 202 is the one answer that it bills for an asynchronous job, because polls are free. If that job then gives no
+    result, its price is owed to the account (its wallet, by an adjusting entry) and is taken off later bills.
+    """
 
     slug = "rapidapi"
 
@@ -58,8 +66,19 @@ class RapidApiFunding:
 
     def release(self, job: Job, *, ended_as: State) -> None:
         count_job(job, ended_as=ended_as)
+        if Job.objects.filter(id=job.id, billed_early=True).exists():
+            reason = f"billed with the 202 of job {job.id}, which was not charged"
+            ledger.grant(job.account_id, job.price_credits, actor="gateway", reason=reason, kind=Kind.ADJUST)
 
-    def credits(self, account_id: int) -> None:  # noqa: ARG002 - nobody has credits here
+    def bill(self, job: Job) -> int:
+        if Job.objects.filter(id=job.id, state__in=OPEN_STATES).update(billed_early=True):
+            due = job.price_credits
+        else:
+            job.refresh_from_db()
+            due = 0 if job.billed_early else job.charged_credits
+        return due - ledger.take_owed(job.account_id, at_most=due)
+
+    def credits(self, account_id: int) -> None:  # noqa: ARG002 - they keep the books
         return None
 
 
@@ -80,6 +99,9 @@ class SandboxFunding:
 
     def release(self, job: Job, *, ended_as: State) -> None:
         count_job(job, ended_as=ended_as)
+
+    def bill(self, job: Job) -> int:  # noqa: ARG002 - free
+        return 0
 
     def credits(self, account_id: int) -> None:  # noqa: ARG002 - nobody has credits here
         return None

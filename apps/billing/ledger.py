@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from apps.billing.models import Kind, LedgerEntry
+from apps.billing.models import Kind, LedgerEntry, Wallet
 from apps.core.errors import AppError, Detail, ErrorCode
 from apps.core.models import Job
 
@@ -51,6 +51,16 @@ def release(job: Job) -> None:
     """Give back what was held, once."""
     if job.price_credits and not _has_ended(job):
         _move(job.account_id, Kind.RELEASE, job.price_credits, -job.price_credits, job=job)
+
+
+def take_owed(account_id: int, *, at_most: int) -> int:
+    """Use up to `at_most` of what a gateway's account is owed. Returns how much was used."""
+    with transaction.atomic():
+        wallet = Wallet.objects.select_for_update().filter(account_id=account_id, balance__gt=0).first()
+        taken = min(wallet.balance, at_most) if wallet else 0
+        if taken:
+            _move(account_id, Kind.ADJUST, -taken, 0, actor="gateway", reason="taken off a later bill")
+    return taken
 
 
 def _has_ended(job: Job) -> bool:

@@ -40,6 +40,9 @@ class Funding(Protocol):
     def release(self, job: Job, *, ended_as: State) -> None:
         """Give back what was held: the job failed, was cancelled, or succeeded and found nothing."""
 
+    def bill(self, job: Job) -> int:
+        """Credits that the answer about to go out for this job tells a gateway to bill; 0 where there is no gateway."""
+
     def credits(self, account_id: int) -> Credits | None:
         """What the account has; None where somebody else keeps the books."""
 

@@ -39,6 +39,7 @@ class Job(models.Model):
     The objects of a job lie in the store under `inputs/{object_token}/` and `results/{object_token}/`;
     `inputs_stored` and `results_stored` stay true until the sweeper or the worker has seen them deleted.
     `attempt` counts claims and guards every write of a worker: a worker whose lease lapsed has an old number.
+    `billed_early` says that a gateway was told the price with the 202, before the job had ended.
     `crashes` counts the workers that died with the job in hand.
     """
 
@@ -51,6 +52,7 @@ class Job(models.Model):
     funding = models.CharField(max_length=20)
     price_credits = models.PositiveIntegerField()
     charged_credits = models.PositiveIntegerField(default=0)
+    billed_early = models.BooleanField(default=False)
 
     state = models.CharField(
         max_length=10, choices=[(state.value, state.value) for state in State], default=State.QUEUED

@@ -8,6 +8,8 @@ import pytest
 from django.utils import timezone
 
 from apps.accounts.models import Account, ApiKey
+from apps.core import lifecycle, tasks
+from apps.core.errors import AppError, ErrorCode
 from apps.core.models import Job
 from tests.conftest import Api, make_api, upload
 from tests.drawing import photo_png
@@ -191,3 +193,19 @@ def test_sandbox_key_is_free_and_its_results_are_marked(api: Api) -> None:
     assert sandbox.key.startswith("kl_test_")
     assert "q=30" in response.headers["RateLimit-Policy"]
     assert sandbox.get("/v1/account").json()["data"]["prices"]["remove-bg"]["credits"] == 0
+
+
+def test_gateway_bills_an_accepted_job_once_and_owes_it_back_when_it_gives_nothing(
+    api: Api, gateway: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = Api(key="", account=None)
+    consumer._headers = lambda more: {**gateway, **more}
+    with monkeypatch.context() as patch:
+        patch.setattr(tasks, "wake_worker", lambda: None)
+        accepted = through(api, {**gateway, "Prefer": "respond-async"})
+    job_id = accepted.json()["data"]["jobId"]
+
+    assert accepted.headers["X-RapidAPI-Billing"] == "Credits=1"
+    lifecycle.fail(Job.objects.get(id=job_id), AppError(ErrorCode.PROCESSING_FAILED))
+    assert consumer.get(f"/v1/jobs/{job_id}").headers["X-RapidAPI-Billing"] == "Credits=0"
+    assert [consumer.remove().headers["X-RapidAPI-Billing"] for _ in range(2)] == ["Credits=0", "Credits=1"]

@@ -89,21 +89,20 @@ class OperationView(EndpointView):
                 raise AppError(ErrorCode.CONFLICT, retry_after_s=1) from None
             return self._replay(first, request, form)
         job = jobs.wait(job, timeout_s=form.wait_s)
-        response, is_late = self._answer(job, request, form)
+        response = self._answer(job, request, form)
         if order.ticket:
             idempotency.note_answer(order.ticket, job, status=response.status_code, binary=form.binary)
-        response.billed_credits = job.price_credits if is_late else job.charged_credits
+        response.billed_credits = funding_named(job.funding).bill(job)
         return response
 
-    def _answer(self, job: Job, request: Request, form: AnswerForm) -> tuple[HttpResponse, bool]:
-        """The job's answer, and whether the job is still open."""
+    def _answer(self, job: Job, request: Request, form: AnswerForm) -> HttpResponse:
         answer = Answer(job, self.operation, form.binary, form.applied)
         if job.state not in FINAL_STATES:
             if form.late_is_accepted:
-                return self.dialect.accepted(answer, request), True
+                return self.dialect.accepted(answer, request)
             job = jobs.give_up(job)
         if job.state == State.SUCCEEDED:
-            return self.dialect.success(answer, request), False
+            return self.dialect.success(answer, request)
         raise error_of(job)
 
     def _replay(self, first: IdempotencyKey, request: Request, form: AnswerForm) -> HttpResponse:
@@ -120,9 +119,10 @@ class OperationView(EndpointView):
         else:
             response = self.dialect.success(answer, request)
         response.headers["Idempotency-Replayed"] = "true"
-        if first.answered_status is None:  # whoever ran the job never answered: this is the first answer that goes out
-            idempotency.note_answer_of(first, status=response.status_code, binary=binary)
-            response.billed_credits = job.charged_credits
+        if first.answered_status is None and idempotency.note_answer_of(
+            first, status=response.status_code, binary=binary
+        ):  # the request that ran the job died unanswered: this is the first answer that goes out
+            response.billed_credits = funding_named(job.funding).bill(job)
         return response
 
     def _order(self, request: Request) -> jobs.Order:
