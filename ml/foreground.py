@@ -28,11 +28,13 @@ Floats = NDArray[np.float32]
 COARSE_SIDE_PX = 384
 """Long side of the small copy for the wide blur."""
 
-WIDE_RADIUS_PX = 24
-"""Of the wide blur, in pixels of the small copy: a sixteenth of the photo's long side."""
+WIDE_RADIUS_PX = 12
+"""Of the wide blur, in pixels of the small copy: a thirty-second of the photo's long side."""
 
 NARROW_RADIUS_SHARE = 6 / 1024
-"""Of the narrow blur, of the photo's long side: mattes of 1024 px have edges about this wide. At least 6 px."""
+"""Of the narrow blur, of the photo's long side: mattes of 1024 px have edges about this wide."""
+
+MIN_NARROW_RADIUS_PX = 6
 
 TILE_PX = 256
 STRIP_PIXELS = 1 << 20
@@ -68,7 +70,7 @@ def estimate_foreground(image: RgbImage, alpha: AlphaChannel) -> RgbImage:
     if not tiles:
         return image
     coarse = _blur_wide(image, alpha)
-    radius_px = max(6, round(NARROW_RADIUS_SHARE * max(height, width)))
+    radius_px = max(MIN_NARROW_RADIUS_PX, round(NARROW_RADIUS_SHARE * max(height, width)))
     out = image.copy()
     for x0, y0, x1, y1 in tiles:
         left, top = max(0, x0 - radius_px), max(0, y0 - radius_px)

@@ -10,46 +10,41 @@ An ONNX file is a protobuf ModelProto: field 7 is the graph, and in the graph ea
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import IO
 
 _GRAPH_FIELD = 7
 _OUTPUT_FIELD = 12
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
-def with_first_output_only(model: bytes) -> bytes:
+def write_with_first_output_only(model: bytes, target: IO[bytes]) -> None:
     """
-    Remove every graph output but the first.
+    Write a model without any graph output but the first; names, weights and nodes are untouched.
 
     Args:
         model: an ONNX file's content.
-
-    Returns:
-        The same model with one output; names, weights and nodes untouched.
+        target: takes the new file's content.
 
     Raises:
         ValueError: `model` is not a protobuf message.
     """
     view = memoryview(model)
-    parts: list[bytes | memoryview] = []
     for field, start, body, end in _fields(view):
         if field == _GRAPH_FIELD:
-            graph = _first_output_graph(view[body:end])
-            parts += [_varint(_GRAPH_FIELD << 3 | _BYTES), _varint(len(graph)), graph]
+            kept = list(_first_output_parts(view[body:end]))
+            target.write(_varint(_GRAPH_FIELD << 3 | _BYTES) + _varint(sum(map(len, kept))))
+            target.writelines(kept)
         else:
-            parts.append(view[start:end])
-    return b"".join(parts)
+            target.write(view[start:end])
 
 
-def _first_output_graph(graph: memoryview) -> bytes:
-    parts: list[memoryview] = []
+def _first_output_parts(graph: memoryview) -> Iterator[memoryview]:
     seen = False
     for field, start, _, end in _fields(graph):
-        if field == _OUTPUT_FIELD:
-            if seen:
-                continue
-            seen = True
-        parts.append(graph[start:end])
-    return b"".join(parts)
+        if field == _OUTPUT_FIELD and seen:
+            continue
+        seen = seen or field == _OUTPUT_FIELD
+        yield graph[start:end]
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int, int, int]]:

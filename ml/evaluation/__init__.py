@@ -1,0 +1,1 @@
+"""Measure the networks and pipelines: speed, memory, quality."""
