@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +28,7 @@ from apps.core.storage import StoreAwayError, result_store
 from apps.core.uploads import Upload
 
 log = logging.getLogger(__name__)
+_places = threading.BoundedSemaphore(settings.WEB_THREADS)
 _SUBMIT_LOCK = 7_120  # the first half of our advisory locks' numbers; the second is the account
 _SETTLING_GRACE_S = 3.0
 _POLL_S = 0.5
@@ -71,6 +74,28 @@ def admit(account_id: int, *, deadline_s: float | None) -> None:
             "Too many images are waiting to be done in time. Try again shortly, or send Prefer: respond-async.",
             retry_after_s=max(1, round(expected_s - deadline_s)),
         )
+
+
+@contextlib.contextmanager
+def waiting_room() -> Iterator[None]:
+    """
+    A place for one request that holds its thread until its job ends.
+
+    There are a few more threads than places, so that health checks and polls are answered however many wait.
+
+    Raises:
+        AppError: OVERLOADED when every place is taken.
+    """
+    if not _places.acquire(blocking=False):
+        raise AppError(
+            ErrorCode.OVERLOADED,
+            "Too many requests are waiting for their image. Try again shortly, or send Prefer: respond-async.",
+            retry_after_s=5,
+        )
+    try:
+        yield
+    finally:
+        _places.release()
 
 
 def submit(order: Order) -> Job:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
+import threading
 import urllib.error
 import urllib.request
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from apps.core import jobs
 from apps.core.models import Job, State
 from tests.conftest import Api, make_api, upload
 from tests.drawing import photo_png
@@ -270,3 +273,29 @@ def test_animated_image_gives_its_first_frame_and_says_so(api: Api) -> None:
 
     assert response.status_code == 200
     assert response.headers["X-Warnings"] == "FIRST_FRAME_ONLY"
+
+
+def test_events_tell_the_job_until_it_ends(api: Api) -> None:
+    job_id = api.remove(accept=JSON).json()["data"]["jobId"]
+
+    response = api.get(f"/v1/jobs/{job_id}/events")
+
+    assert response.headers["Content-Type"] == "text/event-stream"
+    event = b"".join(response.streaming_content).decode()
+    assert event.startswith("event: state\ndata: {")
+    assert event.endswith("}\n\n")
+    assert json.loads(event.split("data: ", 1)[1])["status"] == "succeeded"
+
+
+def test_more_waiting_requests_than_places_are_told_so(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_places", threading.BoundedSemaphore(1))
+
+    with jobs.waiting_room():
+        waiting = api.remove()
+        at_once = api.post("/v1/remove-bg/human", {"image": upload(photo_png())}, Prefer="respond-async")
+
+    assert waiting.status_code == 503
+    assert waiting.json()["error"]["code"] == "OVERLOADED"
+    assert waiting.headers["Retry-After"] == "5"
+    assert at_once.status_code == 202
+    assert api.remove().status_code == 200

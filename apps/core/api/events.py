@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from django.db import connection
 from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 
-from apps.core import broker
+from apps.core import broker, jobs
 from apps.core.api.views import EndpointView, own_job
 from apps.core.dialects.envelope import job_data
 from apps.core.models import FINAL_STATES, Job
@@ -25,14 +26,28 @@ class JobEventsView(EndpointView):
     """Holds a thread for as long as the stream lasts."""
 
     def get(self, request: Request, job_id: str) -> StreamingHttpResponse:
-        job = own_job(request, job_id)
-        response = StreamingHttpResponse(_events(job), content_type="text/event-stream")
+        response = StreamingHttpResponse(EventStream(own_job(request, job_id)), content_type="text/event-stream")
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Accel-Buffering"] = "no"
         return response
 
 
-def _events(job: Job) -> Iterator[bytes]:
+class EventStream:
+    """The events of one job, and its place among those who wait; Django closes it however the answer ends."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._place = contextlib.ExitStack()
+        self._place.enter_context(jobs.waiting_room())
+
+    def __iter__(self) -> Iterator[bytes]:
+        return _changes(self._job)
+
+    def close(self) -> None:
+        self._place.close()
+
+
+def _changes(job: Job) -> Iterator[bytes]:
     deadline = time.monotonic() + STREAM_LIMIT_S
     told = None
     while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -80,6 +81,11 @@ class OperationView(EndpointView):
             return self._replay(first, request, form)
         if request.GET.get("dry_run", "").lower() in {"true", "1"}:
             return self.dialect.quote(order.price_credits, request)
+        with contextlib.nullcontext() if form.wait_s == 0 else jobs.waiting_room():
+            return self._run(order, request, form)
+
+    def _run(self, order: jobs.Order, request: Request, form: AnswerForm) -> HttpResponse:
+        """Admission, hold, submit, wait, answer."""
         jobs.admit(request.auth.account_id, deadline_s=form.wait_s or None)
         try:
             job = jobs.submit(order)
