@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +40,11 @@ class Api:
         image = drawing.photo_png() if image is None else image
         headers = {"accept": accept} if accept else {}
         return self.post(f"/v1/remove-bg/{to}", {"image": upload(image), **fields}, **headers)
+
+    def send(self, image: bytes | None = None, *, fields: dict[str, Any] | None = None, **headers: str) -> HttpResponse:
+        """POST /v1/remove-bg/universal with these headers, underscores for hyphens."""
+        image = drawing.photo_png() if image is None else image
+        return self.post("/v1/remove-bg/universal", {"image": upload(image), **(fields or {})}, **headers)
 
     @property
     def _client(self) -> Client:
@@ -84,12 +88,12 @@ def _worker() -> None:
 
 
 @pytest.fixture
-def api(transactional_db: None, _worker: None, settings: Any) -> Iterator[Api]:
+def api(transactional_db: None, _worker: None, settings: Any) -> Api:
     """An account with a key and plenty of credits, against an in-process worker."""
     from apps.core.storage import result_store
 
     result_store().ensure_bucket()
-    yield make_api("tester")
+    return make_api("tester")
 
 
 def make_api(name: str, *, plan: str = "CUSTOM", credits: int = 1000, **key: Any) -> Api:
