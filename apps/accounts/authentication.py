@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from django.db.models import Q
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
@@ -27,6 +28,8 @@ class CredentialAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Account, Identity] | None:
         if rapidapi.is_gateway(request):
             account = rapidapi.account_of(request)
+            consumer, _, _ = request.headers.get("X-Forwarded-For", "").partition(",")
+            structlog.contextvars.bind_contextvars(account=account.name, client=consumer.strip()[:64])
             return account, _identity(account, funding="rapidapi", rate_key=f"account:{account.id}")
         key = _the_one_key(request)
         return None if key is None else self._by_key(key)

@@ -299,3 +299,12 @@ def test_more_waiting_requests_than_places_are_told_so(api: Api, monkeypatch: py
     assert waiting.headers["Retry-After"] == "5"
     assert at_once.status_code == 202
     assert api.remove().status_code == 200
+
+
+def test_error_after_submit_names_the_job(api: Api) -> None:
+    whole = photo_png(400, 300, noise=True)
+
+    response = api.remove(whole[: len(whole) // 2])
+
+    assert response.status_code == 400
+    assert api.get(f"/v1/jobs/{response.headers['X-Job-Id']}").json()["data"]["status"] == "failed"

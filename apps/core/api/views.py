@@ -52,10 +52,12 @@ class EndpointView(APIView):
 
     def finalize_response(self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any) -> HttpResponse:
         response = super().finalize_response(request, response, *args, **kwargs)
-        quota = getattr(getattr(request, "_request", request), "quota", None)
-        if quota is not None:
-            for name, value in quota.headers.items():
+        facts = vars(getattr(request, "_request", request))
+        if "quota" in facts:
+            for name, value in facts["quota"].headers.items():
                 response.headers[name] = value
+        if "job_id" in facts:  # errors too: a client that lost its answer can still ask for the job
+            response.headers["X-Job-Id"] = facts["job_id"]
         return response
 
     @property
@@ -94,6 +96,7 @@ class OperationView(EndpointView):
             if first is None:
                 raise AppError(ErrorCode.CONFLICT, retry_after_s=1) from None
             return self._replay(first, request, form)
+        request._request.job_id = str(job.id)
         job = jobs.wait(job, timeout_s=form.wait_s)
         response = self._answer(job, request, form)
         if order.ticket:
