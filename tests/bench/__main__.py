@@ -1,0 +1,98 @@
+"""Measure everything and print the table: `python -m tests.bench [--quick] [--json FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ml.errors import WeightsMissingError
+from ml.registry import choose_background
+from tests.bench import bare, photo, seams, service
+from tests.bench.errors import BenchError
+from tests.bench.measuring import FULL, QUICK, Measuring, Subject
+from tests.bench.report import as_json, table
+
+
+def main() -> int:
+    """Returns 0 however slow everything is, 1 if something is broken."""
+    options = _arguments()
+    try:
+        report = _measure(options)
+    except (BenchError, WeightsMissingError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print(f"\n{table(report)}")
+    if options.json:
+        options.json.write_text(json.dumps(as_json(report), indent=2) + "\n")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="about 2 minutes instead of 6; less exact")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there as well")
+    parser.add_argument("--photo", type=Path, metavar="FILE", help="use this photo, scaled to one megapixel")
+    parser.add_argument("--url", help="measure a service that runs already, without starting one")
+    parser.add_argument("--key", default=os.environ.get("KEYLINE_API_KEY", ""), help="its API key")
+    options = parser.parse_args()
+    if options.url and not options.key:
+        parser.error("--url needs --key")
+    return options
+
+
+def _measure(options: argparse.Namespace) -> Measuring:
+    amounts = QUICK if options.quick else FULL
+    picture, sentence = photo.one_megapixel(options.photo)
+    spec = choose_background("best", service.weights_dir()).spec
+    cores = len(os.sched_getaffinity(0))
+    say = _Progress()
+    with contextlib.ExitStack() as running:
+        folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="keyline-bench-photo-")))
+        file = folder / "photo.jpg"
+        file.write_bytes(picture)
+        say(f"{spec.name} on {cores} cores; {sentence}. About {amounts.about}.")
+        say(f"Authentication, limits, hold and capture: {amounts.seam_rounds} requests each way in one process ...")
+        seam_facts = seams.measure(amounts.seam_rounds)
+        say("Starting a stack of its own ..." if not options.url else f"Looking at {options.url} ...")
+        target = running.enter_context(_service(options))
+        weights = bare.weights_file(service.weights_dir(), spec.name)
+        say("Loading bare onnxruntime twice: one wide run, several narrow ones ...")
+        wide = running.enter_context(bare.Bare(weights, file, threads=cores, at_once=1))
+        narrow = running.enter_context(bare.Bare(weights, file, threads=1, at_once=bare.most_runs_at_once(cores)))
+        measuring = Measuring(Subject(spec.name, cores, picture, sentence), target, wide, narrow, amounts, say)
+        measuring.seams = seam_facts
+        measuring.run()
+    return measuring
+
+
+@contextlib.contextmanager
+def _service(options: argparse.Namespace) -> Iterator[service.Service]:
+    if options.url:
+        yield service.running_stack(options.url, options.key)
+        return
+    with service.private_stack() as target:
+        yield target
+
+
+class _Progress:
+    """Lines with the minutes and seconds since the start."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def __call__(self, sentence: str) -> None:
+        minutes, seconds = divmod(round(time.monotonic() - self._began), 60)
+        print(f"{minutes}:{seconds:02d}  {sentence}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

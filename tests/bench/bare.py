@@ -1,0 +1,172 @@
+"""
+Bare onnxruntime in a process of its own: the same weights, the default options, the photo's own pixels.
+
+As a program (`python -m tests.bench.bare`) it reads a number of runs a line and answers each with a line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from apps.stack.paths import ROOT
+from ml.registry import MODELS
+from tests.bench.errors import BenchError
+
+_GB_A_RUN = 1.6  # IS-Net's working memory with the default arena; widest guess
+
+
+@dataclass
+class Runs:
+    """What some runs took; `+=` adds more of the same kind."""
+
+    latencies_ms: list[float] = field(default_factory=list)
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    peak_mb: float = 0.0
+
+    def __iadd__(self, more: Runs) -> Runs:
+        self.latencies_ms += more.latencies_ms
+        self.wall_s += more.wall_s
+        self.cpu_s += more.cpu_s
+        self.peak_mb = max(self.peak_mb, more.peak_mb)
+        return self
+
+    @property
+    def count(self) -> int:
+        return len(self.latencies_ms)
+
+    @property
+    def per_s(self) -> float:
+        return self.count / self.wall_s
+
+    @property
+    def cpu_s_each(self) -> float:
+        return self.cpu_s / self.count
+
+
+class Bare:
+    """A running process with one session: `at_once` runs of `threads` threads each."""
+
+    def __init__(self, weights: Path, photo: Path, *, threads: int, at_once: int) -> None:
+        self.shape = f"{at_once} x {threads} thread{'s' * (threads > 1)}"
+        self.total = Runs()
+        command = [sys.executable, "-m", __name__, str(weights), str(photo), str(threads), str(at_once)]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        self._ask(0)  # loaded and warm
+
+    def run(self, count: int) -> Runs:
+        """Do `count` runs, as many at once as this process is for."""
+        runs = self._ask(count)
+        self.total += runs
+        return runs
+
+    def close(self) -> None:
+        """End the process; its memory is free for the next."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        self._process.wait()
+
+    def __enter__(self) -> Bare:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, count: int) -> Runs:
+        assert self._process.stdin
+        assert self._process.stdout
+        try:
+            self._process.stdin.write(f"{count}\n")
+            return Runs(**json.loads(self._process.stdout.readline()))
+        except (OSError, ValueError) as error:
+            raise BenchError(f"Bare onnxruntime ({self.shape}) ended; the lines above say why.") from error
+
+
+def most_runs_at_once(cores: int) -> int:
+    """One for each core, if the machine has the memory."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    available_gb = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) / 1e6
+    return max(1, min(cores, int(available_gb * 0.6 / _GB_A_RUN)))
+
+
+def weights_file(folder: Path, name: str) -> Path:
+    """The graph of the network that the worker uses."""
+    return folder / MODELS[name].files[0].name
+
+
+# --- the program ------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Serve run counts from standard input until it is closed."""
+    import numpy as np
+    import onnxruntime as ort
+    from PIL import Image
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("photo", type=Path)
+    parser.add_argument("threads", type=int)
+    parser.add_argument("at_once", type=int)
+    asked = parser.parse_args()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = asked.threads
+    session = ort.InferenceSession(str(asked.weights), options, providers=["CPUExecutionProvider"])
+    entry, wanted = session.get_inputs()[0], [session.get_outputs()[0].name]
+    spec = next(spec for spec in MODELS.values() if spec.files[0].name == asked.weights.name)
+    square = Image.open(asked.photo).resize((spec.input_side_px,) * 2, Image.Resampling.BILINEAR)
+    pixels = (np.asarray(square, np.float32) - np.float32(spec.mean_rgb)) / np.float32(spec.std_rgb)
+    tensor = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)
+
+    def run(count: int) -> list[float]:
+        tickets, latencies = itertools.count(), []
+
+        def work() -> None:
+            while next(tickets) < count:
+                began = time.perf_counter()
+                session.run(wanted, {entry.name: tensor})
+                latencies.append((time.perf_counter() - began) * 1000)
+
+        threads = [threading.Thread(target=work) for _ in range(min(asked.at_once, count))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return latencies
+
+    for _ in range(2):  # the memory pattern is made by the first run and paid for by the second
+        run(asked.at_once)
+    for line in sys.stdin:
+        began, cpu = time.perf_counter(), time.process_time()
+        latencies = run(int(line))
+        facts = {
+            "latencies_ms": latencies,
+            "wall_s": time.perf_counter() - began,
+            "cpu_s": time.process_time() - cpu,
+            "peak_mb": _peak_mb(),
+        }
+        print(json.dumps(facts), flush=True)
+
+
+def _peak_mb() -> float:
+    from tests.bench.processes import Processes
+
+    return Processes({"self": os.getpid()}).peak_mb()["self"]
+
+
+if __name__ == "__main__":
+    main()

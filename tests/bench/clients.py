@@ -1,0 +1,128 @@
+"""Clients that keep their connection and send one photo after the other."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from tests.bench.errors import BenchError
+
+PATH = "/v1/remove-bg/universal"
+_TIMEOUT_S = 180
+_MOST_REFUSALS = 50
+_FRESH_S = 5.0  # servers close connections that are idle for longer than some seconds
+
+
+@dataclass
+class Load:
+    """What some requests took; `+=` adds more of the same kind."""
+
+    latencies_ms: list[float] = field(default_factory=list)
+    stages_ms: dict[str, list[float]] = field(default_factory=dict)
+    refusals: int = 0
+    wall_s: float = 0.0
+    answer_bytes: int = 0
+
+    def __iadd__(self, more: Load) -> Load:
+        self.latencies_ms += more.latencies_ms
+        for name, values in more.stages_ms.items():
+            self.stages_ms.setdefault(name, []).extend(values)
+        self.refusals += more.refusals
+        self.wall_s += more.wall_s
+        self.answer_bytes = max(self.answer_bytes, more.answer_bytes)
+        return self
+
+    @property
+    def count(self) -> int:
+        return len(self.latencies_ms)
+
+    @property
+    def per_s(self) -> float:
+        return self.count / self.wall_s
+
+
+class Client:
+    """One connection that posts the same photo as multipart and takes the PNG itself."""
+
+    def __init__(self, url: str, api_key: str, photo: bytes) -> None:
+        address, boundary = urlsplit(url), uuid.uuid4().hex
+        secure = address.scheme == "https"
+        make = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        self._connection = make(address.hostname or "", address.port, timeout=_TIMEOUT_S)
+        self._used_at = 0.0
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="photo.jpg"\r\n'
+        self._body = f"{head}Content-Type: image/jpeg\r\n\r\n".encode() + photo + f"\r\n--{boundary}--\r\n".encode()
+        self._headers = {"X-Api-Key": api_key, "Content-Type": f"multipart/form-data; boundary={boundary}"}
+
+    def cut_out(self) -> Load:
+        """
+        Send the photo; a refusal (429, 503) is repeated when the service says so, and the last try is timed.
+
+        Raises:
+            BenchError: any other answer, or none.
+        """
+        for refusals in range(_MOST_REFUSALS):
+            began = time.perf_counter()
+            try:
+                if time.monotonic() - self._used_at > _FRESH_S:
+                    self._connection.close()
+                    self._connection.connect()
+                self._connection.request("POST", PATH, self._body, self._headers)
+                answer = self._connection.getresponse()
+                content = answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                raise BenchError(f"The service broke the connection: {error!r}.") from error
+            took_ms = (time.perf_counter() - began) * 1000
+            self._used_at = time.monotonic()
+            if answer.status == 200 and content.startswith(b"\x89PNG"):
+                stages = {name: [value] for name, value in _durations(answer.headers.get("Server-Timing", ""))}
+                return Load([took_ms], stages, refusals, took_ms / 1000, len(content))
+            if answer.status not in {429, 503}:
+                break
+            time.sleep(float(answer.headers.get("Retry-After", "1")))
+        raise BenchError(f"The service answers {answer.status}: {content[:500]!r}")
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def send(clients: list[Client], count: int) -> Load:
+    """Send `count` photos from all clients at once. Raises BenchError."""
+    tickets, total = itertools.count(), Load()
+    lock, errors = threading.Lock(), []
+
+    def work(client: Client) -> None:
+        nonlocal total
+        while next(tickets) < count and not errors:
+            try:
+                one = client.cut_out()
+            except BenchError as error:
+                errors.append(error)
+                return
+            with lock:
+                total += one
+
+    threads = [threading.Thread(target=work, args=(client,)) for client in clients]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    total.wall_s = time.perf_counter() - began
+    return total
+
+
+def _durations(header: str) -> Iterator[tuple[str, float]]:
+    """(stage, ms) of a Server-Timing header."""
+    for part in header.split(","):
+        name, _, value = part.strip().partition(";dur=")
+        if value:
+            yield name, float(value)

@@ -1,0 +1,206 @@
+"""From the measurements to a table that says which targets are reached."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.bench.bare import Runs
+from tests.bench.clients import Load
+from tests.bench.measuring import Crowd, Measuring
+from tests.bench.service import NAMES
+
+OVERHEAD_MS = 150
+SEAMS_MS = 15
+THROUGHPUT_SHARE = 0.9
+WORKER_MB = 2500
+WEB_MB = 150
+GROWTH_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One row of the issue's table."""
+
+    what: str
+    figure: str
+    target: str
+    is_reached: bool | None
+
+
+def verdicts(done: Measuring) -> list[Verdict]:
+    """Every target with its figure; None where it could not be measured."""
+    overhead_ms, seams_ms = statistics.median(done.overheads_ms), done.seams["difference_p50_ms"]
+    rows = [
+        Verdict(
+            "overhead over bare inference, 1 client, p50",
+            f"{overhead_ms:+.0f} ms",
+            f"<= {OVERHEAD_MS} ms",
+            overhead_ms <= OVERHEAD_MS,
+        ),
+        Verdict(
+            "authentication, limits, hold, capture, p50",
+            f"{seams_ms:+.1f} ms",
+            f"<= {SEAMS_MS} ms",
+            seams_ms <= SEAMS_MS,
+        ),
+    ]
+    for crowd in done.crowds[1:]:
+        share = crowd.throughput_ratio
+        reached = share >= THROUGHPUT_SHARE
+        name = f"throughput, {crowd.clients} clients, of bare"
+        rows.append(Verdict(name, f"{share:.0%}", f">= {THROUGHPUT_SHARE:.0%}", reached))
+    for name, limit_mb in (("worker", WORKER_MB), ("web", WEB_MB)):
+        peak_mb = done.peak_mb.get(name)
+        figure = "not seen" if peak_mb is None else f"{peak_mb:.0f} MB"
+        rows.append(
+            Verdict(
+                f"{name} memory, peak", figure, f"<= {limit_mb} MB", None if peak_mb is None else peak_mb <= limit_mb
+            )
+        )
+    rows.append(_growth(done.crowds[-1]))
+    return rows
+
+
+def _growth(crowd: Crowd) -> Verdict:
+    seen = [mb for mb in crowd.worker_mb if mb]
+    if len(seen) < 2:
+        return Verdict("worker memory, growth", "not seen", "flat", None)
+    growth = seen[-1] / seen[0] - 1
+    steps = ", ".join(f"{mb:.0f}" for mb in seen)
+    name = f"worker memory over {crowd.load.count} requests, MB"
+    return Verdict(name, f"{steps} ({growth:+.1%})", f"<= {GROWTH_SHARE:+.0%}", growth <= GROWTH_SHARE)
+
+
+def table(done: Measuring) -> str:
+    """Everything that was measured, and the verdicts."""
+    sections = [
+        [f"{done.subject.model}, {done.subject.cores} cores; {done.subject.about_photo}"],
+        _grid(("", "p50 ms", "p95 ms", "images/s", "of bare", "CPU-s each", "refused"), _speed_rows(done)),
+        _grid(("CPU-ms a request", *NAMES, "all"), _cpu_rows(done)),
+        _grid(("memory, MB", *NAMES), _memory_rows(done)),
+        _grid(("1 client, p50 ms", *_stages(done)), [("stages", *(f"{ms:.0f}" for ms in _stages(done).values()))]),
+        _grid(
+            ("target", "figure", "wanted", ""),
+            [(v.what, v.figure, v.target, _word(v.is_reached)) for v in verdicts(done)],
+        ),
+    ]
+    return "\n\n".join("\n".join(section) for section in sections)
+
+
+def _speed_rows(done: Measuring) -> Iterator[tuple[str, ...]]:
+    for shape, runs in done.shapes.items():
+        yield (f"bare onnxruntime, {shape}", *_latency(runs), f"{runs.per_s:.2f}", "", f"{runs.cpu_s_each:.2f}", "")
+    for crowd in done.crowds:
+        load = crowd.load
+        plural = "s" * (crowd.clients > 1)
+        yield (
+            f"bare, between those of {crowd.clients}",
+            *_latency(crowd.bare),
+            f"{crowd.bare.per_s:.2f}",
+            "",
+            f"{crowd.bare.cpu_s_each:.2f}",
+            "",
+        )
+        yield (
+            f"Keyline, {crowd.clients} client{plural}",
+            *_latency(load),
+            f"{load.per_s:.2f}",
+            f"{crowd.throughput_ratio:.0%}",
+            f"{crowd.cpu_s_each:.2f}" if crowd.cpu_s else "",
+            str(load.refusals),
+        )
+
+
+def _cpu_rows(done: Measuring) -> Iterator[tuple[str, ...]]:
+    for crowd in done.crowds:
+        if crowd.cpu_s:
+            each = [crowd.cpu_s.get(name, 0.0) * 1000 / crowd.load.count for name in NAMES]
+            yield (f"{crowd.clients} clients", *(f"{ms:.0f}" for ms in each), f"{sum(each):.0f}")
+    if done.idle_share:
+        idle = [done.idle_share.get(name, 0.0) for name in NAMES]
+        yield ("idle, % of a core", *(f"{share:.1%}" for share in idle), f"{sum(idle):.1%}")
+
+
+def _memory_rows(done: Measuring) -> Iterator[tuple[str, ...]]:
+    if done.peak_mb:
+        yield ("peak, largest process", *(f"{done.peak_mb.get(name, 0):.0f}" for name in NAMES))
+        yield ("now, all its processes", *(f"{done.share_mb.get(name, 0):.0f}" for name in NAMES))
+
+
+def _stages(done: Measuring) -> dict[str, float]:
+    """Medians of the worker's stages, and what is left of the request's time."""
+    load = done.crowds[0].load
+    stages = {name: statistics.median(values) for name, values in load.stages_ms.items()}
+    rest = statistics.median(load.latencies_ms) - sum(stages.values())
+    bare_ms = statistics.median(done.crowds[0].bare.latencies_ms)
+    return {"bare run": bare_ms, **stages, "all else": rest}
+
+
+def _latency(timed: Runs | Load) -> tuple[str, str]:
+    p50, p95 = percentiles(timed.latencies_ms)
+    return f"{p50:.0f}", f"{p95:.0f}"
+
+
+def percentiles(values: Sequence[float]) -> tuple[float, float]:
+    """The 50th and 95th percentile; the largest value stands for the latter where there are few."""
+    ordered = sorted(values)
+    return statistics.median(ordered), ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))]
+
+
+def _word(is_reached: bool | None) -> str:
+    return {True: "reached", False: "MISSED", None: "?"}[is_reached]
+
+
+def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table whose columns line up in a terminal too."""
+    cells = [list(head), *map(list, rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        padded = [
+            cell.ljust(width) if not place else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return f"| {' | '.join(padded)} |"
+
+    rule = [":" + "-" * (width - 1) if not place else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
+    return [line(cells[0]), f"| {' | '.join(rule)} |", *map(line, cells[1:])]
+
+
+def as_json(done: Measuring) -> dict[str, Any]:
+    """Every figure, for another program."""
+    return {
+        "model": done.subject.model,
+        "cores": done.subject.cores,
+        "photo": done.subject.about_photo,
+        "bare": {
+            shape: _figures(runs) | {"cpu_s": runs.cpu_s_each, "peak_mb": runs.peak_mb}
+            for shape, runs in done.shapes.items()
+        },
+        "clients": {str(crowd.clients): _crowd_figures(crowd) for crowd in done.crowds},
+        "overheads_ms": done.overheads_ms,
+        "stages_ms": _stages(done),
+        "seams": done.seams,
+        "idle_share": done.idle_share,
+        "peak_mb": done.peak_mb,
+        "share_mb": done.share_mb,
+        "verdicts": [vars(verdict) for verdict in verdicts(done)],
+    }
+
+
+def _crowd_figures(crowd: Crowd) -> dict[str, Any]:
+    spent = {name: cpu / crowd.load.count for name, cpu in crowd.cpu_s.items()}
+    return {
+        "keyline": _figures(crowd.load) | {"cpu_s": spent, "refusals": crowd.load.refusals},
+        "bare": _figures(crowd.bare) | {"cpu_s": crowd.bare.cpu_s_each},
+        "throughput_ratio": crowd.throughput_ratio,
+        "worker_mb": crowd.worker_mb,
+    }
+
+
+def _figures(timed: Runs | Load) -> dict[str, float]:
+    p50, p95 = percentiles(timed.latencies_ms)
+    return {"count": timed.count, "p50_ms": p50, "p95_ms": p95, "per_s": timed.per_s}
