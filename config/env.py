@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from config.postgres import BoundedConnection
+
 ROOT = Path(__file__).resolve().parent.parent
 VAR = Path(os.environ.get("KEYLINE_VAR_DIR", ROOT / "var"))
 
@@ -40,6 +42,8 @@ def database(url: str, *, pool_size: int) -> dict[str, object]:
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured("DATABASE_URL must be postgresql://user:password@host:port/name.")
+    # The web process sets it (config/wsgi.py): its clients wait. Migrations and reports take as long as they take.
+    BoundedConnection.patience_s = integer("DATABASE_PATIENCE_S", 0, low=0, high=600) or None
     return {
         "ENGINE": "django_prometheus.db.backends.postgresql",
         "NAME": parts.path.lstrip("/"),
@@ -50,7 +54,19 @@ def database(url: str, *, pool_size: int) -> dict[str, object]:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             # A thread that waits for a worker gives its connection back, so few serve many.
-            "pool": {"min_size": 1, "max_size": pool_size, "timeout": 4, "max_idle": 120},
+            "pool": {
+                "min_size": 1,
+                "max_size": pool_size,
+                "timeout": 4,
+                "max_idle": 120,
+                "reconnect_timeout": 5,  # then the next request tries; left alone, the pauses double to minutes
+                "connection_class": BoundedConnection,
+            },
             "connect_timeout": 3,
+            # A server whose machine has gone away is noticed in half a minute, not in hours.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 15_000,  # ms
         },
     }

@@ -1,4 +1,4 @@
-"""The web process's entry point."""
+"""Django as a WSGI application; granian serves it through config/rsgi.py."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from apps.stack.parent_death import die_with_parent
 
 die_with_parent()  # granian's worker must not outlive a killed granian: it would go on serving on the same port
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
+os.environ.setdefault("DATABASE_PATIENCE_S", "5")
 
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 
-from apps.core.api.drain import DrainRest  # noqa: E402
-
-application = DrainRest(get_wsgi_application())
+application = get_wsgi_application()

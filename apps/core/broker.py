@@ -13,6 +13,8 @@ from django.conf import settings
 from apps.core.errors import AppError, ErrorCode
 
 HEARTBEAT_TTL_S = 15
+LONGEST_LISTEN_S = 2.0
+"""How long one wait for a bell may last: less than the socket's timeout, which bounds a Redis that hangs."""
 _BELL_TTL_S = 60
 _FORGET_AFTER_S = 3600
 _PACE_KEY = "keyline:pace"
@@ -32,7 +34,7 @@ def broker() -> redis.Redis:
     return redis.Redis.from_url(
         settings.REDIS_URL,
         socket_connect_timeout=2,
-        socket_timeout=10,
+        socket_timeout=LONGEST_LISTEN_S + 2,
         health_check_interval=15,
         max_connections=1024,
     )
@@ -51,12 +53,12 @@ def ring_bell(job_id: object) -> None:
 
 def hear_bell(job_id: object, *, timeout_s: float) -> bool:
     """
-    Wait for the bell.
+    Wait for the bell, at most LONGEST_LISTEN_S.
 
     Raises:
         redis.RedisError: the broker is away; the caller polls the row instead.
     """
-    heard = broker().blpop([_bell(job_id)], timeout=max(0.01, timeout_s)) is not None
+    heard = broker().blpop([_bell(job_id)], timeout=min(max(0.01, timeout_s), LONGEST_LISTEN_S)) is not None
     if heard:  # others may wait for the same job: ring on
         ring_bell(job_id)
     return heard

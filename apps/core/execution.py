@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from apps.core import lifecycle
+from apps.core.errors import AppError, ErrorCode
 from apps.core.models import Job
 from apps.core.operations import Operation
 from apps.core.outcome import Artifact
-from apps.core.storage import result_store
+from apps.core.storage import ObjectGoneError, result_store
 
-_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "application/zip": "zip"}
 
 
 class Work:
@@ -32,9 +33,12 @@ class Work:
         self._job = job
 
     def input(self, name: str) -> bytes:
-        """The uploaded file of that name."""
+        """The uploaded file of that name. Raises AppError(PROCESSING_FAILED) when it has got lost: trying again is no use."""
         with self.timed("load"):
-            return result_store().get(self._job.input_prefix + name)
+            try:
+                return result_store().get(self._job.input_prefix + name)
+            except ObjectGoneError as error:
+                raise AppError(ErrorCode.PROCESSING_FAILED, "The uploaded file got lost; send it again.") from error
 
     @contextlib.contextmanager
     def stage(self, name: str, *, progress: float) -> Iterator[None]:

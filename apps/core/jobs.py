@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Count
 from django.utils import timezone
 
@@ -118,6 +118,7 @@ def submit(order: Order) -> Job:
         retention_s=order.retention_s,
         created_at=timezone.now(),
     )
+    connection.close()  # back to the pool: a slow store must not keep it from requests that need only the rows
     for name, upload in order.uploads.items():
         upload.file.seek(0)
         result_store().put(job.input_prefix + name, upload.file, content_type=upload.content_type)
@@ -130,9 +131,9 @@ def submit(order: Order) -> Job:
             refuse_too_many_jobs(job, jobs_at_once=order.identity.limits.jobs_at_once)
             funding_named(job.funding).hold(job)
             transaction.on_commit(tasks.wake_worker, robust=True)
-    except BaseException:
+    except (AppError, idempotency.KeyTakenError):
         _forget_inputs(job)
-        raise
+        raise  # after any other error the row may be there all the same, and then its job needs its inputs
     return job
 
 
@@ -140,17 +141,37 @@ def wait(job: Job, *, timeout_s: float) -> Job:
     """
     Wait until the job is final, at most `timeout_s` seconds; the row is the truth, the bell only saves time.
 
-    The thread's database connection goes back to the pool meanwhile.
+    The thread's database connection goes back to the pool meanwhile. A database that is away for a moment is waited for.
+
+    Raises:
+        OperationalError: it was still away in the end.
     """
     deadline = time.monotonic() + timeout_s
+    away: Exception | None = None
+    is_deaf = False
     while job.state not in FINAL_STATES and (left := deadline - time.monotonic()) > 0:
         connection.close()
-        try:
-            broker.hear_bell(job.id, timeout_s=min(left, 5.0))
-        except redis.RedisError:
+        if is_deaf or away:
             time.sleep(min(left, _POLL_S))
-        job.refresh_from_db()
+        else:
+            is_deaf = not _listen(job, timeout_s=left)
+        try:
+            job.refresh_from_db()
+            away = None
+        except (OperationalError, InterfaceError) as error:
+            away = error
+    if away:
+        raise away
     return job
+
+
+def _listen(job: Job, *, timeout_s: float) -> bool:
+    """Wait for the bell; False when the broker is away, and a broker that hangs is not asked twice."""
+    try:
+        broker.hear_bell(job.id, timeout_s=timeout_s)
+    except redis.RedisError:
+        return False
+    return True
 
 
 def give_up(job: Job) -> Job:

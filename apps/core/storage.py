@@ -20,6 +20,13 @@ class StoreAwayError(AppError):
         super().__init__(ErrorCode.OVERLOADED, "The object store does not answer; try again shortly.", retry_after_s=5)
 
 
+class ObjectGoneError(AppError):
+    """There is no such object any more."""
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.GONE, "The result was kept for its time and has been deleted.")
+
+
 class ResultStore:
     """
     The bucket.
@@ -32,9 +39,10 @@ class ResultStore:
             signature_version="s3v4",
             s3={"addressing_style": "path"},
             max_pool_connections=64,
+            # A client waits, and a store that hangs must cost it less than its patience: twice 5 s, then 503.
             connect_timeout=2,
-            read_timeout=10,
-            retries={"max_attempts": 2, "mode": "standard"},
+            read_timeout=5,
+            retries={"total_max_attempts": 2, "mode": "standard"},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
@@ -51,7 +59,14 @@ class ResultStore:
         self._call("put_object", Key=key, Body=body, ContentType=content_type)
 
     def get(self, key: str) -> bytes:
-        answer = self._call("get_object", Key=key)
+        """Raises ObjectGoneError where there is no such object."""
+        try:
+            answer = self._call("get_object", Key=key)
+        except StoreAwayError as error:
+            cause = error.__cause__
+            if isinstance(cause, ClientError) and cause.response["Error"]["Code"] == "NoSuchKey":
+                raise ObjectGoneError from error
+            raise
         try:
             return answer["Body"].read()
         except (BotoCoreError, OSError) as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import DatabaseError
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError, TooManyFilesSent
 from rest_framework import exceptions as drf
@@ -65,7 +65,7 @@ def as_app_error(exc: Exception) -> AppError:
             return _unreadable_body("The connection ended before the whole body had arrived.")
         case TooManyFilesSent() | SuspiciousOperation() | BadRequest() | MultiPartParserError():
             return _unreadable_body("The body cannot be read.")
-        case DatabaseError() | redis.RedisError():
+        case OperationalError() | InterfaceError() | redis.RedisError():  # its other errors are bugs of ours
             log.warning("a backing service does not answer", exc_info=exc)
             return AppError(
                 ErrorCode.OVERLOADED, "A backing service does not answer; try again shortly.", retry_after_s=5
