@@ -28,7 +28,7 @@ app.conf.update(
     worker_hijack_root_logger=False,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
-    broker_transport_options={"socket_connect_timeout": 2, "socket_timeout": 10, "visibility_timeout": 3600},
+    broker_transport_options={"socket_connect_timeout": 2, "socket_timeout": 5, "visibility_timeout": 3600},
 )
 app.autodiscover_tasks(["apps.core"])
 
@@ -37,12 +37,12 @@ app.autodiscover_tasks(["apps.core"])
 def load_models(**_: Any) -> None:
     """Before the first message: everything that a job needs is in memory, and the heart beats."""
     die_with_parent()
-    from ml.sessions.onnx import InferenceSlots
-
     from apps.core.engine import Engine, facts_of, load_runners
     from apps.core.operations import all_operations
-    from apps.core.worker import start_worker
+    from apps.core.worker import inherit, start_worker
+    from ml.sessions.onnx import InferenceSlots
 
+    inherit()
     slots = InferenceSlots(settings.INFERENCE_SLOTS or None)
     engine = Engine(profile=settings.WEIGHTS_PROFILE, weights_dir=Path(settings.WEIGHTS_DIR), slots=slots)
     runners = load_runners(all_operations(), engine)

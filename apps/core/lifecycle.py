@@ -12,10 +12,10 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -27,6 +27,7 @@ from apps.core.outcome import Outcome
 from apps.core.storage import StoreAwayError, result_store
 
 log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
 
 # Accounts that wait, the one with the fewest jobs in work first, then the one served longest ago. The recursive part
 # hops from account to account along the partial index, so a queue of a hundred thousand costs no more than one of ten.
@@ -46,7 +47,9 @@ ORDER BY (SELECT count(*) FROM core_job held
 LIMIT 20
 """
 _PAUSE_S = 5
+_RETRY_EVERY_S = 0.5
 _TOO_OLD = timedelta(hours=1)
+_UNKEPT_S = 45  # with retention=0: for an answer that never goes out; the sweeper comes every 5 s
 
 
 class LeaseLostError(Exception):
@@ -86,38 +89,38 @@ def report(job: Job, *, stage: str, progress: float) -> None:
     Raises:
         LeaseLostError: the job is no longer ours; stop working on it.
     """
-    if not _mine(job).filter(state=State.RUNNING).update(stage=stage, progress=progress):
+    if not _insist(lambda: _mine(job).filter(state=State.RUNNING).update(stage=stage, progress=progress)):
         raise LeaseLostError
 
 
 def note_results_stored(job: Job) -> None:
     """Say, before the first object is written, that there may be result objects to delete one day. Raises LeaseLostError."""
-    if not _mine(job).filter(state=State.RUNNING).update(results_stored=True):
+    if not _insist(lambda: _mine(job).filter(state=State.RUNNING).update(results_stored=True)):
         raise LeaseLostError
 
 
 def run(job: Job, execute: Callable[[Job], Outcome]) -> None:
     """Execute a claimed job and settle it: the one place where any exception of a pipeline is caught and kept."""
-    began = time.monotonic()
     try:
         outcome = execute(job)
     except LeaseLostError:
         log.info("job was taken away while running", extra={"facts": {"job": str(job.id)}})
         return
-    except (StoreAwayError, DatabaseError):
+    except (StoreAwayError, OperationalError, InterfaceError):
         log.exception("job given back", extra={"facts": {"job": str(job.id)}})
         give_back(job)
         return
     except AppError as error:
-        fail(job, error)
+        refused = error
+        _insist(lambda: fail(job, refused))
         return
     except Exception:
         log.exception("job failed", extra={"facts": {"job": str(job.id), "operation": job.operation}})
-        fail(job, AppError(ErrorCode.PROCESSING_FAILED))
+        _insist(lambda: fail(job, AppError(ErrorCode.PROCESSING_FAILED)))
         return
-    broker.note_pace(time.monotonic() - began)
-    if _move(job, State.RUNNING, State.SETTLING, stage="settle", progress=0.95, outcome=outcome.to_json()):
-        settle(job)
+    kept = outcome.to_json()
+    _insist(lambda: _move(job, State.RUNNING, State.SETTLING, stage="settle", progress=0.95, outcome=kept))
+    _insist(lambda: settle(job))  # whoever began it: a move whose commit was not confirmed looks like one that lost
 
 
 def settle(job: Job) -> None:
@@ -135,7 +138,7 @@ def settle(job: Job) -> None:
             charged = funding.capture(row)
         else:
             funding.release(row, ended_as=State.SUCCEEDED)
-        expires_at = timezone.now() + timedelta(seconds=row.retention_s)
+        expires_at = timezone.now() + timedelta(seconds=row.retention_s or _UNKEPT_S)
         _end(row, (State.SETTLING,), State.SUCCEEDED, charged_credits=charged, progress=1.0, expires_at=expires_at)
 
 
@@ -171,7 +174,7 @@ def give_back(job: Job) -> None:
     """
     lease_until = timezone.now() + timedelta(seconds=_PAUSE_S)
     with contextlib.suppress(DatabaseError):  # if the row can't be reached either, the old lease simply lapses
-        _mine(job).filter(state=State.RUNNING).update(worker="", lease_until=lease_until)
+        _insist(lambda: _mine(job).filter(state=State.RUNNING).update(worker="", lease_until=lease_until))
 
 
 def delete(job: Job) -> None:
@@ -196,6 +199,17 @@ def purge(job: Job) -> None:
     rows = Job.objects.filter(id=job.id, state__in=FINAL_STATES)
     rows.update(**gone)
     rows.filter(state=State.SUCCEEDED).update(state=State.EXPIRED, outcome=None)
+
+
+def expire(job: Job) -> None:
+    """The result is handed over for the first and last time: from now on it counts as deleted."""
+    Job.objects.filter(id=job.id, state=State.SUCCEEDED).update(expires_at=timezone.now())
+
+
+def purge_if_reachable(job: Job) -> None:
+    """Delete a final job's objects now; the sweeper does it within seconds where the store or the database is away."""
+    with contextlib.suppress(StoreAwayError, DatabaseError):
+        purge(job)
 
 
 def delete_inputs(job: Job) -> None:
@@ -227,6 +241,16 @@ def take_back(job: Job) -> None:
     )
 
 
+def take_back_from(worker: str) -> int:
+    """Move on at once all that a worker of this name still held when it died; nobody need wait for its leases to lapse."""
+    left = Job.objects.filter(state__in=HELD_STATES, worker=worker)
+    left.update(lease_until=timezone.now())
+    jobs = list(left)
+    for job in jobs:
+        take_back(job)
+    return len(jobs)
+
+
 def due_for_purge() -> QuerySet[Job]:
     """Final jobs whose results have expired or whose owner deleted them, and cancelled or failed ones with leftovers."""
     over = Q(expires_at__lt=timezone.now()) | Q(deleted_at__isnull=False) | Q(state__in=[State.CANCELLED, State.FAILED])
@@ -236,6 +260,24 @@ def due_for_purge() -> QuerySet[Job]:
 def due_for_input_deletion() -> QuerySet[Job]:
     """Final jobs whose inputs still lie in the store."""
     return Job.objects.filter(inputs_stored=True, state__in=FINAL_STATES)
+
+
+def _insist(write: Callable[[], _Result]) -> _Result:
+    """
+    Repeat a worker's guarded write while the database is away, as long as its lease may live: its work is dear.
+
+    Raises:
+        OperationalError, InterfaceError: it was away for longer.
+    """
+    deadline = time.monotonic() + settings.LEASE_S
+    while True:
+        try:
+            return write()
+        except (OperationalError, InterfaceError):
+            if connection.in_atomic_block or time.monotonic() > deadline:
+                raise
+            connection.close()
+            time.sleep(_RETRY_EVERY_S)
 
 
 def _mine(job: Job) -> QuerySet[Job]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 
 import redis
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.models import Min
 from django.utils import timezone
 
 from apps.core import idempotency, lifecycle, tasks
 from apps.core.broker import broker
+from apps.core.errors import AppError
 from apps.core.models import Job, State
 from apps.core.storage import StoreAwayError
 
@@ -33,11 +35,14 @@ def take_back_lapsed() -> int:
     """Move on every job whose worker stopped renewing its lease."""
     jobs = list(lifecycle.lapsed()[:_BATCH])
     for job in jobs:
-        log.warning(
-            "lease lapsed",
-            extra={"facts": {"job": str(job.id), "worker": job.worker, "attempt": job.attempt}},
-        )
-        lifecycle.take_back(job)
+        facts = {"job": str(job.id), "worker": job.worker, "attempt": job.attempt}
+        log.warning("lease lapsed", extra={"facts": facts})
+        try:
+            lifecycle.take_back(job)
+        except (OperationalError, InterfaceError):
+            raise
+        except (AppError, DatabaseError):  # one job that cannot be moved must not hold up the others
+            log.exception("a lapsed job cannot be moved on", extra={"facts": facts})
     return len(jobs)
 
 

@@ -15,19 +15,24 @@ log = logging.getLogger(__name__)
 
 @shared_task(ignore_result=True)
 def run_next() -> None:
-    """Claim the next job, fair between accounts, and run it; nothing to do is fine."""
+    """Claim the next job, fair between accounts, and run it; nothing to do, or no place for it, is fine."""
     from apps.core.worker import this_worker  # pixels and networks: only a worker ever gets here
 
     worker = this_worker()
-    try:
-        job = lifecycle.claim(worker.name)
-    except DatabaseError:
-        log.exception("the database does not answer; the sweeper will wake us again")
-        return
+    with worker.place() as is_free:
+        try:
+            job = lifecycle.claim(worker.name) if is_free else None
+        except DatabaseError:
+            log.exception("the database does not answer; the sweeper will wake us again")
+            return
+        if job is not None:
+            with worker.holding(job):
+                lifecycle.run(job, worker.execute)
     if job is not None:
-        with worker.holding(job):
-            lifecycle.run(job, worker.execute)
+        wake_worker()  # for the next one: its own wake-up may have come while every place was taken
         worker.clear_inputs(job)
+    elif is_free and worker.has_turned_away():
+        wake_worker()
 
 
 def wake_worker() -> None:

@@ -26,8 +26,14 @@ from apps.core.models import FINAL_STATES, Job
 from apps.core.operations import operation_named
 from apps.core.outcome import Outcome
 from apps.core.storage import StoreAwayError
+from apps.core.tasks import wake_worker
 
 log = logging.getLogger(__name__)
+PLACES_PER_SLOT = 2
+"""Jobs in hand for each inference slot: while one infers, another is fetched, decoded, encoded or stored.
+
+More in hand would only wait for the slot, out of turn: a job is claimed in the order that is fair at that moment.
+"""
 _RENEW_EVERY_S = 5.0
 _WATCH_EVERY_S = 1.0
 
@@ -37,9 +43,14 @@ class Worker:
 
     def __init__(self, *, name: str, runners: dict[str, Runner], facts: dict[str, Any]) -> None:
         self.name = name
+        self.places = PLACES_PER_SLOT * facts.get("slots", 1)
         self._runners = runners
         self._facts = facts
+        self._slots = facts.get("slots", 1)
+        self._free_places = threading.BoundedSemaphore(self.places)
+        self._turned_away = threading.Event()
         self._in_hand: dict[Any, tuple[int, float]] = {}
+        self._last_done_at = 0.0
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -49,8 +60,22 @@ class Worker:
 
     def execute(self, job: Job) -> Outcome:
         """Run the job's operation on its input."""
-        operation = operation_named(job.operation)
-        return self._runners[operation.slug].run(Work(job, operation))
+        operation, began = operation_named(job.operation), time.monotonic()
+        outcome = self._runners[operation.slug].run(Work(job, operation))
+        self._note_pace(began)
+        return outcome
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[bool]:
+        """Inside the `with`: whether there is a place for one more job; it is given up at the end."""
+        is_free = self._free_places.acquire(blocking=False)
+        if not is_free:
+            self._turned_away.set()
+        try:
+            yield is_free
+        finally:
+            if is_free:
+                self._free_places.release()
 
     @contextlib.contextmanager
     def holding(self, job: Job) -> Iterator[None]:
@@ -70,9 +95,27 @@ class Worker:
             if job.state in FINAL_STATES:
                 lifecycle.delete_inputs(job)
 
+    def has_turned_away(self) -> bool:
+        """Whether a wake-up has found no place since this was last asked."""
+        with self._lock:
+            has = self._turned_away.is_set()
+            self._turned_away.clear()
+        return has
+
+    def _note_pace(self, began: float) -> None:
+        """
+        Tell how long a job takes in its slot, without its wait for the slot.
+
+        While the slots are busy that is the time since the last job was done, for each of the slots at work.
+        """
+        with self._lock:
+            now, at_work = time.monotonic(), min(self._slots, len(self._in_hand))
+            alone_s = now - max(began, self._last_done_at)
+            self._last_done_at = now
+        broker.note_pace(alone_s * max(1, at_work))
+
     def _keep_alive(self) -> None:
         while True:
-            broker.beat(self.name, self._facts)
             with self._lock:
                 claims = [(job_id, attempt) for job_id, (attempt, _) in self._in_hand.items()]
             try:
@@ -80,6 +123,7 @@ class Worker:
             except DatabaseError:
                 log.warning("leases could not be renewed")
             close_old_connections()
+            broker.beat(self.name, self._facts)  # after the leases: a broker that hangs must not cost us a job
             time.sleep(_RENEW_EVERY_S)
 
     def _watch(self) -> None:
@@ -99,10 +143,30 @@ _worker: Worker | None = None
 
 def start_worker(runners: dict[str, Runner], facts: dict[str, Any]) -> None:
     """Make this process a worker and start its threads; called once, when the models are loaded."""
-    name = settings.WORKER_NAME or f"{socket.gethostname()}:{os.getpid()}"
+    name = worker_name()
     worker = Worker(name=name, runners=runners, facts={"name": name, **facts})
     adopt_worker(worker)
     worker.start()
+    for _ in range(worker.places):  # jobs may be waiting whose wake-ups a dead worker took along
+        wake_worker()
+
+
+def worker_name() -> str:
+    return settings.WORKER_NAME or f"{socket.gethostname()}:{os.getpid()}"
+
+
+def inherit() -> None:
+    """
+    Take back what the last worker of our name held; called before the models are loaded.
+
+    Only with WORKER_NAME: whoever sets it promises that one process at a time bears the name.
+    """
+    if settings.WORKER_NAME:
+        try:
+            lifecycle.take_back_from(settings.WORKER_NAME)
+        except DatabaseError:
+            log.warning("the database does not answer; the leases of our predecessor lapse by themselves")
+        close_old_connections()
 
 
 def adopt_worker(worker: Worker) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,7 +55,8 @@ def app_programs(env: Mapping[str, str], var: VarDir) -> list[Program]:
             port=port,
             is_ready=lambda: get(f"http://127.0.0.1:{port}/healthz")[0] == 200,
         ),
-        Program(name="worker", argv=_worker(), env=settled | _LEAN),
+        # The same name for every worker of this supervisor, so that the next one takes over what a dead one held.
+        Program(name="worker", argv=_worker(), env=settled | _LEAN | {"WORKER_NAME": _worker_name()}),
         Program(name="sweeper", argv=(*_MANAGE, "sweep", "--loop"), env=settled | _LEAN),
     ]
 
@@ -78,6 +81,10 @@ def _web(port: int) -> tuple[str, ...]:
     }
     words = [word for pair in options.items() for word in pair]
     return (str(_BIN / "granian"), *words, "--no-ws", "--respawn-failed-workers", "config.wsgi:application")
+
+
+def _worker_name() -> str:
+    return os.environ.get("WORKER_NAME") or f"{socket.gethostname()}:{secrets.token_hex(4)}"
 
 
 def _worker() -> tuple[str, ...]:
