@@ -61,26 +61,21 @@ def app_programs(env: Mapping[str, str], var: VarDir) -> list[Program]:
     ]
 
 
-_SPARE_THREADS = 8  # beyond the waiting requests: health, polls and refusals are answered at any time
-
-
 def _web(port: int) -> tuple[str, ...]:
-    waiting = os.environ.get("WEB_THREADS") or "64"
-    threads = str((int(waiting) if waiting.isdigit() else 64) + _SPARE_THREADS)
     options = {
-        "--interface": "wsgi",
+        "--interface": "rsgi",
         "--host": "127.0.0.1",
         "--port": str(port),
         "--http": "1",
         "--workers": "1",
-        "--blocking-threads": threads,
-        "--backpressure": threads,
+        "--backpressure": "1024",  # connections, idle ones too: more wait in the backlog
+        "--http1-buffer-size": "65536",  # of each connection, and so the longest headers
         "--http1-header-read-timeout": "15000",  # ms; a client that trickles its headers is let go
         "--workers-kill-timeout": "4",
         "--respawn-interval": "0.5",
     }
     words = [word for pair in options.items() for word in pair]
-    return (str(_BIN / "granian"), *words, "--no-ws", "--respawn-failed-workers", "config.wsgi:application")
+    return (str(_BIN / "granian"), *words, "--no-ws", "--respawn-failed-workers", "config.rsgi:application")
 
 
 def _worker_name() -> str:

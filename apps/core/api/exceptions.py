@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError, TooManyFilesSent
 from rest_framework import exceptions as drf
 
+from apps.core.api.front import BodyError
 from apps.core.dialects.base import Dialect
 from apps.core.dialects.envelope import ENVELOPE
 from apps.core.errors import AppError, Detail, ErrorCode, Fault
@@ -62,7 +63,8 @@ def as_app_error(exc: Exception) -> AppError:
         case RequestDataTooBig():
             return AppError(ErrorCode.PAYLOAD_TOO_LARGE)
         case UnreadablePostError():
-            return _unreadable_body("The connection ended before the whole body had arrived.")
+            told = isinstance(exc.__cause__, BodyError)
+            return _unreadable_body(str(exc) if told else "The connection ended before the whole body had arrived.")
         case TooManyFilesSent() | SuspiciousOperation() | BadRequest() | MultiPartParserError():
             return _unreadable_body("The body cannot be read.")
         case OperationalError() | InterfaceError() | redis.RedisError():  # its other errors are bugs of ours

@@ -46,8 +46,8 @@ class BodyCapMiddleware:
             declared = int(request.META.get("CONTENT_LENGTH") or 0)
         except ValueError:
             declared = 0
-        if declared > _DEFAULT_CAP:
-            cap, dialect = _cap_of(request.path_info)
+        if declared > 0:
+            cap, dialect = _cap_and_dialect(request.path_info)
             if cap is not None and declared > cap:
                 limit = f"{cap // 1_048_576} MB"
                 error = AppError(
@@ -59,8 +59,12 @@ class BodyCapMiddleware:
         return self.get_response(request)
 
 
-def _cap_of(path: str) -> tuple[int | None, Dialect]:
-    """The route's cap and dialect; no cap where there is no route, which is a 404 whatever the size."""
+def cap_of(path: str) -> int | None:
+    """The largest body, in bytes, that the route takes; None where there is no route, which is a 404 whatever the size."""
+    return _cap_and_dialect(path)[0]
+
+
+def _cap_and_dialect(path: str) -> tuple[int | None, Dialect]:
     try:
         callback = resolve(path).func
     except Resolver404:

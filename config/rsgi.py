@@ -1,0 +1,24 @@
+"""The web process's entry point under granian: an event loop receives the requests, threads serve them."""
+
+from __future__ import annotations
+
+import resource
+
+from config.wsgi import application as django  # first: it sets Django up
+
+from django.conf import settings  # isort: skip
+
+from apps.core.api.front import Front  # isort: skip
+from apps.core.api.middleware import cap_of  # isort: skip
+
+SPARE_THREADS = 8  # beyond the waiting requests: health, polls and refusals are answered at any time
+
+
+def _allow_many_files() -> None:
+    """Each connection is a descriptor, and so is the file of a large upload."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+_allow_many_files()
+application = Front(django, cap_of=cap_of, threads=settings.WEB_THREADS + SPARE_THREADS)

@@ -1,0 +1,182 @@
+"""The front reads bodies: patient with slow clients, not with silent ones, and no thread waits for either."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
+
+import pytest
+
+from apps.core.api import front
+from apps.core.api.front import Front
+
+CAP = 1000
+
+
+class Scope:
+    """granian's request line and headers."""
+
+    method, path, query_string, scheme = "POST", "/known", "", "http"
+    http_version, server, client, authority = "1.1", "127.0.0.1:80", "[::1]:5000", None
+
+    def __init__(self, **headers: str) -> None:
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+class Client:
+    """Sends `chunks`; None is a silence without end."""
+
+    def __init__(self, *chunks: bytes | None) -> None:
+        self._chunks = chunks
+        self.taken = 0
+        self.status = 0
+        self.body = b""
+        self.is_gone = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._send()
+
+    async def _send(self) -> AsyncIterator[bytes]:
+        for chunk in self._chunks:
+            if chunk is None:
+                await asyncio.Event().wait()
+                return
+            self.taken += len(chunk)
+            yield chunk
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.status, self.body = status, body
+
+    def response_stream(self, status: int, headers: list[tuple[str, str]]) -> Client:
+        self.status = status
+        return self
+
+    async def send_bytes(self, data: bytes) -> None:
+        if self.is_gone:
+            raise RuntimeError("RSGIProtocolClosed")
+        self.body += data
+
+
+class Stream:
+    """What Django hands back for a StreamingHttpResponse."""
+
+    streaming = True
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def __iter__(self) -> Iterable[bytes]:
+        return iter([b"one ", b"two"])
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def echo(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    """Says what it could read."""
+    try:
+        read = environ["wsgi.input"].read()
+    except OSError as error:
+        read = str(error).encode()
+    start_response("200 OK", [])
+    return [environ.get("CONTENT_LENGTH", "-").encode(), b" ", read]
+
+
+def serve(client: Client, scope: Scope, app: Any = echo, path: str = "/known") -> Client:
+    scope.path = path
+    server = Front(app, cap_of=lambda path: CAP if path == "/known" else None, threads=1)
+    asyncio.run(asyncio.wait_for(server.__rsgi__(scope, client), timeout=10))
+    return client
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front, "LONGEST_PAUSE_S", 0.05)
+    monkeypatch.setattr(front, "DRAIN_LIMIT_S", 0.05)
+
+
+def test_body_is_whole_when_the_application_reads_it() -> None:
+    assert serve(Client(b"ab", b"", b"cd"), Scope(content_length="4")).body == b"4 abcd"
+
+
+def test_chunked_body_gets_a_declared_length() -> None:
+    assert serve(Client(b"ab", b"cd"), Scope(transfer_encoding="chunked")).body == b"4 abcd"
+
+
+def test_silent_client_gets_an_answer_and_no_thread_meanwhile() -> None:
+    assert serve(Client(b"ab", None), Scope(content_length="4")).body == (
+        b"4 The body did not arrive in time. Send it without long pauses."
+    )
+
+
+def test_creeping_client_is_ended_although_it_never_pauses_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front, "PATIENCE_S", -1.0)
+
+    assert b"did not arrive in time" in serve(Client(b"a", b"b", None), Scope(content_length="900")).body
+
+
+def test_early_end_is_told() -> None:
+    assert b"ended before the whole body" in serve(Client(b"ab"), Scope(content_length="4")).body
+
+
+@pytest.mark.parametrize(("length", "path"), [("1001", "/known"), ("4", "/unknown")])
+def test_what_is_refused_unread_is_drained_so_that_the_answer_arrives(length: str, path: str) -> None:
+    client = serve(Client(b"ab", b"cd"), Scope(content_length=length), path=path)
+
+    assert client.body == f"{length} ".encode()
+    assert client.taken == 4
+
+
+def test_drain_has_an_end_in_bytes_and_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front, "MOST_DRAINED_BYTES", 3)
+
+    assert serve(Client(b"ab", b"cd", b"ef"), Scope(content_length="2000")).taken == 4
+    assert serve(Client(b"ab", None), Scope(content_length="2000")).status == 200
+
+
+def test_client_that_asks_before_it_sends_is_not_invited_to_a_refused_body() -> None:
+    assert serve(Client(b"ab"), Scope(content_length="2000", expect="100-continue")).taken == 0
+
+
+def test_chunked_body_over_the_cap_is_not_taken_whole() -> None:
+    client = serve(Client(*[b"x" * 400] * 5), Scope(transfer_encoding="chunked"))
+
+    assert client.body.startswith(b"1200 ")  # over the cap, so the application refuses it by its length
+    assert client.taken == 2000
+
+
+def test_stream_is_sent_part_by_part_and_closed() -> None:
+    stream = Stream()
+
+    client = serve(Client(), Scope(), app=_answering(stream))
+
+    assert client.body == b"one two"
+    assert stream.closed
+
+
+def test_stream_ends_when_its_client_goes_away() -> None:
+    stream, client = Stream(), Client()
+    client.is_gone = True
+
+    serve(client, Scope(), app=_answering(stream))
+
+    assert stream.closed
+
+
+def test_header_with_underscores_cannot_pass_for_another() -> None:
+    scope = Scope()
+    scope.headers = {"x_api_key": "forged", "x-api-key": "mine", "cookie": "a=1"}
+
+    environ = front.environ_of(scope)
+
+    assert environ["HTTP_X_API_KEY"] == "mine"
+    assert environ["REMOTE_ADDR"] == "::1"
+
+
+def _answering(stream: Stream) -> Any:
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Stream:
+        start_response("200 OK", [])
+        return stream
+
+    return app
