@@ -49,6 +49,8 @@ class Fault(StrEnum):
     BAD_URL = "bad_url"
     REFUSED_URL = "refused_url"
     DOWNLOAD_FAILED = "download_failed"
+    EMPTY_REGION = "empty_region"
+    NO_FOREGROUND = "no_foreground"
 
 
 @dataclass(frozen=True)

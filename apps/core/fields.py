@@ -10,6 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 _HEX = re.compile(r"#?(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
+_HOURS = re.compile(r"([1-9]|1\d|2[0-4])h")
 _LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)\s*(px|%)?")
 MOST_MARGIN_PX = 500
 MOST_MARGIN_PERCENT = 50
@@ -21,9 +22,10 @@ class Choice(serializers.ChoiceField):
     def __init__(self, choices: Sequence[str], **options: Any) -> None:
         words = ", ".join(choices)
         super().__init__(choices, error_messages={"invalid_choice": f"Use one of {words}."}, **options)
+        self._words = {word.lower(): word for word in choices}
 
     def to_internal_value(self, data: Any) -> str:
-        return super().to_internal_value(data.strip().lower() if isinstance(data, str) else data)
+        return super().to_internal_value(self._words.get(data.strip().lower(), data) if isinstance(data, str) else data)
 
 
 @extend_schema_field({"type": "string", "pattern": "^#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$", "examples": ["#ffcc00"]})
@@ -54,3 +56,15 @@ class Margin(serializers.CharField):
                 f"or a share of the subject's box (5%, at most {MOST_MARGIN_PERCENT}%)."
             )
         return {"value": float(match[1]), "unit": match[2] or "px"}
+
+
+@extend_schema_field({"type": "string", "pattern": "^(0|([1-9]|1[0-9]|2[0-4])h)$", "examples": ["24h"]})
+class Retention(serializers.CharField):
+    """`0`, or `1h` to `24h`; gives seconds."""
+
+    def to_internal_value(self, data: Any) -> int:
+        text = super().to_internal_value(data).strip().lower()
+        hours = _HOURS.fullmatch(text)
+        if text != "0" and not hours:
+            raise serializers.ValidationError("Use 0, or whole hours from 1h to 24h.")
+        return int(hours[1]) * 3600 if hours else 0

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
@@ -66,7 +67,7 @@ def ticket_for(
         key = key[1:-1]
     if len(key) > LONGEST_KEY or not _VISIBLE.fullmatch(key):
         raise invalid("Idempotency-Key", f"Use 1 to {LONGEST_KEY} printable ASCII characters, such as a UUID.")
-    plain = {name: fields[name] for name in fields if name not in uploads or isinstance(fields[name], str)}
+    plain = {name: fields[name] for name in fields if not isinstance(fields[name], UploadedFile)}
     told = [request.method, request.path, sorted(request.GET.lists()), sorted(plain.items())]
     digest = hashlib.sha256(json.dumps(told, default=str, sort_keys=True).encode())
     for name in sorted(uploads):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from apps.core.errors import ErrorCode
-from apps.core.inspection import ImageLimits
 from apps.core.models import State
+from apps.core.operations import ImageInput
 from apps.core.outcome import WarningCode
 
 SECURITY: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Bearer": []}]
@@ -44,27 +44,29 @@ def json_content(schema: dict[str, Any]) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
 
 
-def image_sources(limits: ImageLimits, *, files: bool, name: str = "image") -> dict[str, Any]:
-    """The fields that carry an image; exactly one of them is to be sent."""
+def image_sources(image: ImageInput, *, files: bool) -> dict[str, Any]:
+    """The fields that carry an image, without the file where the body is text; one of them is to be sent."""
+    limits, fields = image.limits, image.fields
     formats = ", ".join(sorted(item.value for item in limits.formats)).upper()
     about = (
         f"{formats}; at most {limits.max_bytes // 1_048_576} MB, {limits.max_width_px} x {limits.max_height_px} px "
         f"and {limits.max_pixels // 1_000_000} MP."
     )
-    file = {name: {"type": "string", "format": "binary", "contentMediaType": "image/*", "description": about}}
-    return {
-        **(file if files else {}),
-        f"{name}_url": {
+    described: dict[str, Any] = {}
+    if files:
+        described[fields.file] = {
             "type": "string",
-            "format": "uri",
-            "description": "http or https, no redirects. " + about,
-        },
-        f"{name}_base64": {
-            "type": "string",
-            "contentEncoding": "base64",
-            "description": "With or without data: prefix.",
-        },
-    }
+            "format": "binary",
+            "contentMediaType": "image/*",
+            "description": about,
+        }
+    if fields.url:
+        about_url = "http or https, no redirects. " + about
+        described[fields.url] = {"type": "string", "format": "uri", "description": about_url}
+    if fields.base64:
+        about_text = "With or without data: prefix."
+        described[fields.base64] = {"type": "string", "contentEncoding": "base64", "description": about_text}
+    return described
 
 
 COMPONENTS: dict[str, Any] = {

@@ -8,13 +8,52 @@ from typing import Any
 
 from rest_framework.serializers import Serializer
 
-from apps.core.inspection import ImageLimits
+from apps.core.inspection import ImageHeader, ImageLimits
 
 MEGABYTE = 1_048_576
 
 
+@dataclass(frozen=True)
+class SourceFields:
+    """The names of the fields that carry one image: a file part, a URL, base64 text; None where that way is closed."""
+
+    file: str
+    url: str | None = None
+    base64: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that exist; a client sends at most one of them."""
+        return tuple(name for name in (self.file, self.url, self.base64) if name)
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """
+    One image that an operation takes.
+
+    Args:
+        name: under which the worker finds it (`work.input`).
+        fields: how a client sends it.
+        limits: what it may be.
+        required: without it the request is refused.
+    """
+
+    name: str
+    fields: SourceFields
+    limits: ImageLimits
+    required: bool = True
+
+
+Checker = Callable[[Mapping[str, Any], Mapping[str, ImageHeader]], None]
+
+
 def _side_by_side(images: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
     return {**images, **facts}
+
+
+def _anything_goes(params: Mapping[str, Any], headers: Mapping[str, ImageHeader]) -> None:
+    """Nothing more to check."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +74,9 @@ class Operation:
         present: (images by artifact name, facts) -> the operation's part of `data`.
         result_schema: JSON Schema of what `present` returns, for the OpenAPI document.
         fixed: parameters that the route decides; a client that contradicts them gets a 400.
+        image_fields: the fields that carry the main image.
+        more_images: further images, such as a mask or a background.
+        check: (params, image headers by name) -> None; raises AppError where the two do not fit, before anything is paid.
     """
 
     slug: str
@@ -49,6 +91,14 @@ class Operation:
     main_artifact: str = "image"
     present: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]] = _side_by_side
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    image_fields: SourceFields = SourceFields("image", "image_url", "image_base64")
+    more_images: tuple[ImageInput, ...] = ()
+    check: Checker = _anything_goes
+
+    @property
+    def images(self) -> tuple[ImageInput, ...]:
+        """Every image that it takes, the main one first."""
+        return ImageInput("image", self.image_fields, self.image_limits), *self.more_images
 
     def fix(self, **params: Any) -> Operation:
         """The same operation with parameters that its route decides."""

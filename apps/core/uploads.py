@@ -12,7 +12,8 @@ from django.core.files.uploadedfile import UploadedFile
 from apps.core.errors import AppError, Detail, ErrorCode, Fault, invalid
 from apps.core.fetch import fetch_image
 from apps.core.inline import read_base64
-from apps.core.inspection import ImageFormat, ImageHeader, ImageLimits, inspect
+from apps.core.inspection import ImageFormat, ImageHeader, inspect
+from apps.core.operations import ImageInput, Operation
 
 _CONTENT_TYPES = {
     ImageFormat.JPEG: "image/jpeg",
@@ -37,11 +38,22 @@ class Upload:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the client says that the image is: `value` is a file, a URL or base64 text; `field` is how it was sent."""
+    """Where the client says that an image is: `value` is a file, a URL or base64 text; `field` is how it was sent."""
 
-    name: str
+    image: ImageInput
     field: str
     value: Any
+
+
+def open_uploads(operation: Operation, data: Mapping[str, Any]) -> dict[str, Upload]:
+    """
+    Every image of a request, by its name in the operation; all fields are looked at before any URL is fetched.
+
+    Raises:
+        AppError: VALIDATION_ERROR on the field at fault.
+    """
+    sources = [source for image in operation.images if (source := choose_source(data, image))]
+    return {source.image.name: open_source(source) for source in sources}
 
 
 def missing_image(name: str) -> AppError:
@@ -50,49 +62,49 @@ def missing_image(name: str) -> AppError:
     return AppError(ErrorCode.VALIDATION_ERROR, f"Missing or empty {name} file", details=[detail])
 
 
-def choose_source(data: Mapping[str, Any], *, name: str = "image") -> Source:
+def choose_source(data: Mapping[str, Any], image: ImageInput) -> Source | None:
     """
-    Find the one source of an image among `name`, `name_url` and `name_base64`.
+    Find the one field that carries an image; None where an optional one is absent.
 
     Raises:
-        AppError: VALIDATION_ERROR when there is none, more than one, or one of the wrong type.
+        AppError: VALIDATION_ERROR when a required one is absent, there is more than one, or one of the wrong type.
     """
-    fields = (name, f"{name}_url", f"{name}_base64")
-    given = [field for field in fields if data.get(field) not in (None, "")]
+    fields = image.fields
+    given = [field for field in fields.names if data.get(field) not in (None, "")]
     several = len(given) > 1 or any(len(data.getlist(field)) > 1 for field in given if hasattr(data, "getlist"))
     if several:
-        issue = f"Send exactly one of {', '.join(fields)}."
+        issue = f"Send exactly one of {', '.join(fields.names)}."
         details = [Detail(field, issue, Fault.SEVERAL_SOURCES) for field in given]
         raise AppError(ErrorCode.VALIDATION_ERROR, issue, details=details)
     if not given:
-        raise missing_image(name)
+        if image.required:
+            raise missing_image(fields.file)
+        return None
     field, value = given[0], data[given[0]]
-    if field == name and not isinstance(value, UploadedFile):
-        raise invalid(
-            name,
-            f"{name} must be a file part of multipart/form-data; send text as {name}_url or {name}_base64.",
-        )
-    if field != name and not isinstance(value, str):
+    if field == fields.file and not isinstance(value, UploadedFile):
+        others = " or ".join(fields.names[1:])
+        raise invalid(field, f"{field} must be a file part of multipart/form-data; send text as {others}.")
+    if field != fields.file and not isinstance(value, str):
         raise invalid(field, f"{field} must be a string.")
-    return Source(name=name, field=field, value=value)
+    return Source(image, field, value)
 
 
-def open_source(source: Source, *, limits: ImageLimits) -> Upload:
+def open_source(source: Source) -> Upload:
     """
     Get the bytes and check them from their header.
 
     Raises:
-        AppError: VALIDATION_ERROR on the field at fault.
+        AppError: VALIDATION_ERROR on the field at fault; on the file's where base64 text is no image.
     """
-    name, field = source.name, source.field
-    if field == f"{name}_url":
+    fields, limits, field = source.image.fields, source.image.limits, source.field
+    if field == fields.url:
         allowed = tuple(settings.FETCH_ALLOW_CIDRS)
         file = fetch_image(source.value, max_bytes=limits.max_bytes, allow_cidrs=allowed, field=field)
-    elif field == f"{name}_base64":
+    elif field == fields.base64:
         file = read_base64(source.value, max_bytes=limits.max_bytes, field=field)
-        field = name
+        field = fields.file
     else:
         if not source.value.size:
-            raise missing_image(name)
+            raise missing_image(field)
         file = source.value.file
     return Upload(file=file, header=inspect(file, limits=limits, field=field))

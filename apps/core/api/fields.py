@@ -6,26 +6,30 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
+from rest_framework import serializers
 from rest_framework.request import Request
 
+from apps.core.api.negotiation import AnswerForm
 from apps.core.errors import invalid
+from apps.core.fields import Retention
 from apps.core.operations import Operation
 
-# A JSON body lies in memory several times over while it is parsed and its base64 decoded; a few at a time is enough.
-_BIG_JSON_BYTES = 1_048_576
-_big_json = threading.BoundedSemaphore(3)
+# A body of text lies in memory several times over while it is parsed and its base64 decoded; a few at a time is enough.
+_BIG_TEXT_BYTES = 1_048_576
+_big_text = threading.BoundedSemaphore(3)
 
 
 def request_fields(request: Request) -> Mapping[str, Any]:
     """
-    The fields and files of a multipart or JSON body.
+    The fields and files of a multipart, JSON or urlencoded body.
 
     Raises:
         AppError: the JSON is no object; DRF's own exceptions for a body that can't be parsed.
     """
     length = int(request.META.get("CONTENT_LENGTH") or 0)
-    if "json" in (request.content_type or "") and length > _BIG_JSON_BYTES:
-        with _big_json:
+    if "multipart" not in (request.content_type or "") and length > _BIG_TEXT_BYTES:
+        with _big_text:
             fields = request.data
     else:
         fields = request.data
@@ -50,6 +54,33 @@ def checked_params(operation: Operation, fields: Mapping[str, Any]) -> dict[str,
     return dict(serializer.validated_data)
 
 
+class DeliverySerializer(serializers.Serializer):
+    """What every operation understands beside its own parameters, where the dialect offers it."""
+
+    retention = Retention(
+        required=False,
+        help_text="How long the result is kept: 1h to 24h (default 24h), or 0: it is deleted as soon as the answer is sent, "
+        "which only a synchronous binary answer can be.",
+    )
+
+
+def checked_retention(fields: Mapping[str, Any], form: AnswerForm) -> int:
+    """
+    Seconds that the result is to be kept; 0 until the answer is sent.
+
+    Raises:
+        AppError: 0 with an answer that does not carry the bytes. rest_framework.ValidationError: no such time.
+    """
+    serializer = DeliverySerializer(data=_plain(fields))
+    serializer.is_valid(raise_exception=True)
+    retention_s: int = serializer.validated_data.get("retention", settings.RESULT_TTL_S)
+    if retention_s == 0 and (not form.binary or form.late_is_accepted):
+        raise invalid(
+            "retention", "retention=0 leaves nothing to fetch later: ask for the image itself, without Prefer and JSON."
+        )
+    return retention_s
+
+
 def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Form fields arrive as lists; an empty one counts as absent, as it does for every peer."""
-    return {name: fields.get(name) for name in fields if fields.get(name) != ""}
+    """Form fields arrive as lists; an empty one or a null counts as absent, as it does for every peer."""
+    return {name: fields.get(name) for name in fields if fields.get(name) not in ("", None)}

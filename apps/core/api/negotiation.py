@@ -44,11 +44,19 @@ class AnswerForm:
     applied: str = ""
 
 
-def answer_form(request: HttpRequest, *, binary_default: bool) -> AnswerForm:
-    """Read `Accept` and `Prefer` (RFC 7240); whatever they say, there is an answer and never a 406."""
+def answer_form(request: HttpRequest, *, binary_default: bool, can_defer: bool = True) -> AnswerForm:
+    """
+    Read `Accept` and `Prefer` (RFC 7240); whatever they say, there is an answer and never a 406.
+
+    Args:
+        binary_default: what a client gets who states no wish.
+        can_defer: whether the dialect knows a 202; otherwise `Prefer` is ignored, as the RFC allows.
+    """
     binary = _wants_binary(request.headers.get("Accept", ""), default=binary_default)
     prefer = request.headers.get("Prefer", "")
     limit_s = float(settings.SYNC_LIMIT_S)
+    if not can_defer:
+        return AnswerForm(binary, limit_s, late_is_accepted=False)
     wait = _WAIT.search(prefer)
     respond_async = bool(_ASYNC.search(prefer))
     if wait:

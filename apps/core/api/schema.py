@@ -12,8 +12,11 @@ from django.http import HttpRequest, JsonResponse
 from django.views import View
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
+from rest_framework.serializers import Serializer
 
+from apps.core.api.fields import DeliverySerializer
 from apps.core.api.system_schema import JOB_PATHS, SYSTEM_PATHS
+from apps.core.dialects.base import Dialect
 from apps.core.openapi import COMPONENTS, EXAMPLE_IMAGE, SECURITY, image_sources
 from apps.core.operations import Operation
 
@@ -32,31 +35,41 @@ class KeylineSchema(AutoSchema):
         return None
 
     def _describe(self, operation: Operation) -> dict[str, Any]:
-        described = self._map_serializer(operation.serializer, "request")
-        params = {name: schema for name, schema in described["properties"].items() if name not in operation.fixed}
-        limits = operation.image_limits
-        common = {"type": "object", "additionalProperties": True}
-        multipart = {**common, "properties": {**image_sources(limits, files=True), **params}}
-        json_body = {**common, "properties": {**image_sources(limits, files=False), **params}}
+        dialect = self.view.dialect
+        prefer = ["Prefer"] if dialect.can_defer else []
         return {
             "operationId": self.path.strip("/").replace("/", "_").replace("-", "_").replace(".", "_"),
             "summary": operation.title,
             "tags": [operation.slug],
             "security": SECURITY,
             "parameters": [
-                {"$ref": "#/components/parameters/Prefer"},
-                {"$ref": "#/components/parameters/IdempotencyKey"},
-                {"$ref": "#/components/parameters/DryRun"},
+                {"$ref": f"#/components/parameters/{name}"} for name in (*prefer, "IdempotencyKey", "DryRun")
             ],
-            "requestBody": {
-                "required": True,
-                "content": {
-                    "multipart/form-data": {"schema": multipart},
-                    "application/json": {"schema": json_body, "example": {"image_base64": EXAMPLE_IMAGE}},
-                },
-            },
-            "responses": self.view.dialect.responses(operation),
+            "requestBody": {"required": True, "content": self._bodies(operation, dialect)},
+            "responses": dialect.responses(operation),
         }
+
+    def _bodies(self, operation: Operation, dialect: Dialect) -> dict[str, Any]:
+        """The same fields as multipart/form-data and as JSON; files only in the former."""
+        params = self._properties(operation.serializer)
+        if dialect.offers_retention:
+            params |= self._properties(DeliverySerializer)
+        params = {name: schema for name, schema in params.items() if name not in operation.fixed}
+
+        def body(*, files: bool) -> dict[str, Any]:
+            sources = [image_sources(image, files=files) for image in operation.images]
+            properties = {name: schema for source in sources for name, schema in source.items()} | params
+            return {"schema": {"type": "object", "additionalProperties": True, "properties": properties}}
+
+        text = body(files=False)
+        if operation.image_fields.base64:
+            text["example"] = {operation.image_fields.base64: EXAMPLE_IMAGE}
+        urlencoded = {"application/x-www-form-urlencoded": text} if dialect.takes_urlencoded else {}
+        return {"multipart/form-data": body(files=True), "application/json": text, **urlencoded}
+
+    def _properties(self, serializer: type[Serializer]) -> dict[str, Any]:
+        properties: dict[str, Any] = self._map_serializer(serializer, "request")["properties"]
+        return dict(properties)
 
 
 _MORE_PATHS: dict[str, Any] = {**JOB_PATHS, **SYSTEM_PATHS}

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.http import HttpResponse
 from rest_framework import exceptions as drf
+from rest_framework.parsers import BaseParser, FormParser
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from apps.core import idempotency, jobs, lifecycle
 from apps.core.api.exceptions import answer_in
-from apps.core.api.fields import checked_params, request_fields
+from apps.core.api.fields import checked_params, checked_retention, request_fields
 from apps.core.api.negotiation import AnswerForm, answer_form
 from apps.core.api.throttles import count_anonymous
 from apps.core.dialects.base import Answer, Dialect
@@ -24,7 +26,7 @@ from apps.core.funding import funding_named
 from apps.core.models import FINAL_STATES, IdempotencyKey, Job, State
 from apps.core.operations import Operation
 from apps.core.results import error_of, outcome_of, visible_state
-from apps.core.uploads import choose_source, open_source
+from apps.core.uploads import open_uploads
 
 
 class EndpointView(APIView):
@@ -76,9 +78,12 @@ class OperationView(EndpointView):
     operation: Operation = None  # type: ignore[assignment]  # as_view() sets it
     dialect: Dialect = ENVELOPE
 
+    def get_parsers(self) -> list[BaseParser]:
+        return [*super().get_parsers(), *([FormParser()] if self.dialect.takes_urlencoded else [])]
+
     def post(self, request: Request) -> HttpResponse:
-        form = answer_form(request, binary_default=self.operation.binary_default)
-        order = self._order(request)
+        form = answer_form(request, binary_default=self.operation.binary_default, can_defer=self.dialect.can_defer)
+        order = self._order(request, form)
         if order.ticket and (first := idempotency.first_answer(order.ticket)):
             return self._replay(first, request, form)
         if request.GET.get("dry_run", "").lower() in {"true", "1"}:
@@ -88,9 +93,10 @@ class OperationView(EndpointView):
 
     def _run(self, order: jobs.Order, request: Request, form: AnswerForm) -> HttpResponse:
         """Admission, hold, submit, wait, answer."""
-        jobs.admit(request.auth.account_id, deadline_s=form.wait_s or None)
+        deadline_s = None if form.applied else form.wait_s  # who states a preference takes a 202 as well
         try:
-            job = jobs.submit(order)
+            with jobs.admitted(request.auth.account_id, deadline_s=deadline_s):
+                job = jobs.submit(order)
         except idempotency.KeyTakenError as taken:
             first = idempotency.first_answer(taken.ticket)
             if first is None:
@@ -111,8 +117,16 @@ class OperationView(EndpointView):
                 return self.dialect.accepted(answer, request)
             job = jobs.give_up(job)
         if job.state == State.SUCCEEDED:
-            return self.dialect.success(answer, request)
+            return self._success(answer, request)
         raise error_of(job)
+
+    def _success(self, answer: Answer, request: Request) -> HttpResponse:
+        """The result; with retention=0 it is expired from here on, and deleted when the answer has been sent."""
+        response = self.dialect.success(answer, request)
+        if answer.job.retention_s == 0:
+            lifecycle.expire(answer.job)
+            response._resource_closers.append(partial(lifecycle.purge_if_reachable, answer.job))
+        return response
 
     def _replay(self, first: IdempotencyKey, request: Request, form: AnswerForm) -> HttpResponse:
         """The first answer again, in its first form, with fresh links and without a second charge."""
@@ -126,7 +140,7 @@ class OperationView(EndpointView):
         elif job.state == State.FAILED:
             response = answer_in(self.dialect, error_of(job), request)
         else:
-            response = self.dialect.success(answer, request)
+            response = self._success(answer, request)
         response.headers["Idempotency-Replayed"] = "true"
         if first.answered_status is None and idempotency.note_answer_of(
             first, status=response.status_code, binary=binary
@@ -134,11 +148,13 @@ class OperationView(EndpointView):
             response.billed_credits = funding_named(job.funding).bill(job)
         return response
 
-    def _order(self, request: Request) -> jobs.Order:
+    def _order(self, request: Request, form: AnswerForm) -> jobs.Order:
         """Fields, then the URL's fetch, then the image, then the key: nothing costs before all of them are right."""
         fields = request_fields(request)
         params = checked_params(self.operation, fields)
-        uploads = {"image": open_source(choose_source(fields), limits=self.operation.image_limits)}
+        retention_s = checked_retention(fields, form) if self.dialect.offers_retention else settings.RESULT_TTL_S
+        uploads = open_uploads(self.operation, fields)
+        self.operation.check(params, {name: upload.header for name, upload in uploads.items()})
         identity = request.auth
         return jobs.Order(
             operation=self.operation,
@@ -147,7 +163,7 @@ class OperationView(EndpointView):
             params=params,
             uploads=uploads,
             request_id=request.request_id,
-            retention_s=settings.RESULT_TTL_S,
+            retention_s=retention_s,
             ticket=idempotency.ticket_for(request, identity.account_id, fields, uploads),
         )
 

@@ -23,7 +23,18 @@ class Answer:
 
 
 class Dialect(Protocol):
-    """A wire form."""
+    """
+    A wire form.
+
+    Attributes:
+        takes_urlencoded: reads application/x-www-form-urlencoded bodies too.
+        can_defer: knows an answer for "not yet" (202), and so heeds `Prefer`.
+        offers_retention: the client may say how long its result is kept.
+    """
+
+    takes_urlencoded: bool
+    can_defer: bool
+    offers_retention: bool
 
     def success(self, answer: Answer, request: HttpRequest) -> HttpResponse:
         """The job succeeded."""

@@ -21,6 +21,10 @@ from apps.core.storage import result_store
 class EnvelopeDialect:
     """See PRODUCT's envelope: every JSON answer has exactly the four members."""
 
+    takes_urlencoded = False
+    can_defer = True
+    offers_retention = True
+
     def success(self, answer: Answer, request: HttpRequest) -> HttpResponse:
         outcome = outcome_of(answer.job)
         response = (
