@@ -3,7 +3,7 @@ ONNX Runtime on a CPU: fast, with memory that stays flat.
 
 Measured with IS-Net (docs/models.md has the table, `python -m ml.evaluation.bench_session` makes it again):
 
-* One run over all cores is as good as several narrow ones in throughput and twice as good in latency, at half the
+* One run over all cores is as good as several narrow ones in throughput and twice as good in latency, with a third less
   memory, so the default is one slot that uses every core; machines with many cores get a slot for each four.
 * Without an arena each tensor of 64 MB is mapped, zeroed and unmapped again: a third of the time. ONNX Runtime's own
   arena keeps one pool per session and grows by powers of two: 2.1 GB. One arena for the process that grows by what is
