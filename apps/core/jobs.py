@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,9 +29,12 @@ from apps.core.storage import StoreAwayError, result_store
 from apps.core.uploads import Upload
 
 log = logging.getLogger(__name__)
+_arrivals: Counter[int] = Counter()
+_arrivals_lock = threading.Lock()
 _places = threading.BoundedSemaphore(settings.WEB_THREADS)
 _SUBMIT_LOCK = 7_120  # the first half of our advisory locks' numbers; the second is the account
 _SETTLING_GRACE_S = 3.0
+_IN_HAND_PER_SLOT = 2  # what a worker has begun (worker.PLACES_PER_SLOT)
 _POLL_S = 0.5
 
 
@@ -48,18 +52,38 @@ class Order:
     ticket: idempotency.Ticket | None = None
 
 
-def admit(account_id: int, *, deadline_s: float | None) -> None:
+@contextlib.contextmanager
+def admitted(account_id: int, *, deadline_s: float | None) -> Iterator[None]:
     """
-    Refuse work that could not be done in time, before any money moves.
+    Refuse work that could not be done in time, before any money moves; submit inside the `with`.
+
+    Inside, the request counts as waiting although its row is not there yet: else all of many who come at once would find
+    the queue empty.
 
     Args:
-        deadline_s: seconds that the client waits; None for an asynchronous request, which only the queue's cap refuses.
+        deadline_s: seconds in which the job must be done; None where it may take longer, so that only the queue's cap
+            refuses.
 
     Raises:
         AppError: OVERLOADED with Retry-After.
     """
-    waiting = dict(Job.objects.filter(state=State.QUEUED).values_list("account_id").annotate(n=Count("id")).order_by())
-    if sum(waiting.values()) >= settings.MAX_QUEUED_JOBS:
+    with _arrivals_lock:
+        before = +_arrivals
+        _arrivals[account_id] += 1
+    try:
+        _refuse_if_too_many_wait(account_id, arrivals=before, deadline_s=deadline_s)
+        yield
+    finally:
+        with _arrivals_lock:
+            _arrivals[account_id] -= 1
+            if not _arrivals[account_id]:
+                del _arrivals[account_id]
+
+
+def _refuse_if_too_many_wait(account_id: int, *, arrivals: Counter[int], deadline_s: float | None) -> None:
+    rows = Job.objects.filter(state=State.QUEUED).values_list("account_id").annotate(n=Count("id")).order_by()
+    waiting = arrivals + Counter(dict(rows))
+    if waiting.total() >= settings.MAX_QUEUED_JOBS:
         raise AppError(ErrorCode.OVERLOADED, "The queue is full; try again in a minute.", retry_after_s=60)
     if deadline_s is None:
         return
@@ -67,7 +91,7 @@ def admit(account_id: int, *, deadline_s: float | None) -> None:
     mine = waiting.pop(account_id, 0)
     ahead = mine + sum(min(count, mine + 1) for count in waiting.values())
     slots = sum(worker.get("slots", 1) for worker in broker.living_workers()) or 1
-    expected_s = (ahead / slots + 1) * broker.pace_s()
+    expected_s = (ahead / slots + _IN_HAND_PER_SLOT + 1) * broker.pace_s()
     if expected_s > deadline_s and ahead:
         raise AppError(
             ErrorCode.OVERLOADED,
