@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import UploadedFile
 
 from apps.core.errors import AppError, Detail, ErrorCode, Fault, invalid
 from apps.core.fetch import fetch_image
-from apps.core.inline import read_base64
+from apps.core.inline import LongText, read_base64
 from apps.core.inspection import ImageFormat, ImageHeader, inspect
 from apps.core.operations import ImageInput, Operation
 
@@ -84,7 +84,9 @@ def choose_source(data: Mapping[str, Any], image: ImageInput) -> Source | None:
     if field == fields.file and not isinstance(value, UploadedFile):
         others = " or ".join(fields.names[1:])
         raise invalid(field, f"{field} must be a file part of multipart/form-data; send text as {others}.")
-    if field != fields.file and not isinstance(value, str):
+    if field == fields.url and isinstance(value, LongText):
+        raise invalid(field, "The address is too long.", Fault.BAD_URL)
+    if field != fields.file and not isinstance(value, str | LongText):
         raise invalid(field, f"{field} must be a string.")
     return Source(image, field, value)
 

@@ -125,7 +125,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["apps.core.api.permissions.IsIdentified"],
     "DEFAULT_THROTTLE_CLASSES": ["apps.core.api.throttles.RequestThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.MultiPartParser", "rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["apps.core.api.parsers.FormParser", "apps.core.api.parsers.JsonParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apps.core.api.negotiation.AlwaysJson",
     "DEFAULT_SCHEMA_CLASS": "apps.core.api.schema.KeylineSchema",
     "EXCEPTION_HANDLER": "apps.core.api.exceptions.answer_exception",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,24 +14,15 @@ from apps.core.errors import invalid
 from apps.core.fields import Retention
 from apps.core.operations import Operation
 
-# A body of text lies in memory several times over while it is parsed and its base64 decoded; a few at a time is enough.
-_BIG_TEXT_BYTES = 1_048_576
-_big_text = threading.BoundedSemaphore(3)
-
 
 def request_fields(request: Request) -> Mapping[str, Any]:
     """
     The fields and files of a multipart, JSON or urlencoded body.
 
     Raises:
-        AppError: the JSON is no object; DRF's own exceptions for a body that can't be parsed.
+        AppError: the body can't be parsed, or the JSON is no object.
     """
-    length = int(request.META.get("CONTENT_LENGTH") or 0)
-    if "multipart" not in (request.content_type or "") and length > _BIG_TEXT_BYTES:
-        with _big_text:
-            fields = request.data
-    else:
-        fields = request.data
+    fields = request.data
     if not isinstance(fields, Mapping):
         raise invalid("body", "The JSON body must be an object with the fields as members.")
     return fields

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.http import HttpResponse
 from rest_framework import exceptions as drf
-from rest_framework.parsers import BaseParser, FormParser
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -18,6 +18,7 @@ from apps.core import idempotency, jobs, lifecycle
 from apps.core.api.exceptions import answer_in
 from apps.core.api.fields import checked_params, checked_retention, request_fields
 from apps.core.api.negotiation import AnswerForm, answer_form
+from apps.core.api.parsers import UrlencodedParser
 from apps.core.api.throttles import count_anonymous
 from apps.core.dialects.base import Answer, Dialect
 from apps.core.dialects.envelope import ENVELOPE, envelope, job_data, job_meta
@@ -79,7 +80,7 @@ class OperationView(EndpointView):
     dialect: Dialect = ENVELOPE
 
     def get_parsers(self) -> list[BaseParser]:
-        return [*super().get_parsers(), *([FormParser()] if self.dialect.takes_urlencoded else [])]
+        return [*super().get_parsers(), *([UrlencodedParser()] if self.dialect.takes_urlencoded else [])]
 
     def post(self, request: Request) -> HttpResponse:
         form = answer_form(request, binary_default=self.operation.binary_default, can_defer=self.dialect.can_defer)
