@@ -43,6 +43,13 @@ class EndpointView(APIView):
             raise error
         super().initial(request, *args, **kwargs)
 
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Cut the rings that DRF ties (view, request, answer): an image would stay until the next full collection."""
+        response = super().dispatch(request, *args, **kwargs)
+        self.request.parser_context = None
+        del self.response
+        return response
+
     def perform_authentication(self, request: Request) -> None:
         """A wrong or missing credential counts against the address before it is refused."""
         try:
