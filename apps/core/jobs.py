@@ -29,12 +29,11 @@ from apps.core.storage import StoreAwayError, result_store
 from apps.core.uploads import Upload
 
 log = logging.getLogger(__name__)
-_arrivals: Counter[int] = Counter()
-_arrivals_lock = threading.Lock()
 _places = threading.BoundedSemaphore(settings.WEB_THREADS)
 _SUBMIT_LOCK = 7_120  # the first half of our advisory locks' numbers; the second is the account
 _SETTLING_GRACE_S = 3.0
 _IN_HAND_PER_SLOT = 2  # what a worker has begun (worker.PLACES_PER_SLOT)
+_SAFETY = 1.2  # the pace swings; a refusal costs a client less than 25 s of waiting for nothing
 _POLL_S = 0.5
 
 
@@ -52,32 +51,46 @@ class Order:
     ticket: idempotency.Ticket | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class _Arrival:
+    """A request between its admission and its row."""
+
+    account_id: int
+    key: str | None
+
+
+_arrivals: set[_Arrival] = set()
+_arrivals_lock = threading.Lock()
+
+
 @contextlib.contextmanager
-def admitted(account_id: int, *, deadline_s: float | None) -> Iterator[None]:
+def admitted(order: Order, *, deadline_s: float | None) -> Iterator[None]:
     """
     Refuse work that could not be done in time, before any money moves; submit inside the `with`.
 
     Inside, the request counts as waiting although its row is not there yet: else all of many who come at once would find
-    the queue empty.
+    the queue empty. Of several with one Idempotency-Key only the first comes in.
 
     Args:
         deadline_s: seconds in which the job must be done; None where it may take longer, so that only the queue's cap
             refuses.
 
     Raises:
-        AppError: OVERLOADED with Retry-After.
+        AppError: OVERLOADED with Retry-After; CONFLICT beside a request with the same key.
     """
+    account_id = order.identity.account_id
+    arrival = _Arrival(account_id, key=order.ticket.key if order.ticket else None)
     with _arrivals_lock:
-        before = +_arrivals
-        _arrivals[account_id] += 1
+        if arrival.key is not None and any((a.account_id, a.key) == (account_id, arrival.key) for a in _arrivals):
+            raise AppError(ErrorCode.CONFLICT, retry_after_s=1)
+        before = Counter(a.account_id for a in _arrivals)
+        _arrivals.add(arrival)
     try:
         _refuse_if_too_many_wait(account_id, arrivals=before, deadline_s=deadline_s)
         yield
     finally:
         with _arrivals_lock:
-            _arrivals[account_id] -= 1
-            if not _arrivals[account_id]:
-                del _arrivals[account_id]
+            _arrivals.remove(arrival)
 
 
 def _refuse_if_too_many_wait(account_id: int, *, arrivals: Counter[int], deadline_s: float | None) -> None:
@@ -91,7 +104,7 @@ def _refuse_if_too_many_wait(account_id: int, *, arrivals: Counter[int], deadlin
     mine = waiting.pop(account_id, 0)
     ahead = mine + sum(min(count, mine + 1) for count in waiting.values())
     slots = sum(worker.get("slots", 1) for worker in broker.living_workers()) or 1
-    expected_s = (ahead / slots + _IN_HAND_PER_SLOT + 1) * broker.pace_s()
+    expected_s = (ahead / slots + _IN_HAND_PER_SLOT + 1) * broker.pace_s() * _SAFETY
     if expected_s > deadline_s and ahead:
         raise AppError(
             ErrorCode.OVERLOADED,

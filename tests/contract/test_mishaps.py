@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import uuid
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -233,3 +234,42 @@ def test_broker_that_hangs_is_listened_to_once(queued: Job, monkeypatch: pytest.
     jobs.wait(queued, timeout_s=0.1)
 
     assert listened == [1]
+
+
+# --- many at once -----------------------------------------------------------------------------------------
+
+
+def test_request_whose_row_is_not_there_yet_is_counted(api: Api, settings: Any) -> None:
+    settings.MAX_QUEUED_JOBS = 1
+    first, second = (jobs.admitted(order_of(api), deadline_s=None) for _ in range(2))
+    with first, pytest.raises(AppError) as refused, second:
+        pass
+
+    assert refused.value.code is ErrorCode.OVERLOADED
+    with jobs.admitted(order_of(api), deadline_s=None):  # both have gone
+        pass
+
+
+def test_second_request_with_a_key_on_its_way_is_a_409(api: Api) -> None:
+    with jobs.admitted(order_of(api, key="k"), deadline_s=None):
+        with jobs.admitted(order_of(api, key="other"), deadline_s=None), jobs.admitted(order_of(api), deadline_s=None):
+            pass
+        with pytest.raises(AppError) as refused, jobs.admitted(order_of(api, key="k"), deadline_s=None):
+            pass
+
+    assert (refused.value.code, refused.value.retry_after_s) == (ErrorCode.CONFLICT, 1)
+
+
+def test_client_that_takes_a_202_is_not_refused_for_being_late(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs.broker, "pace_s", lambda: 1000.0)
+    asleep(monkeypatch)
+    send(api, Prefer="respond-async")
+
+    assert send(api, Prefer="wait=0").status_code == 202
+    assert send(api).status_code == 503
+
+
+def order_of(api: Api, *, key: str | None = None) -> Any:
+    """As much of an Order as admission looks at."""
+    ticket = None if key is None else SimpleNamespace(key=key)
+    return SimpleNamespace(identity=SimpleNamespace(account_id=api.account.id), ticket=ticket)

@@ -103,7 +103,7 @@ class OperationView(EndpointView):
         """Admission, hold, submit, wait, answer."""
         deadline_s = None if form.applied else form.wait_s  # who states a preference takes a 202 as well
         try:
-            with jobs.admitted(request.auth.account_id, deadline_s=deadline_s):
+            with jobs.admitted(order, deadline_s=deadline_s):
                 job = jobs.submit(order)
         except idempotency.KeyTakenError as taken:
             first = idempotency.first_answer(taken.ticket)
