@@ -25,7 +25,7 @@ from apps.core.lifecycle import cancel
 from apps.core.limits import refuse_too_many_jobs
 from apps.core.models import FINAL_STATES, Job, State, object_token
 from apps.core.operations import Operation
-from apps.core.storage import StoreAwayError, result_store
+from apps.core.storage import LARGE_BYTES, StoreAwayError, result_store
 from apps.core.uploads import Upload
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,11 @@ class Order:
     request_id: str
     retention_s: int
     ticket: idempotency.Ticket | None = None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the store may make it wait."""
+        return any(upload.size_bytes > LARGE_BYTES for upload in self.uploads.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +121,7 @@ def _refuse_if_too_many_wait(account_id: int, *, arrivals: Counter[int], deadlin
 @contextlib.contextmanager
 def waiting_room() -> Iterator[None]:
     """
-    A place for one request that holds its thread until its job ends.
+    A place for one request that holds its thread: until its job ends, a URL is fetched or a large file is stored.
 
     There are a few more threads than places, so that health checks and polls are answered however many wait.
 

@@ -16,7 +16,7 @@ from django.conf import settings
 
 from apps.core.errors import AppError, ErrorCode
 
-_LARGE_BYTES = 1_048_576
+LARGE_BYTES = 1_048_576
 _LARGE_AT_ONCE = 4
 _LONGEST_QUEUE_S = 15.0
 
@@ -69,7 +69,7 @@ class ResultStore:
         Store one object. Large ones go up a few at a time: side by side, 64 of 10 MB share a store's bandwidth until every
         one of them is over the time limit; in turn, nearly all arrive.
         """
-        with self._turn() if _size_bytes(body) > _LARGE_BYTES else contextlib.nullcontext():
+        with self._turn() if _size_bytes(body) > LARGE_BYTES else contextlib.nullcontext():
             self._call("put_object", Key=key, Body=body, ContentType=content_type)
 
     @contextlib.contextmanager

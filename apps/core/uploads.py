@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
+from django.db import connection
 
 from apps.core.errors import AppError, Detail, ErrorCode, Fault, invalid
 from apps.core.fetch import fetch_image
@@ -35,6 +37,11 @@ class Upload:
     def content_type(self) -> str:
         return _CONTENT_TYPES[self.header.format]
 
+    @property
+    def size_bytes(self) -> int:
+        self.file.seek(0, os.SEEK_END)
+        return self.file.tell()
+
 
 @dataclass(frozen=True)
 class Source:
@@ -43,6 +50,12 @@ class Source:
     image: ImageInput
     field: str
     value: Any
+
+
+def has_url(operation: Operation, data: Mapping[str, Any]) -> bool:
+    """Whether an image has to be fetched first, which takes as long as somebody else's server likes."""
+    urls = (image.fields.url for image in operation.images)
+    return any(url is not None and data.get(url) not in (None, "") for url in urls)
 
 
 def open_uploads(operation: Operation, data: Mapping[str, Any]) -> dict[str, Upload]:
@@ -101,6 +114,7 @@ def open_source(source: Source) -> Upload:
     fields, limits, field = source.image.fields, source.image.limits, source.field
     if field == fields.url:
         allowed = tuple(settings.FETCH_ALLOW_CIDRS)
+        connection.close()  # back to the pool: a slow server must not keep it from requests that need only the rows
         file = fetch_image(source.value, max_bytes=limits.max_bytes, allow_cidrs=allowed, field=field)
     elif field == fields.base64:
         file = read_base64(source.value, max_bytes=limits.max_bytes, field=field)

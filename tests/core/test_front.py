@@ -14,6 +14,13 @@ from apps.core.api.front import Front
 CAP = 1000
 
 
+class Headers(dict[str, str]):
+    """granian's: what is not ASCII has a name and no item."""
+
+    def items(self) -> Any:
+        return [(name, value) for name, value in super().items() if value.isascii()]
+
+
 class Scope:
     """granian's request line and headers."""
 
@@ -172,6 +179,30 @@ def test_header_with_underscores_cannot_pass_for_another() -> None:
 
     assert environ["HTTP_X_API_KEY"] == "mine"
     assert environ["REMOTE_ADDR"] == "::1"
+
+
+def test_header_that_granian_cannot_read_does_not_vanish() -> None:
+    scope = Scope()
+    scope.headers = Headers({"idempotency-key": "schl\xfcssel", "accept": "image/*"})
+
+    environ = front.environ_of(scope)
+
+    assert environ["HTTP_IDEMPOTENCY_KEY"] == "\ufffd"  # no check lets it pass
+    assert environ["HTTP_ACCEPT"] == "image/*"
+
+
+def test_path_and_query_are_bytes_in_disguise_as_wsgi_has_them() -> None:
+    scope = Scope()
+    scope.path, scope.query_string = "/é", "q=é"
+
+    environ = front.environ_of(scope)
+
+    assert environ["PATH_INFO"].encode("latin-1").decode() == "/é"
+    assert environ["QUERY_STRING"].encode("latin-1").decode() == "q=é"
+
+
+def test_chunked_body_that_stops_is_told_so() -> None:
+    assert b"did not arrive in time" in serve(Client(b"ab", None), Scope(transfer_encoding="chunked")).body
 
 
 def _answering(stream: Stream) -> Any:

@@ -6,7 +6,13 @@ import logging
 from typing import Any
 
 import redis
-from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import (
+    BadRequest,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    TooManyFieldsSent,
+)
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError, TooManyFilesSent
@@ -15,7 +21,7 @@ from rest_framework import exceptions as drf
 from apps.core.api.front import BodyError
 from apps.core.dialects.base import Dialect
 from apps.core.dialects.envelope import ENVELOPE
-from apps.core.errors import AppError, Detail, ErrorCode, Fault
+from apps.core.errors import AppError, Detail, ErrorCode, Fault, invalid
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +71,8 @@ def as_app_error(exc: Exception) -> AppError:
         case UnreadablePostError():
             told = isinstance(exc.__cause__, BodyError)
             return _unreadable_body(str(exc) if told else "The connection ended before the whole body had arrived.")
+        case TooManyFieldsSent():  # a form's are counted by its parser
+            return invalid("query", "The address has too many parameters.")
         case TooManyFilesSent() | SuspiciousOperation() | BadRequest() | MultiPartParserError():
             return _unreadable_body("The body cannot be read.")
         case OperationalError() | InterfaceError() | redis.RedisError():  # its other errors are bugs of ours

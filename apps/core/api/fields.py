@@ -14,6 +14,8 @@ from apps.core.errors import invalid
 from apps.core.fields import Retention
 from apps.core.operations import Operation
 
+_DRY_RUN = {"true": True, "1": True, "false": False, "0": False, "": False}
+
 
 def request_fields(request: Request) -> Mapping[str, Any]:
     """
@@ -69,6 +71,19 @@ def checked_retention(fields: Mapping[str, Any], form: AnswerForm) -> int:
             "retention", "retention=0 leaves nothing to fetch later: ask for the image itself, without Prefer and JSON."
         )
     return retention_s
+
+
+def is_dry_run(request: Request) -> bool:
+    """
+    Whether the client wants to know the price only.
+
+    Raises:
+        AppError: the parameter is neither; to take "yes" for no would charge somebody who asked for the price.
+    """
+    asked = request.GET.get("dry_run", "").lower()
+    if asked not in _DRY_RUN:
+        raise invalid("dry_run", "Use true or false.")
+    return _DRY_RUN[asked]
 
 
 def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:

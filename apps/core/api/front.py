@@ -104,6 +104,7 @@ class Front:
             length = await body.save(spool, most=cap, declared=declared)
         except BodyError as error:
             environ["wsgi.input"] = BrokenInput(error)
+            environ.setdefault("CONTENT_LENGTH", "1")  # else nobody would read it, and miss the fields instead
             return 0
         spool.seek(0)
         environ["wsgi.input"], environ["CONTENT_LENGTH"] = spool, str(length)
@@ -193,14 +194,15 @@ def environ_of(scope: Any) -> Environ:
     """
     WSGI's view of granian's scope.
 
-    Header names with underscores are left out: they would pass for the ones with hyphens.
+    Header names with underscores are left out: they would pass for the ones with hyphens. A value that is not ASCII, which
+    granian hands on as none, becomes a character that no check lets pass: a client's Idempotency-Key must not vanish.
     """
     host, _, port = scope.server.rpartition(":")
     environ: Environ = {
         "REQUEST_METHOD": scope.method,
         "SCRIPT_NAME": "",
         "PATH_INFO": scope.path.encode().decode("latin-1"),
-        "QUERY_STRING": scope.query_string,
+        "QUERY_STRING": scope.query_string.encode().decode("latin-1"),
         "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
         "SERVER_NAME": host,
         "SERVER_PORT": port,
@@ -213,7 +215,9 @@ def environ_of(scope: Any) -> Environ:
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
     }
-    for name, value in scope.headers.items():
+    readable = scope.headers.items()
+    unreadable = set(scope.headers.keys()).difference(name for name, _ in readable)
+    for name, value in [*readable, *((name, "\ufffd") for name in unreadable)]:
         if "_" in name:
             continue
         key = name.upper().replace("-", "_")

@@ -12,10 +12,11 @@ import contextlib
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from django.core.exceptions import TooManyFieldsSent, TooManyFilesSent
+from django.db import connection
 from django.utils.datastructures import MultiValueDict
 from rest_framework import parsers
 from rest_framework.exceptions import ParseError
@@ -96,9 +97,15 @@ class _Tail:
         return found is not None and f"--{found[1].strip()}--".encode() in self._last
 
 
-def _turn(context: Context | None) -> contextlib.AbstractContextManager[Any]:
+@contextlib.contextmanager
+def _turn(context: Context | None) -> Iterator[None]:
     meta = context["request"].META if context else {}
-    return _gate if int(meta.get("CONTENT_LENGTH") or 0) > _BIG_BYTES else contextlib.nullcontext()
+    if int(meta.get("CONTENT_LENGTH") or 0) <= _BIG_BYTES:
+        yield
+        return
+    connection.close()  # back to the pool: who waits here must not keep it from those who need only the rows
+    with _gate:
+        yield
 
 
 def _loads(body: bytes) -> Any:

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from apps.core import idempotency, jobs, lifecycle
 from apps.core.api.exceptions import answer_in
-from apps.core.api.fields import checked_params, checked_retention, request_fields
+from apps.core.api.fields import checked_params, checked_retention, is_dry_run, request_fields
 from apps.core.api.negotiation import AnswerForm, answer_form
 from apps.core.api.parsers import UrlencodedParser
 from apps.core.api.throttles import count_anonymous
@@ -27,7 +27,7 @@ from apps.core.funding import funding_named
 from apps.core.models import FINAL_STATES, IdempotencyKey, Job, State
 from apps.core.operations import Operation
 from apps.core.results import error_of, outcome_of, visible_state
-from apps.core.uploads import open_uploads
+from apps.core.uploads import has_url, open_uploads
 
 
 class EndpointView(APIView):
@@ -94,9 +94,9 @@ class OperationView(EndpointView):
         order = self._order(request, form)
         if order.ticket and (first := idempotency.first_answer(order.ticket)):
             return self._replay(first, request, form)
-        if request.GET.get("dry_run", "").lower() in {"true", "1"}:
+        if is_dry_run(request):
             return self.dialect.quote(order.price_credits, request)
-        with contextlib.nullcontext() if form.wait_s == 0 else jobs.waiting_room():
+        with _place_if(form.wait_s > 0 or order.is_large):
             return self._run(order, request, form)
 
     def _run(self, order: jobs.Order, request: Request, form: AnswerForm) -> HttpResponse:
@@ -161,7 +161,9 @@ class OperationView(EndpointView):
         fields = request_fields(request)
         params = checked_params(self.operation, fields)
         retention_s = checked_retention(fields, form) if self.dialect.offers_retention else settings.RESULT_TTL_S
-        uploads = open_uploads(self.operation, fields)
+        is_dry_run(request)
+        with _place_if(has_url(self.operation, fields)):
+            uploads = open_uploads(self.operation, fields)
         self.operation.check(params, {name: upload.header for name, upload in uploads.items()})
         identity = request.auth
         return jobs.Order(
@@ -174,6 +176,11 @@ class OperationView(EndpointView):
             retention_s=retention_s,
             ticket=idempotency.ticket_for(request, identity.account_id, fields, uploads),
         )
+
+
+def _place_if(is_slow: bool) -> contextlib.AbstractContextManager[None]:
+    """A place among those who wait, for what may hold its thread: a job, a client's server, a large upload to the store."""
+    return jobs.waiting_room() if is_slow else contextlib.nullcontext()
 
 
 class JobView(EndpointView):
