@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.compositing import cut_out
 from ml.errors import ShapeError
 from ml.transforms import require_alpha, require_rgb, shrink_or_grow
 from ml.types import AlphaChannel, BoxXywh, RgbaImage, RgbImage
@@ -188,7 +189,7 @@ def harden(alpha: AlphaChannel) -> AlphaChannel:
         (H, W) uint8, 0..255: a copy. What is half opaque (128) and more is solid.
     """
     radius_px = max(1, round(EDGE_SHARE * max(alpha.shape)))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1,) * 2)
+    kernel = np.ones((2 * radius_px + 1,) * 2, np.uint8)  # a square is fast, however large
     solid = np.greater_equal(alpha, 128).view(np.uint8) * np.uint8(255)
     inside = cv2.erode(solid, kernel, borderType=cv2.BORDER_REPLICATE)
     outside = cv2.dilate(solid, kernel)
@@ -219,9 +220,11 @@ def compose(
     """
     height, width = require_rgb(foreground).shape[:2]
     require_alpha(alpha, (height, width))
+    if shadow is None and background is None:
+        return cut_out(foreground, alpha)
     out = np.empty((height, width, 4), np.uint8)
     for rows in _strips(height, width):
-        opacity = alpha[rows].astype(np.float32)[..., None] / 255
+        opacity = _opacity(alpha[rows])
         below, below_opacity = _ground(rows, shadow, background)
         total = opacity + (1 - opacity) * below_opacity
         mixed = foreground[rows] * opacity + below * (1 - opacity)
@@ -233,15 +236,21 @@ def compose(
 
 def _ground(rows: slice, shadow: AlphaChannel | None, background: RgbaImage | None) -> tuple[Floats, Floats]:
     """Shadow over background: premultiplied colour (h, W or 1, 3) 0..255 and opacity (h, W or 1, 1) 0..1, float32."""
-    colour, opacity = np.zeros((1, 1, 3), np.float32), np.zeros((1, 1, 1), np.float32)
+    colour: Floats = np.zeros((1, 1, 3), np.float32)
+    opacity: Floats = np.zeros((1, 1, 1), np.float32)
     if background is not None:
         part = background if background.shape[:2] == (1, 1) else background[rows]
-        opacity = part[..., 3:].astype(np.float32) / 255
-        colour = part[..., :3] * opacity
+        opacity = _opacity(part[..., 3])
+        colour = np.multiply(part[..., :3], opacity)
     if shadow is not None:
-        dark = shadow[rows].astype(np.float32)[..., None] / 255
+        dark = _opacity(shadow[rows])
         colour, opacity = colour * (1 - dark), dark + (1 - dark) * opacity
     return colour, opacity
+
+
+def _opacity(alpha: AlphaChannel) -> Floats:
+    """(H, W) uint8 as (H, W, 1) float32, 0..1."""
+    return np.divide(alpha[..., None], 255, dtype=np.float32)
 
 
 def spread_colours(picture: RgbaImage) -> RgbImage:
@@ -257,21 +266,18 @@ def spread_colours(picture: RgbaImage) -> RgbImage:
     height, width = picture.shape[:2]
     scale = min(1.0, FILL_SIDE_PX / max(height, width))
     size_wh = max(1, round(width * scale)), max(1, round(height * scale))
-    visible = np.greater(picture[..., 3], 0).view(np.uint8)
-    weight = _average(visible, size_wh)[..., None]
-    colour = _average(picture[..., :3], size_wh)  # 0 where it is clear: weighted already
+    visible = cv2.inRange(picture[..., 3], 1, 255)
+    small = cv2.resize(picture, size_wh, interpolation=cv2.INTER_AREA)
+    weight = cv2.resize(visible, size_wh, interpolation=cv2.INTER_AREA).astype(np.float32)[..., None] / np.float32(255)
+    colour = small[..., :3].astype(np.float32)  # 0 where it is clear: weighted already
     average = colour.sum(axis=(0, 1)) / max(float(weight.sum()), 1e-6)
-    colours = [colour, *(_blur(colour, sigma) * 1e-2 for sigma in FILL_REACHES_PX), average[None, None] * 1e-6]
-    weights = [weight, *(_blur(weight, sigma)[..., None] * 1e-2 for sigma in FILL_REACHES_PX), 1e-6]
-    filled = np.clip(sum(colours) / sum(weights), 0, 255).astype(np.uint8)
+    spread, total = colour + average * 1e-6, weight + 1e-6
+    for sigma in FILL_REACHES_PX:
+        spread, total = spread + _blur(colour, sigma) * 1e-2, total + _blur(weight, sigma)[..., None] * 1e-2
+    filled = np.clip(spread / total, 0, 255).astype(np.uint8)
     out = np.asarray(cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
     cv2.copyTo(np.ascontiguousarray(picture[..., :3]), visible, out)
     return out
-
-
-def _average(pixels: NDArray[np.uint8], size_wh: tuple[int, int]) -> Floats:
-    """The mean of each cell of a grid: (h, w[, C]) float32."""
-    return np.asarray(cv2.resize(pixels.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _blur(pixels: Floats, sigma: float) -> Floats:

@@ -35,7 +35,10 @@ CONTACT_DEPTH_SHARE = 0.022
 CONTACT_SOFTNESS_SHARE = 0.009
 """Of the width of what stands on the ground."""
 
-POOL_STRENGTH = 0.62
+POOL_STRENGTH, CONTACT_STRENGTH = 0.62, 1.6
+
+LEAST_POOL_SOFTNESS_SHARE = 0.02
+"""Of the square root of the box's area: a high subject on narrow feet stands in soft light too."""
 
 
 def drop_shadow(alpha: AlphaChannel, box_xywh: BoxXywh, *, opacity: float) -> AlphaChannel:
@@ -77,11 +80,11 @@ def ground_shadow(alpha: AlphaChannel, box_xywh: BoxXywh, *, opacity: float) -> 
     columns = np.flatnonzero(lowest >= ground - FEET_SHARE * small.box_height)
     span = max(4.0, float(columns[-1] - columns[0] + 1))
     pool = _pool(small.alpha.shape, columns, lowest, depth=POOL_DEPTH_SHARE * span)
-    pool = _blur(pool, max(1.0, POOL_SOFTNESS_SHARE * span))
+    pool = _blur(pool, max(1.0, POOL_SOFTNESS_SHARE * span, LEAST_POOL_SOFTNESS_SHARE * small.unit_px))
     touching = lowest >= ground - CONTACT_SHARE * small.box_height
     contact = _lines(small.alpha.shape, touching, lowest, depth=CONTACT_DEPTH_SHARE * span)
     contact = _blur(contact, max(0.7, CONTACT_SOFTNESS_SHARE * span))
-    dark = 1 - (1 - POOL_STRENGTH * pool) * (1 - contact)
+    dark = 1 - (1 - POOL_STRENGTH * pool) * (1 - np.minimum(CONTACT_STRENGTH * contact, 1))
     return _enlarge(np.asarray(dark, np.float32), alpha.shape, opacity)
 
 
@@ -95,7 +98,8 @@ def room_for_drop(box_xywh: BoxXywh) -> Margins:
 
 def room_for_ground(box_xywh: BoxXywh) -> Margins:
     """What a ground shadow needs around the subject's box, in pixels."""
-    reach = 2.5 * POOL_SOFTNESS_SHARE * box_xywh[2]
+    unit_px = (box_xywh[2] * box_xywh[3]) ** 0.5
+    reach = 2.5 * max(POOL_SOFTNESS_SHARE * box_xywh[2], LEAST_POOL_SOFTNESS_SHARE * unit_px)
     return Margins(right=reach, bottom=reach + POOL_DEPTH_SHARE * box_xywh[2] / 2, left=reach)
 
 
