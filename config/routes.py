@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from apps.background.operation import REMOVE_BACKGROUND
+from apps.background.removebg import REMOVE_BG
 from apps.core.dialects.base import Dialect
 from apps.core.dialects.envelope import ENVELOPE
+from apps.core.dialects.removebg import REMOVEBG
 from apps.core.operations import Operation
 
 
@@ -23,4 +25,5 @@ ROUTES = (
     Route("v1/remove-bg/universal", REMOVE_BACKGROUND, ENVELOPE),
     Route("v1/remove-bg/human", REMOVE_BACKGROUND.fix(subject="human"), ENVELOPE),
     Route("v1/remove-bg/product", REMOVE_BACKGROUND.fix(subject="product"), ENVELOPE),
+    Route("v1.0/removebg", REMOVE_BG, REMOVEBG),
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import path, re_path
 
-from apps.billing.views import AccountView, UsageView
+from apps.billing.views import AccountView, RemoveBgAccountView, UsageView
 from apps.core.api import errors, system
 from apps.core.api.events import JobEventsView
 from apps.core.api.schema import OpenApiView
 from apps.core.api.views import JobView, OperationView
+from apps.core.dialects.removebg import REMOVEBG
 from config.routes import ROUTES
 
 _UUID = r"(?P<job_id>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"
@@ -26,6 +27,8 @@ urlpatterns = [
     re_path(rf"^v1/jobs/{_UUID}$", JobView.as_view(), name="job"),
     re_path(rf"^v1/jobs/{_UUID}/events$", JobEventsView.as_view(), name="job-events"),
     path("v1/account", AccountView.as_view(), name="account"),
+    path("v1.0/account", RemoveBgAccountView.as_view(), name="removebg-account"),
+    re_path(r"^v1\.0/", errors.nothing_here(REMOVEBG)),
     path("v1/usage", UsageView.as_view(), name="usage"),
     path("v1/version", system.VersionView.as_view(), name="version"),
     path("healthz", system.healthz, name="healthz"),

@@ -72,6 +72,7 @@ class NotTheCornersColour:
 @pytest.fixture(scope="session")
 def _worker() -> None:
     """Make this process a worker whose network is a stand-in."""
+    from apps.background.removebg_runner import RemoveBgRunner
     from apps.background.runner import BackgroundRunner
     from apps.core.engine import Engine
     from apps.core.worker import Worker, adopt_worker
@@ -82,9 +83,10 @@ def _worker() -> None:
     patch = pytest.MonkeyPatch()
     stand_in = BackgroundPipeline(NotTheCornersColour(), model_name="stand-in", model_version="1")
     patch.setattr(registry, "load_background", lambda *_, **__: stand_in)
-    runner = BackgroundRunner(Engine(profile="best", weights_dir=Path(), slots=InferenceSlots(1)))
+    engine = Engine(profile="best", weights_dir=Path(), slots=InferenceSlots(1))
+    runners = {"remove-bg": BackgroundRunner(engine), "removebg": RemoveBgRunner(engine)}
     patch.undo()
-    adopt_worker(Worker(name="in-process", runners={"remove-bg": runner}, facts={}))
+    adopt_worker(Worker(name="in-process", runners=runners, facts={}))
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ class BackgroundConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.background.operation import REMOVE_BACKGROUND
+        from apps.background.removebg import REMOVE_BG
         from apps.core.operations import register_operation
 
         register_operation(REMOVE_BACKGROUND)
+        register_operation(REMOVE_BG)

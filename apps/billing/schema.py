@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.core.openapi import SECURITY, failures, nullable, success
+from apps.core.dialects.removebg_schema import removebg_failures
+from apps.core.openapi import SECURITY, failures, json_content, nullable, success
 
 _COUNT = {"type": "integer", "minimum": 0}
 _DAY = {"type": "string", "format": "date"}
@@ -26,6 +27,12 @@ _ACCOUNT = _object(
         },
         "limits": _object({"requestsPerMinute": _COUNT, "jobsAtOnce": _COUNT}),
         "prices": {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/Price"}},
+    }
+)
+_REMOVEBG_ACCOUNT = _object(
+    {
+        "credits": _object(dict.fromkeys(("total", "subscription", "payg", "enterprise"), _COUNT)),
+        "api": _object({"free_calls": _COUNT, "sizes": {"type": "string"}}),
     }
 )
 _USAGE = _object(
@@ -54,6 +61,21 @@ BILLING_PATHS: dict[str, Any] = {
             "operationId": "get_account",
             "summary": "Plan, credits left, limits and prices",
             "responses": {"200": success("The account", _ACCOUNT), **_COMMON},
+        }
+    },
+    "/v1.0/account": {
+        "get": {
+            "tags": ["account"],
+            "security": SECURITY,
+            "operationId": "get_removebg_account",
+            "summary": "Credits left, in remove.bg's form",
+            "responses": {
+                "200": {
+                    "description": "The account; 0 where RapidAPI bills.",
+                    "content": json_content(_object({"data": _object({"attributes": _REMOVEBG_ACCOUNT})})),
+                },
+                **removebg_failures("400", "403", "405", "429", "500", "503"),
+            },
         }
     },
     "/v1/usage": {

@@ -7,7 +7,7 @@ import io
 from datetime import date, timedelta
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.utils import timezone
 from rest_framework.request import Request
 
@@ -15,6 +15,7 @@ from apps.billing.models import UsageDay
 from apps.billing.usage import usage_between
 from apps.core.api.views import EndpointView
 from apps.core.dialects.envelope import envelope, usd
+from apps.core.dialects.removebg import REMOVEBG
 from apps.core.errors import invalid
 from apps.core.funding import funding_named
 from apps.core.operations import all_operations
@@ -42,6 +43,21 @@ class AccountView(EndpointView):
                 "prices": {slug: {"credits": price, "usd": usd(price)} for slug, price in prices.items()},
             },
         )
+
+
+class RemoveBgAccountView(EndpointView):
+    """The account in remove.bg's form: what is left was paid in advance, so all of it is `payg`."""
+
+    dialect = REMOVEBG
+
+    def get(self, request: Request) -> HttpResponse:
+        credits = funding_named(request.auth.funding).credits(request.auth.account_id)
+        left = credits.balance if credits else 0
+        attributes = {
+            "credits": {"total": left, "subscription": 0, "payg": left, "enterprise": 0},
+            "api": {"free_calls": 0, "sizes": "all"},
+        }
+        return JsonResponse({"data": {"attributes": attributes}}, headers={"Cache-Control": "private, no-store"})
 
 
 class UsageView(EndpointView):

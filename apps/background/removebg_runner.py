@@ -1,0 +1,273 @@
+"""remove.bg's form in the worker: the same networks as `/v1/remove-bg`, then the picture that its parameters describe."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.background.removebg import MEGAPIXELS, MOST_PNG_MEGAPIXELS, region_px, x_type
+from apps.background.removebg_fields import Length
+from apps.core.colour import rgb_to_srgb
+from apps.core.decoding import Photo, decode
+from apps.core.encoding import encode_jpeg, encode_png, encode_webp
+from apps.core.engine import Engine
+from apps.core.errors import Fault, invalid
+from apps.core.execution import Work
+from apps.core.outcome import Outcome, WarningCode
+from ml import arrange, compositing, registry, shadows
+from ml.foreground import estimate_foreground
+from ml.pipelines.background import BackgroundResult
+from ml.stamp import stamp
+from ml.types import AlphaChannel, BoxXywh, RgbaImage
+
+WIDE_RATIO = 1.6
+"""Without a type, what is this much wider than high stands on the ground: cars, sofas, shoes, four-legged animals."""
+
+_CONTENT_TYPES = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg", "zip": "application/zip"}
+_WHITE = np.full((1, 1, 4), 255, np.uint8)
+_STANDING_TYPES = frozenset({"person", "animal", "car", "transportation"})
+_LYING_TYPES = frozenset({"product", "graphic", "graphics", "car_part", "car_interior"})
+
+
+class RemoveBgRunner:
+    """One for the process; its networks are those of the BackgroundRunner."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._pipeline = registry.load_background(engine.profile, engine.weights_dir, slots=engine.slots)
+        self.models = [f"{self._pipeline.model_name}@{self._pipeline.model_version}"]
+        self.device = self._pipeline.device
+        self.warnings = list(self._pipeline.warnings)
+
+    def run(self, work: Work) -> Outcome:
+        """Do the job. Raises AppError(VALIDATION_ERROR) when a file can't be decoded, or nothing is found."""
+        fields = work.operation.image_fields
+        data = work.input("image")
+        with work.timed("decode"):
+            photo = decode(data, limits=work.operation.image_limits, field=fields.file)
+            background = _read_background(work)
+        with work.stage("infer", progress=0.2):
+            result = self._find(photo, work.params.get("roi"))
+        if result.bbox_xywh is None:
+            raise invalid(fields.file, "No foreground was found in the image.", Fault.NO_FOREGROUND)
+        with work.stage("compose", progress=0.6):
+            scene = _arrange(photo, result.alpha, result.bbox_xywh, background, work.params)
+            if work.is_sandbox:
+                scene = replace(scene, picture=stamp(scene.picture))
+        with work.stage("encode", progress=0.8):
+            kind, encoded = _encode(scene, work.params["format"])
+        height, width = scene.picture.shape[:2]
+        image = work.keep("image", encoded, content_type=_CONTENT_TYPES[kind], size_wh=(width, height))
+        subject = {
+            "bbox": list(scene.box_xywh),
+            "areaRatio": result.area_ratio,
+            "confidence": round(result.confidence, 3),
+        }
+        return Outcome(
+            artifacts={"image": image},
+            facts={"subject": subject, "type": x_type(work.params)},
+            warnings=(WarningCode.FIRST_FRAME_ONLY,) if photo.is_animated else (),
+            model=self.models[0],
+            device=self.device,
+            timings_ms=work.timings_ms,
+        )
+
+    def _find(self, photo: Photo, roi: list[Length] | None) -> BackgroundResult:
+        """Look at the region of interest alone: what lies outside is background, whatever it is."""
+        if roi is None:
+            return self._pipeline.run(photo.to_srgb(), opacity=photo.opacity)
+        height, width = photo.rgb.shape[:2]
+        left, top, right, bottom = region_px(roi, (width, height))
+        inside = slice(top, bottom), slice(left, right)
+        opacity = None if photo.opacity is None else photo.opacity[inside]
+        result = self._pipeline.run(rgb_to_srgb(photo.rgb[inside], photo.icc_profile), opacity=opacity)
+        alpha = np.zeros((height, width), np.uint8)
+        alpha[inside] = result.alpha
+        box = result.bbox_xywh
+        return replace(result, alpha=alpha, bbox_xywh=None if box is None else (box[0] + left, box[1] + top, *box[2:]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """
+    Attributes:
+        picture: (H, W) for a mask, else (H, W, 4).
+        box_xywh: the subject's box in it.
+        icc_profile: of its colours; None for sRGB and masks.
+        is_cut_out: nothing lies behind the subject, so even one that fills the picture keeps its alpha channel.
+    """
+
+    picture: NDArray[np.uint8]
+    box_xywh: BoxXywh
+    icc_profile: bytes | None
+    is_cut_out: bool = False
+
+
+class _Background:
+    """What lies behind the subject, in sRGB."""
+
+    def __init__(self, colour_rgba: Sequence[int] | None, photo: Photo | None) -> None:
+        self._colour, self._photo = colour_rgba, photo
+
+    @property
+    def exists(self) -> bool:
+        return self._colour is not None or self._photo is not None
+
+    @property
+    def is_opaque(self) -> bool:
+        """Nothing shines through."""
+        if self._colour is not None:
+            return self._colour[3] == 255
+        return self._photo is not None and (self._photo.opacity is None or bool(self._photo.opacity.min() == 255))
+
+    def fill(self, size_wh: tuple[int, int]) -> RgbaImage | None:
+        """The background at the canvas's size, one colour as (1, 1, 4), or None."""
+        if self._colour is not None:
+            return np.array(self._colour, np.uint8).reshape(1, 1, 4)
+        if self._photo is None:
+            return None
+        rgb = rgb_to_srgb(arrange.cover(self._photo.rgb, size_wh), self._photo.icc_profile)
+        opacity = self._photo.opacity
+        alpha = np.full(rgb.shape[:2], 255, np.uint8) if opacity is None else arrange.cover(opacity, size_wh)
+        return np.dstack([rgb, alpha])
+
+
+def _read_background(work: Work) -> _Background:
+    if not work.params["has_bg_image"]:
+        return _Background(work.params.get("bg_color"), None)
+    image = work.operation.more_images[0]
+    return _Background(None, decode(work.input(image.name), limits=image.limits, field=image.fields.file))
+
+
+def _arrange(
+    photo: Photo, alpha: AlphaChannel, box: BoxXywh, background: _Background, params: Mapping[str, Any]
+) -> _Scene:
+    """Lay the subject out on its canvas and put everything around it."""
+    height, width = alpha.shape
+    shadow = _shadow_kind(params, box, height)
+    layout = arrange.lay_out(
+        (width, height),
+        box,
+        max_pixels=_max_pixels(params, background),
+        crop=_crop_margins(params, box, shadow),
+        share=params["scale"],
+        position_xy=None if params["position"] is None else tuple(params["position"]),
+    )
+    alpha = arrange.place(alpha, layout)
+    if not params["semitransparency"]:
+        alpha = arrange.harden(alpha)
+    box = compositing.bounding_box(alpha) or (0, 0, *layout.size_wh)
+    if _is_mask(params):
+        return _Scene(alpha, box, None)
+    has_ground = background.exists or params["format"] == "jpg"
+    rgb = arrange.place(photo.to_srgb() if has_ground else photo.rgb, layout)
+    ground = background.fill(layout.size_wh)
+    picture = arrange.compose(
+        estimate_foreground(rgb, alpha),
+        alpha,
+        shadow=_draw_shadow(shadow, alpha, box, opacity=params["shadow_opacity"] / 100),
+        background=_on_white(ground) if params["format"] == "jpg" else ground,
+    )
+    return _Scene(picture, box, None if has_ground else photo.icc_profile, is_cut_out=not has_ground)
+
+
+def _max_pixels(params: Mapping[str, Any], background: _Background) -> int:
+    is_png = params["format"] == "png" or (
+        params["format"] == "auto" and (_is_mask(params) or not background.is_opaque)
+    )
+    most = MEGAPIXELS[params["size"]]
+    return round(1_000_000 * (min(most, MOST_PNG_MEGAPIXELS) if is_png else most))
+
+
+def _is_mask(params: Mapping[str, Any]) -> bool:
+    """One channel alone; a ZIP holds it anyway."""
+    return params["channels"] == "alpha" and params["format"] != "zip"
+
+
+def _crop_margins(params: Mapping[str, Any], box: BoxXywh, shadow: str) -> arrange.Margins | None:
+    """The margins asked for, and at least what the shadow needs: it is no empty region."""
+    if not params["crop"]:
+        return None
+    _, _, width, height = box
+    sides = (height, width, height, width)
+    margins = arrange.Margins(
+        *(
+            float(round(value if unit == "px" else value / 100 * side))
+            for (value, unit), side in zip(params["crop_margin"], sides, strict=True)
+        )
+    )
+    if shadow == "none" or _is_mask(params):
+        return margins
+    room = shadows.room_for_drop(box) if shadow == "drop" else shadows.room_for_ground(box)
+    return margins.at_least(room)
+
+
+def _shadow_kind(params: Mapping[str, Any], box: BoxXywh, photo_height: int) -> str:
+    """`none`, `drop` or `ground`. What the photo's lower edge cuts off doesn't stand on anything that is to be seen."""
+    kind: str = params["shadow_type"]
+    if kind in {"none", "drop"}:
+        return kind
+    _, top, width, height = box
+    is_cut_off = top + height >= photo_height - 1
+    stands = params["type"] in _STANDING_TYPES or (params["type"] not in _LYING_TYPES and width > WIDE_RATIO * height)
+    return "ground" if kind in {"car", "3D"} or (stands and not is_cut_off) else "drop"
+
+
+def _draw_shadow(kind: str, alpha: AlphaChannel, box: BoxXywh, *, opacity: float) -> AlphaChannel | None:
+    if kind == "none":
+        return None
+    draw = shadows.drop_shadow if kind == "drop" else shadows.ground_shadow
+    return draw(alpha, box, opacity=opacity)
+
+
+def _on_white(background: RgbaImage | None) -> RgbaImage:
+    """The background as a file without transparency shows it."""
+    if background is None:
+        return _WHITE
+    flat = compositing.over_colour(
+        np.ascontiguousarray(background[..., :3]), np.ascontiguousarray(background[..., 3]), (255, 255, 255)
+    )
+    return np.dstack([flat, np.full(flat.shape[:2], 255, np.uint8)])
+
+
+def _encode(scene: _Scene, wanted: str) -> tuple[str, bytes]:
+    """The file, and which kind it became: `auto` is png where something is transparent, and for masks."""
+    picture, profile = scene.picture, scene.icc_profile
+    if picture.ndim == 2:
+        return _encode_mask(picture, wanted)
+    is_opaque = bool(picture[..., 3].min() == 255)
+    kind = wanted if wanted != "auto" else "jpg" if is_opaque else "png"
+    rgb = picture[..., :3]  # the encoders copy it where they must
+    if kind == "jpg":
+        return kind, encode_jpeg(rgb, icc_profile=profile)
+    if kind == "zip":
+        colour = encode_jpeg(rgb if is_opaque else arrange.spread_colours(picture), icc_profile=profile)
+        return kind, _zip({"color.jpg": colour, "alpha.png": encode_png(np.ascontiguousarray(picture[..., 3]))})
+    encode = encode_png if kind == "png" else encode_webp
+    return kind, encode(
+        np.ascontiguousarray(rgb) if is_opaque and not scene.is_cut_out else picture, icc_profile=profile
+    )
+
+
+def _encode_mask(mask: AlphaChannel, wanted: str) -> tuple[str, bytes]:
+    if wanted == "jpg":
+        return wanted, encode_jpeg(mask)
+    if wanted == "webp":
+        return wanted, encode_webp(np.repeat(mask[..., None], 3, axis=2))
+    return "png", encode_png(mask)
+
+
+def _zip(files: Mapping[str, bytes]) -> bytes:
+    """Stored, not deflated: the files are compressed already."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in files.items():
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, data)
+    return out.getvalue()
