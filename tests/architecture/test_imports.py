@@ -20,7 +20,9 @@ print(json.dumps(sorted(sys.modules)))
 
 
 def test_web_process_loads_neither_networks_nor_pixels() -> None:
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", WEB], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", WEB], cwd=ROOT, capture_output=True, text=True, check=True
+    )
 
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
 
