@@ -16,13 +16,13 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.core import broker
 from apps.core.errors import AppError, ErrorCode
 from apps.core.funding import funding_named
-from apps.core.models import FINAL_STATES, HELD_STATES, Job, State
+from apps.core.models import FINAL_STATES, HELD_STATES, IS_LEFTOVER, Job, State
 from apps.core.outcome import Outcome
 from apps.core.storage import StoreAwayError, result_store
 
@@ -33,17 +33,18 @@ _Result = TypeVar("_Result")
 # hops from account to account along the partial index, so a queue of a hundred thousand costs no more than one of ten.
 _WHO_IS_NEXT = """
 WITH RECURSIVE waiting AS (
-    (SELECT account_id FROM core_job WHERE state = 'queued' ORDER BY account_id LIMIT 1)
+    (SELECT account_id, created_at FROM core_job WHERE state = 'queued' ORDER BY account_id, created_at LIMIT 1)
     UNION ALL
-    SELECT (SELECT account_id FROM core_job WHERE state = 'queued' AND account_id > waiting.account_id
-            ORDER BY account_id LIMIT 1)
-    FROM waiting WHERE waiting.account_id IS NOT NULL
-)
-SELECT account_id FROM waiting WHERE account_id IS NOT NULL
-ORDER BY (SELECT count(*) FROM core_job held
-          WHERE held.account_id = waiting.account_id AND held.state IN ('running', 'settling')),
+    SELECT next.account_id, next.created_at
+    FROM waiting, LATERAL (SELECT account_id, created_at FROM core_job
+                           WHERE state = 'queued' AND account_id > waiting.account_id
+                           ORDER BY account_id, created_at LIMIT 1) next
+),
+held AS (SELECT account_id, count(*) AS jobs FROM core_job WHERE state IN ('running', 'settling') GROUP BY account_id)
+SELECT account_id FROM waiting LEFT JOIN held USING (account_id)
+ORDER BY coalesce(held.jobs, 0),
          (SELECT max(started_at) FROM core_job turn WHERE turn.account_id = waiting.account_id) NULLS FIRST,
-         (SELECT min(created_at) FROM core_job mine WHERE mine.account_id = waiting.account_id AND mine.state = 'queued')
+         waiting.created_at
 LIMIT 20
 """
 _PAUSE_S = 5
@@ -220,7 +221,7 @@ def delete_inputs(job: Job) -> None:
 
 def lapsed() -> QuerySet[Job]:
     """Jobs in work whose worker stopped renewing the lease."""
-    return Job.objects.filter(state__in=HELD_STATES, lease_until__lt=timezone.now())
+    return Job.objects.filter(state__in=HELD_STATES, lease_until__lt=timezone.now()).order_by("lease_until")
 
 
 def take_back(job: Job) -> None:
@@ -251,15 +252,17 @@ def take_back_from(worker: str) -> int:
     return len(jobs)
 
 
-def due_for_purge() -> QuerySet[Job]:
+def due_for_purge(most: int) -> list[Job]:
     """Final jobs whose results have expired or whose owner deleted them, and cancelled or failed ones with leftovers."""
-    over = Q(expires_at__lt=timezone.now()) | Q(deleted_at__isnull=False) | Q(state__in=[State.CANCELLED, State.FAILED])
-    return Job.objects.filter(over, results_stored=True, state__in=FINAL_STATES)
+    final = Job.objects.filter(state__in=FINAL_STATES, results_stored=True)
+    expired = final.filter(expires_at__lt=timezone.now()).order_by("expires_at")
+    return [*final.filter(IS_LEFTOVER).order_by("finished_at")[:most], *expired[:most]]
 
 
-def due_for_input_deletion() -> QuerySet[Job]:
+def due_for_input_deletion(most: int) -> list[Job]:
     """Final jobs whose inputs still lie in the store."""
-    return Job.objects.filter(inputs_stored=True, state__in=FINAL_STATES)
+    ended = Job.objects.filter(inputs_stored=True, finished_at__isnull=False, state__in=FINAL_STATES)
+    return list(ended.order_by("finished_at")[:most])
 
 
 def _insist(write: Callable[[], _Result]) -> _Result:

@@ -9,7 +9,7 @@ import redis
 
 from apps.core.broker import BrokerAwayError, broker
 from apps.core.errors import AppError, ErrorCode
-from apps.core.models import OPEN_STATES, Job
+from apps.core.models import IS_OPEN, Job
 
 WINDOW_S = 60
 # Counting and starting the window are one step, and Redis's own clock measures it: a jump of ours changes nothing.
@@ -85,7 +85,7 @@ def refuse_too_many_jobs(job: Job, *, jobs_at_once: int) -> None:
     Raises:
         AppError: RATE_LIMITED.
     """
-    if Job.objects.filter(account_id=job.account_id, state__in=OPEN_STATES).count() > jobs_at_once:
+    if Job.objects.filter(IS_OPEN, account_id=job.account_id).count() > jobs_at_once:
         raise AppError(
             ErrorCode.RATE_LIMITED,
             f"At most {jobs_at_once} jobs at once on this plan; wait for one to end.",

@@ -24,7 +24,11 @@ class State(StrEnum):
 
 OPEN_STATES = (State.QUEUED, State.RUNNING, State.SETTLING)
 HELD_STATES = (State.RUNNING, State.SETTLING)
+IS_OPEN = Q(state=State.QUEUED) | Q(state__in=HELD_STATES)
+"""Open, as a condition: each arm has its partial index, where one `IN` over all three would read the whole table."""
 FINAL_STATES = (State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED)
+IS_LEFTOVER = Q(results_stored=True) & (Q(deleted_at__isnull=False) | Q(state__in=[State.CANCELLED, State.FAILED]))
+"""Results that nobody will ever ask for, though they have not expired."""
 
 
 def object_token() -> str:
@@ -88,6 +92,7 @@ class Job(models.Model):
             models.Index(fields=["account", "-created_at"], name="job_by_account"),
             models.Index(fields=["expires_at"], condition=Q(results_stored=True), name="job_results"),
             models.Index(fields=["finished_at"], condition=Q(inputs_stored=True), name="job_inputs"),
+            models.Index(fields=["finished_at"], condition=IS_LEFTOVER, name="job_leftovers"),
         ]
 
     def __str__(self) -> str:

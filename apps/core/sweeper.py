@@ -65,11 +65,11 @@ def purge_expired() -> int:
     """Delete the objects of jobs that have expired or were deleted, and inputs that outlived their job."""
     purged = 0
     try:
-        for job in lifecycle.due_for_purge()[:_BATCH]:
+        for job in lifecycle.due_for_purge(_BATCH):
             lifecycle.purge(job)
             purged += 1
-        for job in lifecycle.due_for_input_deletion()[:_BATCH]:
-            lifecycle.delete_inputs(job)
+        for job in lifecycle.due_for_input_deletion(_BATCH):
+            (lifecycle.purge if job.deleted_at else lifecycle.delete_inputs)(job)
             purged += 1
     except StoreAwayError:
         log.warning("the object store does not answer; its objects are deleted later")

@@ -19,7 +19,7 @@ from apps.core import broker
 from apps.core.api.views import EndpointView
 from apps.core.dialects.envelope import envelope
 from apps.core.errors import AppError
-from apps.core.models import OPEN_STATES, Job
+from apps.core.models import IS_OPEN, Job
 from apps.core.storage import result_store
 
 
@@ -83,7 +83,7 @@ def metrics(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's si
     registry = CollectorRegistry()
     jobs = Gauge("keyline_jobs", "Open jobs by state and operation", ["state", "operation"], registry=registry)
     for state, operation, count in (
-        Job.objects.filter(state__in=OPEN_STATES).values_list("state", "operation").annotate(n=Count("id")).order_by()
+        Job.objects.filter(IS_OPEN).values_list("state", "operation").annotate(n=Count("id")).order_by()
     ):
         jobs.labels(state, operation).set(count)
     workers = broker.living_workers()

@@ -91,6 +91,10 @@ class Migration(migrations.Migration):
             model_name='job',
             index=models.Index(condition=models.Q(('inputs_stored', True)), fields=['finished_at'], name='job_inputs'),
         ),
+        migrations.AddIndex(
+            model_name='job',
+            index=models.Index(condition=models.Q(('results_stored', True), models.Q(('deleted_at__isnull', False), ('state__in', ['cancelled', 'failed']), _connector='OR')), fields=['finished_at'], name='job_leftovers'),
+        ),
         migrations.AddConstraint(
             model_name='idempotencykey',
             constraint=models.UniqueConstraint(fields=('account', 'key'), name='idempotency_key_once'),
