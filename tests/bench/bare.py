@@ -59,7 +59,7 @@ class Bare:
 
     def __init__(self, weights: Path, photo: Path, *, threads: int, at_once: int) -> None:
         self.shape = f"{at_once} x {threads} thread{'s' * (threads > 1)}"
-        self.total = Runs()
+        self._at_once = at_once
         command = [sys.executable, "-m", __name__, str(weights), str(photo), str(threads), str(at_once)]
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
@@ -67,10 +67,8 @@ class Bare:
         self._ask(0)  # loaded and warm
 
     def run(self, count: int) -> Runs:
-        """Do `count` runs, as many at once as this process is for."""
-        runs = self._ask(count)
-        self.total += runs
-        return runs
+        """Do `count` runs, rounded up to a multiple of those at once: none of them may find itself alone at the end."""
+        return self._ask(-(-count // self._at_once) * self._at_once)
 
     def close(self) -> None:
         """End the process; its memory is free for the next."""

@@ -18,38 +18,54 @@ _AFTERGLOW_S = 0.5  # inputs are deleted after the answer, and onnxruntime's thr
 
 @dataclass(frozen=True)
 class Amounts:
-    """How much of everything. `blocks` of `requests` at 4 and 16 clients, bare runs before, between and after."""
+    """How much of everything; at 4 and 16 clients blocks of requests, and bare runs before, between and after."""
 
     about: str
     seam_rounds: int
-    shape_runs: int
     pairs: int
     four: tuple[int, int]
     sixteen: tuple[int, int]
     bare_runs: int
 
 
-QUICK = Amounts("2 minutes", 60, 3, 8, four=(1, 12), sixteen=(2, 16), bare_runs=3)
-FULL = Amounts("6 minutes", 300, 5, 24, four=(2, 16), sixteen=(4, 50), bare_runs=5)
+QUICK = Amounts("2 minutes", 60, pairs=8, four=(1, 12), sixteen=(2, 16), bare_runs=2)
+FULL = Amounts("7 minutes", 300, pairs=24, four=(2, 16), sixteen=(4, 50), bare_runs=4)
 
 
 @dataclass
 class Crowd:
-    """Keyline under some clients, and bare onnxruntime between the same blocks."""
+    """Keyline under some clients, and bare onnxruntime, in each of its shapes, between the same blocks."""
 
     clients: int
     load: Load = field(default_factory=Load)
-    bare: Runs = field(default_factory=Runs)
+    shapes: dict[str, Runs] = field(default_factory=dict)
     cpu_s: Cpu = field(default_factory=dict)
     worker_mb: list[float] = field(default_factory=list)
+    peak_mb: float = 0.0  # all of Keyline's processes, each at its own highest
 
     @property
     def cpu_s_each(self) -> float:
         return sum(self.cpu_s.values()) / self.load.count
 
     @property
+    def best_shape(self) -> str:
+        """The way to run bare onnxruntime that had the better throughput."""
+        return max(self.shapes, key=lambda shape: self.shapes[shape].per_s)
+
+    @property
+    def bare(self) -> Runs:
+        return self.shapes[self.best_shape]
+
+    @property
     def throughput_ratio(self) -> float:
         return self.load.per_s / self.bare.per_s
+
+    def run_bare(self, bare: Bare, count: int) -> Runs:
+        """Some more bare runs."""
+        runs = bare.run(count)
+        total = self.shapes.setdefault(bare.shape, Runs())
+        total += runs
+        return runs
 
 
 @dataclass(frozen=True)
@@ -70,10 +86,9 @@ class Measuring:
     ) -> None:
         self.subject = subject
         self._service, self._amounts, self._say = service, amounts, say
-        self.wide, self.narrow = wide, narrow
-        self.best = wide
-        self.shapes: dict[str, Runs] = {}
-        self.idle_share: dict[str, float] = {}
+        self._wide, self._narrow = wide, narrow
+        self._idle_cpu_s: Cpu = {}
+        self._idle_s = 0.0
         self.overheads_ms: list[float] = []
         self.crowds: list[Crowd] = []
         self.peak_mb: dict[str, float] = {}
@@ -81,11 +96,10 @@ class Measuring:
         self.seams: dict[str, Any] = {}
 
     def run(self) -> None:
-        """Everything, from the shapes of bare onnxruntime to 16 clients."""
+        """Everything: one client, 4 and 16."""
         clients = [Client(self._service.url, self._service.api_key, self.subject.photo) for _ in range(16)]
         try:
             send(clients[:1], 2)  # the first requests open connections and pools
-            self._compare_shapes()
             self._pairs(clients[0])
             self._crowd(clients[:4], *self._amounts.four)
             self._crowd(clients, *self._amounts.sixteen)
@@ -94,21 +108,6 @@ class Measuring:
         finally:
             for client in clients:
                 client.close()
-
-    def _compare_shapes(self) -> None:
-        """Find the better way to run bare onnxruntime; Keyline does nothing meanwhile and its idle CPU is looked at."""
-        self._say("Bare onnxruntime: which shape has the better throughput ...")
-        time.sleep(_AFTERGLOW_S)
-        before, began = self._service.processes.cpu_s(), time.monotonic()
-        for bare in (self.wide, self.narrow, self.narrow, self.wide):
-            self.shapes.setdefault(bare.shape, Runs())
-            self.shapes[bare.shape] += bare.run(self._amounts.shape_runs)
-        wall_s = time.monotonic() - began
-        self.idle_share = {name: cpu / wall_s for name, cpu in self._service.processes.cpu_since(before).items()}
-        self.best = max((self.wide, self.narrow), key=lambda bare: self.shapes[bare.shape].per_s)
-        if self.best is self.wide:
-            self.narrow.close()
-        self._say(", ".join(f"{shape}: {runs.per_s:.2f} images/s" for shape, runs in self.shapes.items()))
 
     def _pairs(self, client: Client) -> None:
         """One client: a bare run and a request in turns; the overhead is the difference of the two in a pair."""
@@ -122,11 +121,10 @@ class Measuring:
             if number % 8 == 0 or number == self._amounts.pairs:
                 middle = statistics.median(self.overheads_ms)
                 self._say(f"1 client: {number} of {self._amounts.pairs} pairs, overhead p50 {middle:+.0f} ms")
-        self.crowds.append(crowd)
+        self._finish(crowd)
 
     def _bare_run(self, crowd: Crowd) -> float:
-        runs = self.wide.run(1)
-        crowd.bare += runs
+        runs = crowd.run_bare(self._wide, 1)
         time.sleep(_AFTERGLOW_S / 5)
         return runs.latencies_ms[0]
 
@@ -141,8 +139,7 @@ class Measuring:
     def _crowd(self, clients: list[Client], blocks: int, requests: int) -> None:
         """Blocks of requests with bare runs before, between and after."""
         crowd = Crowd(len(clients))
-        self.crowds.append(crowd)
-        crowd.bare += self.best.run(self._amounts.bare_runs)
+        self._bare_block(crowd)
         for number in range(1, blocks + 1):
             before = self._service.processes.cpu_s()
             load = send(clients, requests)
@@ -150,11 +147,30 @@ class Measuring:
             self._count_cpu(crowd, before)
             crowd.worker_mb.append(self._service.processes.resident_mb("worker"))
             crowd.load += load
-            crowd.bare += self.best.run(self._amounts.bare_runs)
+            self._bare_block(crowd)
             self._say(
                 f"{len(clients)} clients: {number * requests} of {blocks * requests} requests, "
-                f"{crowd.load.per_s:.2f} images/s, bare {crowd.bare.per_s:.2f}"
+                f"{crowd.load.per_s:.2f} images/s, bare {crowd.bare.per_s:.2f} ({crowd.best_shape})"
             )
+        self._finish(crowd)
+
+    def _finish(self, crowd: Crowd) -> None:
+        crowd.peak_mb = sum(self._service.processes.peak_mb().values())
+        self.crowds.append(crowd)
+
+    def _bare_block(self, crowd: Crowd) -> None:
+        """Both shapes in turns; Keyline has nothing to do meanwhile, so its idle CPU is looked at too."""
+        before, began = self._service.processes.cpu_s(), time.monotonic()
+        for bare in (self._wide, self._narrow):
+            crowd.run_bare(bare, self._amounts.bare_runs)
+        self._idle_s += time.monotonic() - began
+        for name, spent in self._service.processes.cpu_since(before).items():
+            self._idle_cpu_s[name] = self._idle_cpu_s.get(name, 0.0) + spent
+
+    @property
+    def idle_share(self) -> Cpu:
+        """What each process takes of a core while there is nothing to do."""
+        return {name: spent / self._idle_s for name, spent in self._idle_cpu_s.items()}
 
     def _count_cpu(self, crowd: Crowd, before: Cpu) -> None:
         for name, spent in self._service.processes.cpu_since(before).items():

@@ -78,7 +78,7 @@ def table(done: Measuring) -> str:
     """Everything that was measured, and the verdicts."""
     sections = [
         [f"{done.subject.model}, {done.subject.cores} cores; {done.subject.about_photo}"],
-        _grid(("", "p50 ms", "p95 ms", "images/s", "of bare", "CPU-s each", "refused"), _speed_rows(done)),
+        _grid(("", "p50 ms", "p95 ms", "images/s", "of bare", "CPU-s each", "peak MB", "refused"), _speed_rows(done)),
         _grid(("CPU-ms a request", *NAMES, "all"), _cpu_rows(done)),
         _grid(("memory, MB", *NAMES), _memory_rows(done)),
         _grid(("1 client, p50 ms", *_stages(done)), [("stages", *(f"{ms:.0f}" for ms in _stages(done).values()))]),
@@ -91,25 +91,19 @@ def table(done: Measuring) -> str:
 
 
 def _speed_rows(done: Measuring) -> Iterator[tuple[str, ...]]:
-    for shape, runs in done.shapes.items():
-        yield (f"bare onnxruntime, {shape}", *_latency(runs), f"{runs.per_s:.2f}", "", f"{runs.cpu_s_each:.2f}", "")
     for crowd in done.crowds:
         load = crowd.load
         plural = "s" * (crowd.clients > 1)
-        yield (
-            f"bare, between those of {crowd.clients}",
-            *_latency(crowd.bare),
-            f"{crowd.bare.per_s:.2f}",
-            "",
-            f"{crowd.bare.cpu_s_each:.2f}",
-            "",
-        )
+        for shape, runs in crowd.shapes.items():
+            figures = (f"{runs.per_s:.2f}", "", f"{runs.cpu_s_each:.2f}", f"{runs.peak_mb:.0f}", "")
+            yield (f"bare onnxruntime, {shape}", *_latency(runs), *figures)
         yield (
             f"Keyline, {crowd.clients} client{plural}",
             *_latency(load),
             f"{load.per_s:.2f}",
             f"{crowd.throughput_ratio:.0%}",
             f"{crowd.cpu_s_each:.2f}" if crowd.cpu_s else "",
+            f"{crowd.peak_mb:.0f}" if crowd.peak_mb else "",
             str(load.refusals),
         )
 
@@ -176,10 +170,6 @@ def as_json(done: Measuring) -> dict[str, Any]:
         "model": done.subject.model,
         "cores": done.subject.cores,
         "photo": done.subject.about_photo,
-        "bare": {
-            shape: _figures(runs) | {"cpu_s": runs.cpu_s_each, "peak_mb": runs.peak_mb}
-            for shape, runs in done.shapes.items()
-        },
         "clients": {str(crowd.clients): _crowd_figures(crowd) for crowd in done.crowds},
         "overheads_ms": done.overheads_ms,
         "stages_ms": _stages(done),
@@ -195,7 +185,10 @@ def _crowd_figures(crowd: Crowd) -> dict[str, Any]:
     spent = {name: cpu / crowd.load.count for name, cpu in crowd.cpu_s.items()}
     return {
         "keyline": _figures(crowd.load) | {"cpu_s": spent, "refusals": crowd.load.refusals},
-        "bare": _figures(crowd.bare) | {"cpu_s": crowd.bare.cpu_s_each},
+        "bare": {
+            shape: _figures(runs) | {"cpu_s": runs.cpu_s_each, "peak_mb": runs.peak_mb}
+            for shape, runs in crowd.shapes.items()
+        },
         "throughput_ratio": crowd.throughput_ratio,
         "worker_mb": crowd.worker_mb,
     }
