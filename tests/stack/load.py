@@ -41,8 +41,8 @@ class Reply:
 
     @property
     def code(self) -> str | None:
-        """The envelope's error code."""
-        return (self.json["error"] or {}).get("code")
+        """The envelope's error code; None where all is well."""
+        return None if self.status < 400 else self.json["error"]["code"]
 
     @property
     def retry_after_s(self) -> float | None:
@@ -56,6 +56,7 @@ class Caller:
 
     url: str
     api_key: str
+    account: str = ""
     seen: list[Reply] = field(default_factory=list)
 
     def remove(
