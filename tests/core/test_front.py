@@ -100,7 +100,7 @@ def serve(client: Client, scope: Scope, app: Any = echo, path: str = "/known") -
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(front, "LONGEST_PAUSE_S", 0.05)
-    monkeypatch.setattr(front, "DRAIN_LIMIT_S", 0.05)
+    monkeypatch.setattr(front, "DRAIN_PAUSE_S", 0.05)
 
 
 def test_body_is_whole_when_the_application_reads_it() -> None:
@@ -140,6 +140,8 @@ def test_drain_has_an_end_in_bytes_and_in_time(monkeypatch: pytest.MonkeyPatch) 
 
     assert serve(Client(b"ab", b"cd", b"ef"), Scope(content_length="2000")).taken == 4
     assert serve(Client(b"ab", None), Scope(content_length="2000")).status == 200
+    monkeypatch.setattr(front, "DRAIN_LIMIT_S", 0)
+    assert serve(Client(b"a", None), Scope(content_length="2000")).status == 200
 
 
 def test_client_that_asks_before_it_sends_is_not_invited_to_a_refused_body() -> None:

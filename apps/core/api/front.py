@@ -31,7 +31,8 @@ LEAST_BYTES_A_S = 16 * 1024  # a phone with one bar; less is no upload
 PATIENCE_S = 30.0  # beside the time that the slowest rate takes
 IN_MEMORY_BYTES = 64 * 1024  # a thousand idle uploads are 64 MB
 MOST_DRAINED_BYTES = 40 * 1_048_576
-DRAIN_LIMIT_S = 20.0
+DRAIN_LIMIT_S = 120.0
+DRAIN_PAUSE_S = 5.0  # whoever sends nothing for so long waits for the answer
 
 
 class BodyError(OSError):
@@ -164,8 +165,14 @@ class IncomingBody:
     async def drain(self, most: int) -> None:
         """Read up to `most` bytes and throw them away."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_LIMIT_S):
-                while most > 0 and (chunk := await self._next()) is not None:
+            loop = asyncio.get_running_loop()
+            end = loop.time() + DRAIN_LIMIT_S
+            async with asyncio.timeout(None) as limit:
+                while most > 0:
+                    limit.reschedule(min(loop.time() + DRAIN_PAUSE_S, end))
+                    chunk = await self._next()
+                    if chunk is None:
+                        return
                     most -= len(chunk)
 
     async def _next(self) -> bytes | None:
