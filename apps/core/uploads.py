@@ -96,7 +96,9 @@ def choose_source(data: Mapping[str, Any], image: ImageInput) -> Source | None:
     field, value = given[0], data[given[0]]
     if field == fields.file and not isinstance(value, UploadedFile):
         others = " or ".join(fields.names[1:])
-        raise invalid(field, f"{field} must be a file part of multipart/form-data; send text as {others}.")
+        raise invalid(
+            field, f"{field} must be a file part of multipart/form-data, with a filename; send text as {others}."
+        )
     if field == fields.url and isinstance(value, LongText):
         raise invalid(field, "The address is too long.", Fault.BAD_URL)
     if field != fields.file and not isinstance(value, str | LongText):
