@@ -266,6 +266,7 @@ def test_jobs_whose_wake_ups_died_with_valkey_are_done_all_the_same(fire: Stack,
 @contextmanager
 def crowd(stack: Stack, books: Books, caller: Caller, *, jobs: int) -> Iterator[None]:
     """That many jobs of the caller's account in the queue; the first fifty have an input to work on."""
+    assert caller.remove(photo(0)).status == 200  # a job to copy the parameters from
     books.rows(
         """
         INSERT INTO core_job (id, account_id, operation, params, request_id, funding, price_credits, charged_credits,
@@ -275,7 +276,7 @@ def crowd(stack: Stack, books: Books, caller: Caller, *, jobs: int) -> Iterator[
                '', md5(a.name || n), true, false, 3600, now() - interval '1 hour' + n * interval '1 ms', false
         FROM accounts_account a, generate_series(1, %s) n WHERE a.name = %s
         """,
-        books.one("SELECT params::text FROM core_job WHERE operation = 'remove-bg' LIMIT 1"),
+        books.one("SELECT params::text FROM core_job WHERE operation = 'remove-bg' ORDER BY created_at DESC LIMIT 1"),
         jobs,
         caller.account,
     )
@@ -291,7 +292,7 @@ def crowd(stack: Stack, books: Books, caller: Caller, *, jobs: int) -> Iterator[
 
 
 def test_five_hundred_jobs_of_one_account_hold_up_nobody_else(fire: Stack, books: Books) -> None:
-    greedy, other = new_caller(fire, credits=0), new_caller(fire, credits=10)
+    greedy, other = new_caller(fire, credits=10), new_caller(fire, credits=10)
     in_work = "SELECT count(*) FROM core_job WHERE request_id = 'crowd' AND state = 'running'"
     with crowd(fire, books, greedy, jobs=500):
         assert wait_until(lambda: books.one(in_work) >= 2, timeout_s=20)
@@ -378,4 +379,6 @@ def test_expired_result_is_gone_everywhere(fire: Stack, books: Books) -> None:
     replay = caller.remove(photo(1), key="k", accept="application/json")
     assert (replay.status, replay.code) == (410, "GONE")
     assert wait_until(lambda: not objects(fire, f"inputs/{token}/"), timeout_s=5)
+    kept = books.rows("SELECT state, results_stored, inputs_stored, outcome FROM core_job WHERE id = %s::uuid", job_id)
+    assert kept == [("expired", False, False, None)]
     assert caller.credits() == {"balance": 9, "held": 0}
