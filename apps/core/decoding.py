@@ -159,7 +159,9 @@ def _fast_rgb(data: bytes, header: ImageHeader) -> tuple[RgbImage, AlphaChannel 
             _check_size((width, height), header)
             if colours in _SIMPLE_JPEG:
                 return simplejpeg.decode_jpeg(data, "RGB", strict=True), None
-        except ValueError:  # strict: whatever libjpeg warns of; Pillow knows which of it is harmless
+        except ValueError as error:  # strict: whatever libjpeg warns of; Pillow knows which of it is harmless
+            if "premature end" in str(error).lower():  # but takes a missing half for grey where an end marker follows
+                raise HeaderError("cut off within the pixels") from error
             return None
     if header.format is ImageFormat.WEBP and not _has_frames(data):
         bgr: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

@@ -421,6 +421,15 @@ def test_decoders_see_no_metadata() -> None:
     assert set(png_chunk_names(strip(png, ImageFormat.PNG)[0])) == {"IHDR", "IDAT", "IEND"}
 
 
+@pytest.mark.parametrize("kept", [0.5, 0.9])
+def test_a_jpeg_that_was_cut_and_closed_again_is_refused(kept: float) -> None:
+    whole = photo_file("JPEG")
+
+    cut = whole[: int(len(whole) * kept)] + b"\xff\xd9"
+
+    assert refused(cut).details[0].fault is Fault.UNREADABLE_FILE
+
+
 def test_a_warning_of_the_strict_decoder_leaves_the_judgement_to_pillow() -> None:
     data = photo_file("JPEG")
     padded = data[:-2] + bytes(40) + data[-2:]
