@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -23,6 +24,8 @@ from tests.bench.report import as_json, table
 def main() -> int:
     """Returns 0 however slow everything is, 1 if something is broken."""
     options = _arguments()
+    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # each ends what was started
+        signal.signal(sig, signal.default_int_handler)
     try:
         report = _measure(options)
     except (BenchError, WeightsMissingError) as error:

@@ -61,9 +61,9 @@ class Bare:
         self.shape = f"{at_once} x {threads} thread{'s' * (threads > 1)}"
         self._at_once = at_once
         command = [sys.executable, "-m", __name__, str(weights), str(photo), str(threads), str(at_once)]
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
+        # A session of its own: Ctrl-C is ours to answer, and a closed pipe ends it.
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+        self._process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, **pipes)
         self._ask(0)  # loaded and warm
 
     def run(self, count: int) -> Runs:

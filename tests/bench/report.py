@@ -18,6 +18,7 @@ THROUGHPUT_SHARE = 0.9
 WORKER_MB = 2500
 WEB_MB = 150
 GROWTH_SHARE = 0.05
+NOISY = 1.25
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _growth(crowd: Crowd) -> Verdict:
 def table(done: Measuring) -> str:
     """Everything that was measured, and the verdicts."""
     sections = [
-        [f"{done.subject.model}, {done.subject.cores} cores; {done.subject.about_photo}"],
+        [f"{done.subject.model}, {done.subject.cores} cores; {done.subject.about_photo}", _quietness(done)],
         _grid(("", "p50 ms", "p95 ms", "images/s", "of bare", "CPU-s each", "peak MB", "refused"), _speed_rows(done)),
         _grid(("CPU-ms a request", *NAMES, "all"), _cpu_rows(done)),
         _grid(("memory, MB", *NAMES), _memory_rows(done)),
@@ -87,7 +88,16 @@ def table(done: Measuring) -> str:
             [(v.what, v.figure, v.target, _word(v.is_reached)) for v in verdicts(done)],
         ),
     ]
-    return "\n\n".join("\n".join(section) for section in sections)
+    return "\n\n".join("\n".join(section) for section in sections if section)
+
+
+def _quietness(done: Measuring) -> str:
+    """Whether anything else took the cores: bare runs of one kind should all take the same time."""
+    p50, p95 = percentiles([ms for crowd in done.crowds for ms in next(iter(crowd.shapes.values())).latencies_ms])
+    spread = f"of {p50:.0f} ms at p50, {p95:.0f} ms at p95"
+    if p95 > NOISY * p50:
+        return f"Something else ran meanwhile (bare runs {spread}): repeat it on a quiet machine."
+    return f"The machine was quiet (bare runs {spread})."
 
 
 def _speed_rows(done: Measuring) -> Iterator[tuple[str, ...]]:
@@ -112,7 +122,11 @@ def _cpu_rows(done: Measuring) -> Iterator[tuple[str, ...]]:
     for crowd in done.crowds:
         if crowd.cpu_s:
             each = [crowd.cpu_s.get(name, 0.0) * 1000 / crowd.load.count for name in NAMES]
-            yield (f"{crowd.clients} clients", *(f"{ms:.0f}" for ms in each), f"{sum(each):.0f}")
+            yield (
+                f"{crowd.clients} client{'s' * (crowd.clients > 1)}",
+                *(f"{ms:.0f}" for ms in each),
+                f"{sum(each):.0f}",
+            )
     if done.idle_share:
         idle = [done.idle_share.get(name, 0.0) for name in NAMES]
         yield ("idle, % of a core", *(f"{share:.1%}" for share in idle), f"{sum(idle):.1%}")
@@ -149,8 +163,10 @@ def _word(is_reached: bool | None) -> str:
 
 
 def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table whose columns line up in a terminal too."""
+    """A Markdown table whose columns line up in a terminal too; nothing where there are no rows."""
     cells = [list(head), *map(list, rows)]
+    if len(cells) == 1:
+        return []
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
 
     def line(row: Sequence[str]) -> str:
