@@ -12,7 +12,7 @@ help:
 	@echo 'make demo      cut out the demo photo through the running service once more'
 	@echo 'make test      install what the tests need and run all of them'
 	@echo 'make check     lint, format, types, import contracts, migrations, OpenAPI document'
-	@echo 'make bench     latency, throughput and memory of the running service beside bare onnxruntime'
+	@echo 'make bench     latency, throughput and memory of a service of its own beside bare onnxruntime'
 	@echo 'make evaluate  the quality of the networks on labelled photos'
 
 run: packages

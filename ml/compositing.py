@@ -6,6 +6,7 @@ A photo of 100 MP passes through here, so floats exist only for a strip or a til
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import cv2
@@ -62,13 +63,22 @@ def solidify(matte: Matte) -> Matte:
     """
     edges = _stretch(matte, CLEAR_UNTO, SOLID_FROM)
     radius_px = max(2, round(WIDE_RADIUS_SHARE * max(matte.shape)))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1,) * 2)
     grey = ((matte > CLEAR_UNTO) & (matte < SOLID_FROM)).view(np.uint8)
-    wide = cv2.morphologyEx(grey, cv2.MORPH_OPEN, kernel)
-    if not wide.any():
+    # The square inside the disc is quick to look for, and where it finds no place the disc doesn't either.
+    square = np.ones((2 * int(radius_px / math.sqrt(2)) + 1,) * 2, np.uint8)
+    left, top, width, height = cv2.boundingRect(cv2.erode(grey, square))
+    if not width:
         return edges
+    reach_px = 3 * radius_px + 1  # of the disc's opening and of the blur: beyond it nothing changes
+    around = (
+        slice(max(0, top - reach_px), top + height + reach_px),
+        slice(max(0, left - reach_px), left + width + reach_px),
+    )
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1,) * 2)
+    wide = cv2.morphologyEx(grey[around], cv2.MORPH_OPEN, disc)
     weight = cv2.GaussianBlur(np.asarray(wide, np.float32), (0, 0), radius_px / 3)
-    return np.asarray(edges + weight * (_stretch(matte, *WIDE_CLEAR_SOLID) - edges), np.float32)
+    edges[around] += weight * (_stretch(matte[around], *WIDE_CLEAR_SOLID) - edges[around])
+    return edges
 
 
 def _stretch(matte: Matte, clear_unto: float, solid_from: float) -> Matte:
@@ -94,19 +104,25 @@ def remove_specks(alpha: AlphaChannel) -> AlphaChannel:
     small = (
         alpha if scale == 1 else shrink_or_grow(alpha, (max(1, round(width * scale)), max(1, round(height * scale))))
     )
+    reach_px = max(2, round(REACH_SHARE * max(small.shape)))
     visible = np.greater_equal(small, BOX_FROM_ALPHA).view(np.uint8)
-    count, labels, facts, _ = cv2.connectedComponentsWithStats(visible, connectivity=8, ltype=cv2.CV_32S)
+    left, top, box_width, box_height = cv2.boundingRect(visible)
+    around = (
+        slice(max(0, top - reach_px), top + box_height + reach_px),
+        slice(max(0, left - reach_px), left + box_width + reach_px),
+    )
+    count, labels, facts, _ = cv2.connectedComponentsWithStats(visible[around], connectivity=8, ltype=cv2.CV_32S)
     areas = facts[:, cv2.CC_STAT_AREA]
-    opacity = np.bincount(labels.ravel(), small.ravel(), count) / areas
+    opacity = np.bincount(labels.ravel(), small[around].ravel(), count) / np.maximum(areas, 1)
     is_kept = (areas >= SPECK_SHARE * small.size) & (
         (opacity >= MASK_FROM_ALPHA) | (areas >= FAINT_SPECK_SHARE * areas[1:].max(initial=0))
     )
     is_kept[0] = False
-    reach_px = max(2, round(REACH_SHARE * max(small.shape)))
-    kept = is_kept[labels].view(np.uint8)
-    near = cv2.dilate(kept, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach_px + 1,) * 2))
+    near = np.zeros_like(visible)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach_px + 1,) * 2)
+    cv2.dilate(is_kept[labels].view(np.uint8), disc, dst=near[around])
     if scale < 1:
-        near = cv2.resize(near, (width, height), interpolation=cv2.INTER_NEAREST)
+        near = np.asarray(cv2.resize(near, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
     clean = np.zeros_like(alpha)
     cv2.copyTo(alpha, near, clean)
     return clean
@@ -202,8 +218,8 @@ def cut_out(image: RgbImage, alpha: AlphaChannel) -> RgbaImage:
     require_alpha(alpha, (height, width))
     out = np.empty((height, width, 4), np.uint8)
     for rows in _strips(height, width):
-        cv2.mixChannels([image[rows], alpha[rows]], [out[rows]], [0, 0, 1, 1, 2, 2, 3, 3])
-        out[rows][alpha[rows] == 0] = 0
+        seen = cv2.copyTo(image[rows], alpha[rows])  # 0 where alpha is
+        cv2.mixChannels([seen, alpha[rows]], [out[rows]], [0, 0, 1, 1, 2, 2, 3, 3])
     return out
 
 
