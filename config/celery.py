@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from apps.stack.parent_death import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
 
+log = logging.getLogger(__name__)
 app = Celery("keyline")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
@@ -35,8 +37,21 @@ app.autodiscover_tasks(["apps.core"])
 
 @worker_init.connect
 def load_models(**_: Any) -> None:
-    """Before the first message: everything that a job needs is in memory, and the heart beats."""
+    """
+    Before the first message: everything that a job needs is in memory, and the heart beats.
+
+    Raises:
+        SystemExit: it could not be loaded. Celery swallows any other exception and would go on as a worker without networks.
+    """
     die_with_parent()
+    try:
+        _load_models()
+    except Exception as error:
+        log.exception("the worker cannot load what it needs")
+        raise SystemExit(1) from error
+
+
+def _load_models() -> None:
     from apps.core.engine import Engine, facts_of, load_runners
     from apps.core.operations import all_operations
     from apps.core.worker import inherit, start_worker
