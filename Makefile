@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do \
   if $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 PY := .venv/bin/python
 
-.PHONY: help run start stop status demo test check bench evaluate packages weights
+.PHONY: help run start stop status demo test check check-clients bench evaluate packages weights
 
 help:
 	@echo 'make run       set up, start everything, cut out a first picture, serve until Ctrl-C'
@@ -12,6 +12,7 @@ help:
 	@echo 'make demo      cut out the demo photo through the running service once more'
 	@echo 'make test      install what the tests need and run all of them'
 	@echo 'make check     lint, format, types, import contracts, migrations, OpenAPI document'
+	@echo 'make check-clients  generate clients from the running service and call it with them (needs Java)'
 	@echo 'make bench     latency, throughput and memory of a service of its own beside bare onnxruntime'
 	@echo 'make evaluate  the quality of the networks on labelled photos'
 
@@ -40,6 +41,9 @@ check: packages
 	@$(PY) manage.py check
 	@$(PY) -W ignore manage.py makemigrations --check --dry-run
 	@$(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+check-clients: packages
+	@$(PY) -m tests.clients
 
 bench: packages weights
 	@$(PY) -m tests.bench

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from apps.core.dialects.removebg_schema import removebg_failures
-from apps.core.openapi import SECURITY, failures, json_content, nullable, success
+from apps.core.openapi import SECURITY, failures, json_content, named, nullable, success
 
 _COUNT = {"type": "integer", "minimum": 0}
 _DAY = {"type": "string", "format": "date"}
@@ -23,30 +23,41 @@ _ACCOUNT = _object(
         "sandbox": {"type": "boolean"},
         "credits": {
             "description": "balance is what can still be spent, held is already taken off it; null where RapidAPI bills.",
-            **nullable(_object({"balance": _COUNT, "held": _COUNT})),
+            **nullable(named("Credits", _object({"balance": _COUNT, "held": _COUNT}))),
         },
-        "limits": _object({"requestsPerMinute": _COUNT, "jobsAtOnce": _COUNT}),
+        "limits": named("PlanLimits", _object({"requestsPerMinute": _COUNT, "jobsAtOnce": _COUNT})),
         "prices": {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/Price"}},
     }
 )
-_REMOVEBG_ACCOUNT = _object(
+_REMOVEBG_ATTRIBUTES = _object(
     {
         "credits": _object(dict.fromkeys(("total", "subscription", "payg", "enterprise"), _COUNT)),
         "api": _object({"free_calls": _COUNT, "sizes": {"type": "string"}}),
     }
 )
+_REMOVEBG_ACCOUNT = named("RemoveDotBgAccount", _object({"data": _object({"attributes": _REMOVEBG_ATTRIBUTES})}))
 _USAGE = _object(
     {
         "from": _DAY,
         "to": _DAY,
         "days": {
             "type": "array",
-            "items": _object(
-                {"day": _DAY, "operation": {"type": "string"}, "succeeded": _COUNT, "failed": _COUNT, "credits": _COUNT}
+            "items": named(
+                "UsageDay",
+                _object(
+                    {
+                        "day": _DAY,
+                        "operation": {"type": "string"},
+                        "succeeded": _COUNT,
+                        "failed": _COUNT,
+                        "credits": _COUNT,
+                    }
+                ),
             ),
         },
     }
 )
+_ROWS = success("The rows", "Usage", named("Usage", _USAGE))
 
 
 def _query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -60,19 +71,19 @@ BILLING_PATHS: dict[str, Any] = {
             "security": SECURITY,
             "operationId": "get_account",
             "summary": "Plan, credits left, limits and prices",
-            "responses": {"200": success("The account", _ACCOUNT), **_COMMON},
+            "responses": {"200": success("The account", "Account", named("Account", _ACCOUNT)), **_COMMON},
         }
     },
     "/v1.0/account": {
         "get": {
-            "tags": ["account"],
+            "tags": ["compatible"],
             "security": SECURITY,
             "operationId": "get_removebg_account",
             "summary": "Credits left, in remove.bg's form",
             "responses": {
                 "200": {
                     "description": "The account; 0 where RapidAPI bills.",
-                    "content": json_content(_object({"data": _object({"attributes": _REMOVEBG_ACCOUNT})})),
+                    "content": json_content(_REMOVEBG_ACCOUNT),
                 },
                 **removebg_failures("400", "403", "405", "429", "500", "503"),
             },
@@ -91,11 +102,8 @@ BILLING_PATHS: dict[str, Any] = {
             ],
             "responses": {
                 "200": {
-                    **success("The rows", _USAGE),
-                    "content": {
-                        **success("", _USAGE)["content"],
-                        "text/csv": {"schema": {"type": "string"}},
-                    },
+                    **_ROWS,
+                    "content": {**_ROWS["content"], "text/csv": {"schema": {"type": "string"}}},
                 },
                 **_COMMON,
             },

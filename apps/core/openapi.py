@@ -21,21 +21,47 @@ _TIME = {"type": "string", "format": "date-time"}
 
 def nullable(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema, or null."""
+    if isinstance(schema.get("type"), str):
+        return {**schema, "type": [schema["type"], "null"]}
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-def enveloped(data: dict[str, Any] | None) -> dict[str, Any]:
-    """An envelope whose `data` is as given, or an error envelope where there is none."""
-    null = {"type": "null"}
+def ref(name: str) -> dict[str, Any]:
+    """A schema of the document by its name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def named(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """
+    Give a schema a name, which becomes the name of a class or type in generated clients.
+
+    Raises:
+        ValueError: another schema has that name.
+    """
+    if COMPONENTS["schemas"].setdefault(name, schema) != schema:
+        raise ValueError(f"two schemas are called {name}")
+    return ref(name)
+
+
+def enveloped(name: str, data: dict[str, Any]) -> dict[str, Any]:
+    """
+    The envelope of a success, called `{name}Envelope`.
+
+    `error` is null then, but described as in any other envelope: generators stumble over a member that can only be null.
+    """
+    return named(f"{name}Envelope", _envelope(data))
+
+
+def _envelope(data: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "required": ["meta", "data", "warnings", "error"],
         "additionalProperties": False,
         "properties": {
-            "meta": {"$ref": "#/components/schemas/Meta"},
-            "data": data or null,
-            "warnings": {"type": "array", "items": {"$ref": "#/components/schemas/Warning"}},
-            "error": null if data else {"$ref": "#/components/schemas/Error"},
+            "meta": ref("Meta"),
+            "data": data,
+            "warnings": {"type": "array", "items": ref("ApiWarning")},
+            "error": nullable(ref("ApiError")),
         },
     }
 
@@ -93,7 +119,7 @@ COMPONENTS: dict[str, Any] = {
             "name": "dry_run",
             "in": "query",
             "description": "true: check the request and tell its price; nothing runs and nothing is charged.",
-            "schema": {"type": "string", "enum": ["true", "false"]},
+            "schema": {"type": "boolean", "default": False},
         },
         "JobId": {"name": "job_id", "in": "path", "required": True, "schema": _ID},
     },
@@ -111,29 +137,43 @@ COMPONENTS: dict[str, Any] = {
                 "stagesMs": {"type": "object", "additionalProperties": {"type": "integer"}},
             },
         },
-        "Warning": {
+        "ApiWarning": {
             "type": "object",
             "required": ["code", "message"],
             "properties": {
-                "code": {"type": "string", "enum": [code.value for code in WarningCode]},
+                "code": {  # no enum: a generated client would refuse the answer with the next code
+                    "type": "string",
+                    "description": "More may come with time.",
+                    "examples": [code.value for code in WarningCode],
+                },
                 "message": {"type": "string"},
             },
         },
-        "Error": {
+        "ErrorCode": {"type": "string", "enum": [code.name for code in ErrorCode]},
+        "ErrorDetail": {
+            "type": "object",
+            "required": ["field", "issue"],
+            "properties": {"field": {"type": "string"}, "issue": {"type": "string"}},
+        },
+        "ApiError": {
             "type": "object",
             "required": ["code", "message", "details", "retryable"],
             "properties": {
-                "code": {"type": "string", "enum": [code.name for code in ErrorCode]},
-                "message": {"type": "string"},
-                "details": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "required": ["field", "issue"],
-                        "properties": {"field": {"type": "string"}, "issue": {"type": "string"}},
-                    },
-                },
-                "retryable": {"type": "boolean"},
+                "code": ref("ErrorCode"),
+                "message": {"type": "string", "description": "A sentence that a person can act on."},
+                "details": {"type": "array", "items": ref("ErrorDetail")},
+                "retryable": {"type": "boolean", "description": "The same request may succeed later."},
+            },
+        },
+        "ErrorEnvelope": {
+            "type": "object",
+            "required": ["meta", "data", "warnings", "error"],
+            "additionalProperties": False,
+            "properties": {
+                "meta": ref("Meta"),
+                "data": {"type": ["object", "null"], "description": "Always null."},
+                "warnings": {"type": "array", "items": ref("ApiWarning")},
+                "error": ref("ApiError"),
             },
         },
         "Image": {
@@ -141,18 +181,13 @@ COMPONENTS: dict[str, Any] = {
             "required": ["url", "contentType", "width", "height", "bytes", "sha256", "expiresAt"],
             "properties": {
                 "url": {"type": "string", "format": "uri", "description": "Presigned; dies at expiresAt."},
-                "contentType": {"type": "string", "enum": ["image/png", "image/webp", "image/jpeg"]},
+                "contentType": {"type": "string", "examples": ["image/png", "image/webp", "image/jpeg"]},
                 "width": {"type": "integer"},
                 "height": {"type": "integer"},
                 "bytes": {"type": "integer"},
                 "sha256": {"type": "string"},
                 "expiresAt": nullable(_TIME),
             },
-        },
-        "Quote": {
-            "type": "object",
-            "required": ["price", "valid"],
-            "properties": {"price": {"$ref": "#/components/schemas/Price"}, "valid": {"const": True}},
         },
         "Price": {
             "type": "object",
@@ -168,6 +203,7 @@ COMPONENTS: dict[str, Any] = {
                 "confidence": {"type": "number", "minimum": 0, "maximum": 1},
             },
         },
+        "JobStatus": {"type": "string", "enum": [state.value for state in State if state != State.SETTLING]},
         "Job": {
             "type": "object",
             "required": [
@@ -177,19 +213,28 @@ COMPONENTS: dict[str, Any] = {
             "properties": {
                 "jobId": _ID,
                 "operation": {"type": "string"},
-                "status": {"type": "string", "enum": [state.value for state in State]},
+                "status": ref("JobStatus"),
                 "stage": {"type": "string"},
                 "progress": {"type": "number", "minimum": 0, "maximum": 1},
                 "createdAt": _TIME,
                 "finishedAt": nullable(_TIME),
                 "expiresAt": nullable(_TIME),
                 "creditsCharged": {"type": "integer", "minimum": 0},
-                "error": nullable({"$ref": "#/components/schemas/Error"}),
-                "result": {"description": "What the synchronous answer has in data.", **nullable({"type": "object"})},
+                "error": nullable(ref("ApiError")),
+                "result": nullable(
+                    {
+                        "type": "object",
+                        "additionalProperties": True,
+                        "description": "What the synchronous answer has in data, without jobId and status.",
+                    }
+                ),
             },
         },
     },
 }  # fmt: skip
+
+# A dry run answers 200 as well: these members stand beside the result's, and one half of them is there.
+QUOTE = {"price": ref("Price"), "valid": {"type": "boolean", "description": "dry_run: the request is right."}}
 
 FAILURE_TEXTS = {
     "400": "A field, the file, the body or the credentials are wrong; `details` says which and what to do.",
@@ -224,16 +269,16 @@ def failures(*statuses: str) -> dict[str, Any]:
         status: {
             "description": FAILURE_TEXTS[status],
             "headers": {**_EVERY_HEADERS, **_LIMIT_HEADERS, **(_LATER if status in {"409", "429", "503"} else {})},
-            "content": json_content(enveloped(None)),
+            "content": json_content(ref("ErrorEnvelope")),
         }
         for status in statuses
     }
 
 
-def success(description: str, data: dict[str, Any]) -> dict[str, Any]:
-    """A 200 envelope with this `data`."""
+def success(description: str, name: str, data: dict[str, Any]) -> dict[str, Any]:
+    """A 200 whose body is the `{name}Envelope` with this `data`."""
     return {
         "description": description,
         "headers": {**_EVERY_HEADERS, **_LIMIT_HEADERS},
-        "content": json_content(enveloped(data)),
+        "content": json_content(enveloped(name, data)),
     }

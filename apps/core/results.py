@@ -21,7 +21,9 @@ def iso(moment: datetime | None) -> str | None:
 
 
 def visible_state(job: Job) -> State:
-    """The row's state, but `expired` from the second on which the result may be deleted."""
+    """The row's state, but `expired` from the second on which the result may be deleted; `settling` is ours alone."""
+    if job.state == State.SETTLING:
+        return State.RUNNING
     if job.state == State.SUCCEEDED and job.expires_at and job.expires_at <= timezone.now():
         return State.EXPIRED
     return State(job.state)

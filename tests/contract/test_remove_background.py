@@ -240,6 +240,13 @@ def test_a_job_is_shown_to_its_owner_alone(api: Api, name: str) -> None:
     assert foreign.json()["error"]["code"] == "NOT_FOUND"
 
 
+def test_job_that_is_just_being_settled_is_shown_as_running(api: Api) -> None:
+    job_id = api.remove(accept=JSON).json()["data"]["jobId"]
+    Job.objects.update(state=State.SETTLING)
+
+    assert api.get(f"/v1/jobs/{job_id}").json()["data"]["status"] == "running"
+
+
 def test_deleted_job_is_gone_with_its_objects(api: Api) -> None:
     data = api.remove(accept=JSON).json()["data"]
 

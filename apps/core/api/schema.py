@@ -5,6 +5,8 @@ its limits and its dialect, so the document can't promise what the code doesn't 
 
 from __future__ import annotations
 
+import copy
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +21,8 @@ from rest_framework.serializers import Serializer
 from apps.core.api.fields import DeliverySerializer
 from apps.core.api.system_schema import JOB_PATHS, SYSTEM_PATHS
 from apps.core.dialects.base import Dialect
-from apps.core.openapi import COMPONENTS, EXAMPLE_IMAGE, SECURITY, image_sources
+from apps.core.dialects.envelope import ENVELOPE
+from apps.core.openapi import COMPONENTS, EXAMPLE_IMAGE, SECURITY, image_sources, named
 from apps.core.operations import Operation
 
 
@@ -40,40 +43,61 @@ class KeylineSchema(AutoSchema):
         dialect = self.view.dialect
         prefer = ["Prefer"] if dialect.can_defer else []
         return {
-            "operationId": self.path.strip("/").replace("/", "_").replace("-", "_").replace(".", "_"),
+            "operationId": _operation_id(self.path),
             "summary": operation.title,
-            "tags": [operation.slug],
+            "tags": [operation.slug if dialect is ENVELOPE else "compatible"],
             "security": SECURITY,
             "parameters": [
                 {"$ref": f"#/components/parameters/{name}"} for name in (*prefer, "IdempotencyKey", "DryRun")
             ],
-            "requestBody": {"required": True, "content": self._bodies(operation, dialect)},
+            "requestBody": self._body(operation, dialect),
             "responses": dialect.responses(operation),
         }
 
-    def _bodies(self, operation: Operation, dialect: Dialect) -> dict[str, Any]:
-        """The same fields as multipart/form-data and as JSON; files only in the former."""
+    def _body(self, operation: Operation, dialect: Dialect) -> dict[str, Any]:
+        """
+        The same fields as multipart/form-data and as JSON; files only in the former.
+
+        Generated clients take one body type an address: of two, those of openapi-generator send JSON, without the file. So
+        the canonical addresses show the form, and the JSON body stands in an extension; see `openapi_document`.
+        """
         params = self._properties(operation.serializer)
         if dialect.offers_retention:
             params |= self._properties(DeliverySerializer)
         params = {name: schema for name, schema in params.items() if name not in operation.fixed}
 
-        def body(*, files: bool) -> dict[str, Any]:
+        def fields(*, files: bool) -> dict[str, Any]:
             sources = [image_sources(image, files=files) for image in operation.images]
             properties = {name: schema for source in sources for name, schema in source.items()} | params
-            return {"schema": {"type": "object", "additionalProperties": True, "properties": properties}}
+            return {"type": "object", "properties": properties}
 
-        text = body(files=False)
+        form = {"multipart/form-data": {"schema": fields(files=True)}}
+        text: dict[str, Any] = {"schema": fields(files=False)}
         if operation.image_fields.base64:
             text["example"] = {operation.image_fields.base64: EXAMPLE_IMAGE}
-        urlencoded = {"application/x-www-form-urlencoded": text} if dialect.takes_urlencoded else {}
-        return {"multipart/form-data": body(files=True), "application/json": text, **urlencoded}
+        if dialect is not ENVELOPE:
+            urlencoded = {"application/x-www-form-urlencoded": text} if dialect.takes_urlencoded else {}
+            return {"required": True, "content": {**form, "application/json": text, **urlencoded}}
+        name = "".join(word.title() for word in _operation_id(self.path).split("_"))
+        text["schema"] = named(f"{name}Json", text["schema"])
+        about = (
+            "One of the image fields. The same fields but the file are taken as application/json too: see x-json-body, "
+            "or GET /openapi.json?bodies=all, where both stand in content."
+        )
+        return {"required": True, "description": about, "content": form, _JSON_BODY: text}
 
     def _properties(self, serializer: type[Serializer]) -> dict[str, Any]:
         properties: dict[str, Any] = self._map_serializer(serializer, "request")["properties"]
         return dict(properties)
 
 
+def _operation_id(path: str) -> str:
+    """The address without its version, as a method of a generated client is called: `remove_bg_universal`."""
+    words = [word for word in path.strip("/").split("/") if not re.fullmatch(r"v\d+(\.\d+)?", word)]
+    return "_".join(words).replace("-", "_")
+
+
+_JSON_BODY = "x-json-body"
 _MORE_PATHS: dict[str, Any] = {**JOB_PATHS, **SYSTEM_PATHS}
 
 
@@ -89,16 +113,28 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     return result
 
 
-@lru_cache(maxsize=1)
-def openapi_document() -> dict[str, Any]:
-    """The whole document; it depends on nothing but the code."""
+@lru_cache(maxsize=2)
+def openapi_document(*, all_bodies: bool = False) -> dict[str, Any]:
+    """
+    The whole document; it depends on nothing but the code.
+
+    Args:
+        all_bodies: show JSON bodies beside forms: the whole truth, for readers and fuzzers rather than for generators.
+    """
     document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    if all_bodies:
+        document = copy.deepcopy(document)
+        for methods in document["paths"].values():
+            body = methods.get("post", {}).get("requestBody", {})
+            if _JSON_BODY in body:
+                body["content"]["application/json"] = body.pop(_JSON_BODY)
     return document
 
 
 @method_decorator(csrf_exempt, name="dispatch")  # else another method were a 403 and not a 405
 class OpenApiView(View):
-    """`GET /openapi.json`."""
+    """`GET /openapi.json`, with `?bodies=all` for every body type of every address."""
 
-    def get(self, request: HttpRequest) -> JsonResponse:  # noqa: ARG002 - Django's signature
-        return JsonResponse(openapi_document(), headers={"Cache-Control": "max-age=300"})
+    def get(self, request: HttpRequest) -> JsonResponse:
+        document = openapi_document(all_bodies=request.GET.get("bodies") == "all")
+        return JsonResponse(document, headers={"Cache-Control": "max-age=300"})

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.core.openapi import SECURITY, enveloped, failures, json_content, success
+from apps.core.openapi import SECURITY, failures, json_content, named, ref, success
 
 _JOB_ID = [{"$ref": "#/components/parameters/JobId"}]
 _COMMON = failures("400", "401", "404", "405", "429", "500", "503")
-_JOB = {"$ref": "#/components/schemas/Job"}
+_JOB = ref("Job")
 _STRINGS = {"type": "array", "items": {"type": "string"}}
+_VERSION = {
+    "type": "object",
+    "required": ["version", "models", "devices"],
+    "properties": {"version": {"type": "string"}, "models": _STRINGS, "devices": _STRINGS},
+}
 _OPEN_TO_ALL = {"tags": ["system"], "security": []}
-_PLAIN = {"content": json_content({"type": "object"})}
+_PLAIN = {"content": json_content({"type": "object", "additionalProperties": True})}
 
 JOB_PATHS: dict[str, Any] = {
     "/v1/jobs/{job_id}": {
@@ -21,7 +26,7 @@ JOB_PATHS: dict[str, Any] = {
             "security": SECURITY,
             "operationId": "get_job",
             "summary": "A job's state, and its result when it has one",
-            "responses": {"200": success("The job; a failed one has its error in data.error.", _JOB), **_COMMON},
+            "responses": {"200": success("The job; a failed one has its error in data.error.", "Job", _JOB), **_COMMON},
         },
         "delete": {
             "parameters": _JOB_ID,
@@ -54,17 +59,10 @@ SYSTEM_PATHS: dict[str, Any] = {
     "/v1/version": {
         "get": {
             **_OPEN_TO_ALL,
-            "operationId": "version",
+            "operationId": "get_version",
             "summary": "Build and model versions",
             "responses": {
-                "200": success(
-                    "Versions",
-                    {
-                        "type": "object",
-                        "required": ["version", "models", "devices"],
-                        "properties": {"version": {"type": "string"}, "models": _STRINGS, "devices": _STRINGS},
-                    },
-                ),
+                "200": success("Versions", "Version", named("Version", _VERSION)),
                 **failures("405", "429", "500", "503"),
             },
         }
@@ -72,7 +70,7 @@ SYSTEM_PATHS: dict[str, Any] = {
     "/healthz": {
         "get": {
             **_OPEN_TO_ALL,
-            "operationId": "healthz",
+            "operationId": "get_health",
             "summary": "The process lives",
             "responses": {"200": {"description": "Alive", **_PLAIN}},
         }
@@ -80,7 +78,7 @@ SYSTEM_PATHS: dict[str, Any] = {
     "/readyz": {
         "get": {
             **_OPEN_TO_ALL,
-            "operationId": "readyz",
+            "operationId": "get_readiness",
             "summary": "Database, broker, store and a worker with its models answer",
             "responses": {"200": {"description": "Ready", **_PLAIN}, "503": {"description": "Not ready", **_PLAIN}},
         }
@@ -88,11 +86,11 @@ SYSTEM_PATHS: dict[str, Any] = {
     "/metrics": {
         "get": {
             **_OPEN_TO_ALL,
-            "operationId": "metrics",
+            "operationId": "get_metrics",
             "summary": "Prometheus",
             "responses": {
                 "200": {"description": "Metrics", "content": {"text/plain": {"schema": {"type": "string"}}}},
-                "503": {"description": "Redis does not answer", "content": json_content(enveloped(None))},
+                "503": {"description": "Redis does not answer", "content": json_content(ref("ErrorEnvelope"))},
             },
         }
     },

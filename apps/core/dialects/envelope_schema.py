@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.core.openapi import enveloped, failures, json_content
+from apps.core.openapi import QUOTE, enveloped, failures, json_content, named, ref
 from apps.core.operations import Operation
 
 _IMAGES = ("image/png", "image/webp", "image/jpeg")
@@ -25,28 +25,26 @@ _BINARY_HEADERS = {
 
 def operation_responses(operation: Operation) -> dict[str, Any]:
     """200 in both forms, 202, and every error that the address can give."""
-    done = {
-        "allOf": [
-            {
-                "type": "object",
-                "required": ["jobId", "status"],
-                "properties": {
-                    "jobId": {"type": "string", "format": "uuid"},
-                    "status": {"const": "succeeded"},
-                },
-            },
-            dict(operation.result_schema),
-        ]
+    name = "".join(word.title() for word in operation.slug.split("-"))
+    # One flat object: of a choice between result and quote, generated clients make a wrapper that nobody wants to unpack.
+    data = {
+        "type": "object",
+        "description": "The result; with dry_run=true price and valid instead.",
+        "properties": {
+            "jobId": {"type": "string", "format": "uuid"},
+            "status": {"type": "string", "examples": ["succeeded"]},
+            **operation.result_schema["properties"],
+            **QUOTE,
+        },
     }
     binary = {media: {"schema": {"type": "string", "format": "binary", "contentMediaType": media}} for media in _IMAGES}
     headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in _BINARY_HEADERS.items()}
-    answers = {"anyOf": [done, {"$ref": "#/components/schemas/Quote"}]}
     default = "the image itself" if operation.binary_default else "the envelope"
     return {
         "200": {
             "description": f"Done. Accept chooses the form: application/json or image/*; without it {default}.",
             "headers": headers,
-            "content": {**json_content(enveloped(answers)), **binary},
+            "content": {**json_content(enveloped(name, named(f"{name}Data", data))), **binary},
         },
         "202": {
             "description": "Accepted; ask the job at Location.",
@@ -54,7 +52,7 @@ def operation_responses(operation: Operation) -> dict[str, Any]:
                 "Location": {"schema": {"type": "string"}},
                 "Retry-After": {"schema": {"type": "string"}},
             },
-            "content": json_content(enveloped({"$ref": "#/components/schemas/Job"})),
+            "content": json_content(enveloped("Job", ref("Job"))),
             "links": {
                 name: {"operationId": name, "parameters": {"job_id": "$response.body#/data/jobId"}}
                 for name in ("get_job", "delete_job")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.core.openapi import FAILURE_TEXTS, failures, json_content
+from apps.core.openapi import FAILURE_TEXTS, QUOTE, failures, json_content, named
 
 _FILES = ("image/png", "image/jpeg", "image/webp", "application/zip")
 _COUNT = {"type": "integer", "minimum": 0}
@@ -40,7 +40,7 @@ _ERRORS = {
 def removebg_failures(*statuses: str) -> dict[str, Any]:
     """Errors in this form for these statuses."""
     return {
-        status: {**answer, "description": _TEXTS[status], "content": json_content(_ERRORS)}
+        status: {**answer, "description": _TEXTS[status], "content": json_content(named("RemoveDotBgErrors", _ERRORS))}
         for status, answer in failures(*statuses).items()
     }
 
@@ -49,15 +49,18 @@ def operation_responses() -> dict[str, Any]:
     """200 in its three forms, and every error."""
     sides = {f"foreground_{side}": _COUNT for side in _SIDES}
     result = {"result_b64": {"type": "string", "contentEncoding": "base64"}, **sides}
-    done = {"type": "object", "required": list(result), "properties": result}
-    answers = {"anyOf": [done, {"$ref": "#/components/schemas/Quote"}]}
-    body = {"type": "object", "required": ["data"], "properties": {"data": answers}}
+    answer = {
+        "type": "object",
+        "description": "The result; with dry_run=true price and valid instead.",
+        "properties": {**result, **QUOTE},
+    }
+    body = {"type": "object", "required": ["data"], "properties": {"data": named("RemoveDotBgData", answer)}}
     files = {media: {"schema": {"type": "string", "format": "binary", "contentMediaType": media}} for media in _FILES}
     return {
         "200": {
             "description": "Done: the file itself, or JSON with Accept: application/json.",
             "headers": {name: {"description": text, "schema": {"type": "string"}} for name, text in _HEADERS.items()},
-            "content": {**json_content(body), **files},
+            "content": {**json_content(named("RemoveDotBgResult", body)), **files},
         },
         **removebg_failures("400", "402", "403", "405", "409", "410", "413", "415", "422", "429", "500", "502", "503"),
     }
