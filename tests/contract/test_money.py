@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.billing.models import LedgerEntry, Price, UsageDay, Wallet
@@ -345,3 +346,16 @@ def test_usage_rows_are_kept_in_the_settling_transaction(api: Api) -> None:
     api.remove()
 
     assert UsageDay.objects.get().credits == Job.objects.get().charged_credits
+
+
+def test_a_paid_request_with_a_key_costs_few_statements(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.send()
+    asleep(monkeypatch)
+
+    with CaptureQueriesContext(connection) as web:
+        assert api.send(Prefer="respond-async", Idempotency_Key="k").status_code == 202
+    with CaptureQueriesContext(connection) as worker:
+        tasks.run_next()
+
+    assert len(web.captured_queries) <= 20
+    assert len(worker.captured_queries) <= 24
