@@ -775,7 +775,6 @@ def test_document_describes_the_fields_and_forms() -> None:
     assert "retention" not in fields
     assert "bg_image_file" not in bodies[JSON]["schema"]["properties"]
     assert set(paths[PATH]["post"]["responses"]) >= {"200", "400", "402", "403", "429"}
-    assert (
-        "retention" in paths["/v1/remove-bg/universal"]["post"]["requestBody"]["content"][JSON]["schema"]["properties"]
-    )
+    canonical = paths["/v1/remove-bg/universal"]["post"]["requestBody"]["content"]
+    assert "retention" in canonical["multipart/form-data"]["schema"]["properties"]
     assert "get" in paths["/v1.0/account"]
