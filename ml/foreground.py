@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -36,19 +35,31 @@ NARROW_RADIUS_SHARE = 6 / 1024
 
 MIN_NARROW_RADIUS_PX = 6
 
-TILE_PX = 256
-STRIP_PIXELS = 1 << 20
-TINY = 1e-8
+TILE_PX = 128
+STRIP_PIXELS = 1 << 16
+"""Strips and tiles stay in the processor's cache: four bytes a channel, three or four channels, a few arrays at once."""
+
+TINY = np.float32(1e-8)
 _SUBJECT_WEIGHT: Floats = np.linspace(0, 1, 256, dtype=np.float32) ** np.float32(4)
+_BACKGROUND_WEIGHT: Floats = np.ascontiguousarray(_SUBJECT_WEIGHT[::-1])
 
 
 @dataclass(frozen=True, slots=True)
 class _Coarse:
-    """Wide-blurred foreground and background on a small copy: (h, w, 3) float32, 0..255."""
+    """
+    Wide-blurred foreground and background on a small copy of a window of the photo.
+
+    Attributes:
+        foreground, background: (h, w, 3) float32, 0..255.
+        step_px: one of their pixels is a block of the photo with this side.
+        left_px, top_px: where the window begins in the photo.
+    """
 
     foreground: Floats
     background: Floats
-    scale_xy: tuple[float, float]
+    step_px: int
+    left_px: int
+    top_px: int
 
 
 def estimate_foreground(image: RgbImage, alpha: AlphaChannel) -> RgbImage:
@@ -70,8 +81,8 @@ def estimate_foreground(image: RgbImage, alpha: AlphaChannel) -> RgbImage:
     tiles = list(_soft_tiles(alpha))
     if not tiles:
         return image
-    coarse = _blur_wide(image, alpha)
     radius_px = max(MIN_NARROW_RADIUS_PX, round(NARROW_RADIUS_SHARE * max(height, width)))
+    coarse = _blur_wide(image, alpha, tiles, radius_px)
     out = image.copy()
     for x0, y0, x1, y1 in tiles:
         left, top = max(0, x0 - radius_px), max(0, y0 - radius_px)
@@ -97,35 +108,51 @@ def _soft_tiles(alpha: AlphaChannel) -> Iterator[tuple[int, int, int, int]]:
                 yield left + x, top + y, left + x + w, top + y + h
 
 
-def _blur_wide(image: RgbImage, alpha: AlphaChannel) -> _Coarse:
+def _blur_wide(image: RgbImage, alpha: AlphaChannel, tiles: list[tuple[int, int, int, int]], radius_px: int) -> _Coarse:
     """
-    Average the subject and the background over a small copy, strip by strip, then blur.
+    Average the subject and the background over a small copy of what lies near the soft pixels, then blur.
 
     Unlike the paper, weighted by a to the fourth (and 1 - a likewise): a half-soft pixel holds half of the other's
     colour, and with a itself as its weight that colour stays in the estimate (edge error 2.8 levels, now 2.5).
     """
-    height, width = alpha.shape
-    step = max(1, -(-max(height, width) // COARSE_SIDE_PX))
-    small_width = max(1, round(width / step))
-    rows = max(1, STRIP_PIXELS // width // step) * step
+    step = max(1, -(-max(alpha.shape) // COARSE_SIDE_PX))
+    reach_px = (WIDE_RADIUS_PX + 2) * step + radius_px
+    first_x, first_y, last_x, last_y = np.transpose(tiles)
+    left = max(0, int(first_x.min()) - reach_px) // step * step
+    top = max(0, int(first_y.min()) - reach_px) // step * step
+    window = slice(top, int(last_y.max()) + reach_px), slice(left, int(last_x.max()) + reach_px)
     sides: list[Floats] = []
-    for weight_of_alpha in (_SUBJECT_WEIGHT, _SUBJECT_WEIGHT[::-1]):
-        strips = []
-        for top in range(0, height, rows):
-            size_wh = small_width, -(-min(rows, height - top) // step)
-            weight = weight_of_alpha[alpha[top : top + rows]]
-            weighted = cv2.multiply(image[top : top + rows], _spread(weight), dtype=cv2.CV_32F)
-            strips.append(cv2.merge([*cv2.split(_average(weighted, size_wh)), _average(weight, size_wh)]))
-        blurred = cv2.blur(np.concatenate(strips), (2 * WIDE_RADIUS_PX + 1,) * 2, borderType=cv2.BORDER_REPLICATE)
-        sides.append(np.asarray(blurred[..., :3] / (blurred[..., 3:] + TINY), np.float32))
-    return _Coarse(sides[0], sides[1], (small_width / width, 1 / step))
+    for sums in _shrink(image[window], alpha[window], step):
+        blurred = cv2.blur(sums, (2 * WIDE_RADIUS_PX + 1,) * 2, borderType=cv2.BORDER_REPLICATE)
+        colour = blurred[..., :3] / (blurred[..., 3:] * np.float32(1 / 255) + TINY)
+        # One more at the end, for the part of a block that was left out.
+        sides.append(np.asarray(cv2.copyMakeBorder(colour, 0, 1, 0, 1, cv2.BORDER_REPLICATE), np.float32))
+    return _Coarse(sides[0], sides[1], step, left, top)
 
 
-def _average(pixels: NDArray[Any] | cv2.Mat, size_wh: tuple[int, int]) -> Floats:
-    return np.asarray(cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA), np.float32)
+def _shrink(image: RgbImage, alpha: AlphaChannel, step: int) -> tuple[Floats, Floats]:
+    """
+    Average weight x (R, G, B, 255) over blocks of `step` pixels, for the subject and for the background, strip by strip.
+
+    Only whole blocks count: to those OpenCV's area filter is four times as fast.
+    """
+    height, width = alpha.shape
+    size_wh = max(1, width // step), max(1, height // step)
+    right, bottom = min(width, size_wh[0] * step), min(height, size_wh[1] * step)
+    rows = max(1, STRIP_PIXELS // right // step) * step
+    subject, background = (np.empty((size_wh[1], size_wh[0], 4), np.float32) for _ in range(2))
+    for top in range(0, bottom, rows):
+        strip = slice(top, min(bottom, top + rows)), slice(0, right)
+        pixels = cv2.cvtColor(image[strip], cv2.COLOR_RGB2RGBA).astype(np.float32)
+        into = slice(top // step, -(-strip[0].stop // step))
+        for side, weight_of_alpha in ((subject, _SUBJECT_WEIGHT), (background, _BACKGROUND_WEIGHT)):
+            weighted = cv2.multiply(pixels, cv2.merge([cv2.LUT(alpha[strip], weight_of_alpha)] * 4))
+            target_wh = size_wh[0], into.stop - into.start
+            side[into] = cv2.resize(weighted, target_wh, interpolation=cv2.INTER_AREA).reshape(side[into].shape)
+    return subject, background
 
 
-def _spread(opacity: Floats) -> Floats:
+def _spread(opacity: Floats | cv2.Mat) -> Floats:
     """One opacity for each of three channels: OpenCV multiplies those faster than numpy broadcasts."""
     return np.asarray(cv2.merge([opacity] * 3), np.float32)
 
@@ -135,31 +162,38 @@ def _refine(
 ) -> RgbImage:
     """Bring the wide estimate into a tile at full size, correct it by the photo, and repeat with the narrow blur."""
     photo = image.astype(np.float32)
-    opacity = _spread(alpha.astype(np.float32) * np.float32(1 / 255))
+    thin = alpha.astype(np.float32) * np.float32(1 / 255)
+    opacity = _spread(thin)
     size_wh = (alpha.shape[1], alpha.shape[0])
-    background = _enlarge(coarse.background, coarse.scale_xy, origin_xy, size_wh)
-    foreground = _enlarge(coarse.foreground, coarse.scale_xy, origin_xy, size_wh)
-    foreground = _correct(photo, opacity, foreground, background)
+    background = _enlarge(coarse.background, coarse, origin_xy, size_wh)
+    foreground = _correct(photo, opacity, _enlarge(coarse.foreground, coarse, origin_xy, size_wh), background)
 
     kernel = (2 * radius_px + 1,) * 2
-    opacity_blur = cv2.blur(opacity, kernel)
-    foreground = cv2.blur(foreground * opacity, kernel) / (opacity_blur + TINY)
-    background = cv2.blur(background * (1 - opacity), kernel) / (1 - opacity_blur + TINY)
-    return (_correct(photo, opacity, foreground, background) + 0.5).astype(np.uint8)
+    thin_blur = np.asarray(cv2.blur(thin, kernel), np.float32)
+    foreground = np.asarray(cv2.blur(foreground * opacity, kernel), np.float32)
+    foreground /= _spread(thin_blur + TINY)
+    background = np.asarray(cv2.blur(background * (1 - opacity), kernel), np.float32)
+    background /= _spread(1 - thin_blur + TINY)
+    return (_correct(photo, opacity, foreground, background) + np.float32(0.5)).astype(np.uint8)
 
 
 def _correct(photo: Floats, opacity: Floats, foreground: Floats, background: Floats) -> Floats:
-    """F = F^ + a (I - a F^ - (1 - a) B^), kept in 0..255."""
-    mixed = background + opacity * (foreground - background)
-    return np.clip(foreground + opacity * (photo - mixed), 0, 255)
+    """F = F^ + a (I - a F^ - (1 - a) B^), kept in 0..255; in one array's place, which halves the time."""
+    result = foreground - background
+    result *= opacity
+    result += background
+    np.subtract(photo, result, out=result)
+    result *= opacity
+    result += foreground
+    return np.clip(result, 0, 255, out=result)
 
 
-def _enlarge(
-    small: Floats, scale_xy: tuple[float, float], origin_xy: tuple[int, int], size_wh: tuple[int, int]
-) -> Floats:
+def _enlarge(small: Floats, coarse: _Coarse, origin_xy: tuple[int, int], size_wh: tuple[int, int]) -> Floats:
     """Cut a tile at full size out of the small copy, bilinearly, pixel centres on pixel centres."""
-    shift = [(origin + 0.5) * scale - 0.5 for origin, scale in zip(origin_xy, scale_xy, strict=True)]
-    matrix = np.array([[scale_xy[0], 0, shift[0]], [0, scale_xy[1], shift[1]]], np.float64)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    tile = cv2.warpAffine(small, matrix, size_wh, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(tile, np.float32)
+    step = coarse.step_px
+    x, y = origin_xy[0] - coarse.left_px, origin_xy[1] - coarse.top_px
+    first_x, first_y = max(0, x // step - 1), max(0, y // step - 1)
+    part = small[first_y : -(-(y + size_wh[1]) // step) + 1, first_x : -(-(x + size_wh[0]) // step) + 1]
+    large = np.asarray(cv2.resize(part, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR), np.float32)
+    x, y = x - first_x * step, y - first_y * step
+    return large[y : y + size_wh[1], x : x + size_wh[0]]

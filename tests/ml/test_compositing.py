@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
-from ml import compositing
+from ml import compositing, foreground
 from ml.errors import ShapeError
 from ml.types import AlphaChannel, RgbImage
 
@@ -205,13 +204,33 @@ def test_crop_refuses_a_box_outside(box: tuple[int, int, int, int]) -> None:
         compositing.crop(np.zeros((10, 10), np.uint8), box)
 
 
-def test_foreground_stays_fast_at_one_megapixel() -> None:
-    """A guard against another order of magnitude, not a benchmark: 20 ms of CPU when it was written."""
+def test_foreground_works_only_near_the_soft_edge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it costs grows with the length of the edge, not with the photo."""
     alpha = disc(1000, 350, 12)
     photo = blend(RED, GREEN, alpha)
-    compositing.estimate_foreground(photo, alpha)
-    before = cv2.getTickCount()
+    refine, pixels = foreground._refine, []
+
+    def counting(image: RgbImage, *rest: object) -> RgbImage:
+        pixels.append(image.shape[0] * image.shape[1])
+        return refine(image, *rest)
+
+    monkeypatch.setattr(foreground, "_refine", counting)
 
     compositing.estimate_foreground(photo, alpha)
 
-    assert (cv2.getTickCount() - before) / cv2.getTickFrequency() < 0.5
+    assert len(pixels) > 8
+    assert sum(pixels) < 0.35 * alpha.size
+
+
+def test_estimate_does_not_depend_on_what_lies_far_from_the_edge() -> None:
+    alpha = np.zeros((900, 1300), np.uint8)
+    alpha[330:530, 600:800] = disc()
+    photo = np.random.default_rng(5).integers(0, 256, (900, 1300, 3), np.uint8)
+    other = photo.copy()
+    other[:100] = other[780:] = 255
+    other[:, :380] = other[:, 1000:] = 0
+
+    first, second = (compositing.estimate_foreground(picture, alpha) for picture in (photo, other))
+
+    soft = (alpha > 0) & (alpha < 255)
+    assert np.array_equal(first[soft], second[soft])
