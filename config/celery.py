@@ -10,12 +10,15 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_init, worker_shutdown
 from django.conf import settings
+from django.db import connection
 
 from apps.stack.parent_death import die_with_parent
+from ml.errors import GpuMissingError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
 
 log = logging.getLogger(__name__)
+_SPARE_THREADS = 4
 app = Celery("keyline")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
@@ -36,32 +39,61 @@ app.autodiscover_tasks(["apps.core"])
 
 
 @worker_init.connect
-def load_models(**_: Any) -> None:
+def load_models(sender: Any, **_: Any) -> None:
     """
     Before the first message: everything that a job needs is in memory, and the heart beats.
+
+    Args:
+        sender: Celery's worker, whose pool of threads is made after this.
 
     Raises:
         SystemExit: it could not be loaded. Celery swallows any other exception and would go on as a worker without networks.
     """
     die_with_parent()
     try:
-        _load_models()
+        places = _load_models()
+    except GpuMissingError as error:
+        log.error("the worker does not start: %s", error)  # noqa: TRY400 - the sentence says all, the trace nothing
+        raise SystemExit(1) from error
     except Exception as error:
         log.exception("the worker cannot load what it needs")
         raise SystemExit(1) from error
+    _make_room_for(places, sender)
 
 
-def _load_models() -> None:
+def _load_models() -> int:
+    """Load the runners and start the heart. Returns how many jobs this worker holds at once."""
     from apps.core.engine import Engine, facts_of, load_runners
     from apps.core.operations import all_operations
-    from apps.core.worker import inherit, start_worker
+    from apps.core.worker import inherit, start_worker, this_worker
+    from ml.sessions.gpu import choose_gpu
     from ml.sessions.onnx import InferenceSlots
 
+    jobs = settings.INFERENCE_SLOTS
+    gpu = choose_gpu(settings.DEVICE, is_required=settings.REQUIRE_GPU, jobs=jobs, max_batch=settings.GPU_MAX_BATCH)
     inherit()
-    slots = InferenceSlots(settings.INFERENCE_SLOTS or None)
-    engine = Engine(profile=settings.WEIGHTS_PROFILE, weights_dir=Path(settings.WEIGHTS_DIR), slots=slots)
+    slots = InferenceSlots(jobs or None) if gpu is None else InferenceSlots(gpu=gpu)
+    engine = Engine(
+        profile=settings.WEIGHTS_PROFILE,
+        weights_dir=Path(settings.WEIGHTS_DIR),
+        slots=slots,
+        sam=SamChoice(
+            checkpoint=Path(settings.SAM_CHECKPOINT) if settings.SAM_CHECKPOINT else None,
+            model_type=settings.SAM_MODEL_TYPE or None,
+        ),
+    )
     runners = load_runners(all_operations(), engine)
     start_worker(runners, facts_of(runners, engine))
+    return this_worker().places
+
+
+def _make_room_for(places: int, worker: Any) -> None:
+    """A thread and a database connection for each job in hand, and some for messages that are no jobs: a GPU has many."""
+    wanted = places + _SPARE_THREADS
+    worker.concurrency = max(worker.concurrency, wanted)
+    pool = connection.pool
+    if pool is not None and pool.max_size < wanted:
+        pool.resize(pool.min_size, wanted)
 
 
 @worker_shutdown.connect

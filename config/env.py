@@ -32,6 +32,14 @@ def integer(name: str, default: int, *, low: int, high: int) -> int:
     return value
 
 
+def choice(name: str, default: str, *, allowed: tuple[str, ...]) -> str:
+    """One of a few words."""
+    value = env.str(name, default)
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name}={value} is none of {', '.join(allowed)}.")
+    return value
+
+
 def names(name: str, default: str = "") -> list[str]:
     """A comma-separated list without blanks."""
     return [part.strip() for part in env.str(name, default).split(",") if part.strip()]

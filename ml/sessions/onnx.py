@@ -17,6 +17,7 @@ import ctypes
 import os
 import tempfile
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -24,7 +25,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from ml.sessions.onnx_graph import write_with_first_output_only
+from ml.sessions.gpu import Gpu
+from ml.sessions.onnx_graph import write_with_first_output_only, write_with_outputs
 
 CORES_PER_SLOT = 4
 """Convolutions of these sizes stop gaining much beyond four threads; more runs at once gain more."""
@@ -32,17 +34,18 @@ CORES_PER_SLOT = 4
 
 class InferenceSlots:
     """
-    How many runs a device takes at once. Sessions of one device share one object.
+    Where networks run, and how many runs the CPU takes at once. Sessions of one process share one object.
 
-    Used as a context manager around a run; a caller without a slot waits.
+    Used as a context manager around a run on the CPU; a caller without a slot waits.
     """
 
-    def __init__(self, count: int | None = None, *, threads_per_run: int | None = None) -> None:
+    def __init__(self, count: int | None = None, *, threads_per_run: int | None = None, gpu: Gpu | None = None) -> None:
         """
         Args:
             count: runs at once; each keeps about 1 GB of working memory with IS-Net. By default one for each
                 `CORES_PER_SLOT` cores that this process may use.
             threads_per_run: CPU threads of one run; by default the cores divided by `count`.
+            gpu: takes the networks that are built in torch; the others stay on the CPU.
 
         Raises:
             ValueError: either is below 1.
@@ -52,7 +55,13 @@ class InferenceSlots:
         self.threads_per_run = max(1, cores // max(1, self.count)) if threads_per_run is None else threads_per_run
         if self.count < 1 or self.threads_per_run < 1:
             raise ValueError("count and threads_per_run are at least 1")
+        self.gpu = gpu
         self._free = threading.Semaphore(self.count)
+
+    @property
+    def jobs(self) -> int:
+        """Jobs that the device works on at once; more in hand only wait."""
+        return self.count if self.gpu is None else self.gpu.jobs
 
     def __enter__(self) -> None:
         self._free.acquire()
@@ -100,6 +109,43 @@ class OnnxSession:
         with self._slots:
             output: NDArray[np.float32] = self._session.run(self._output_names, {self._input_name: tensor})[0]
         return output
+
+
+class OnnxGraph:
+    """A network of several named inputs and outputs. Safe to call from many threads."""
+
+    device = "cpu"
+
+    def __init__(self, path: Path, *, outputs: Sequence[str], slots: InferenceSlots) -> None:
+        """
+        Args:
+            path: an ONNX file.
+            outputs: the float32 values to give, in this order: the graph's outputs, or values inside it.
+            slots: as for `OnnxSession`.
+        """
+        _share_one_arena()
+        self._slots = slots
+        with tempfile.NamedTemporaryFile(suffix=".onnx") as chosen:
+            write_with_outputs(path.read_bytes(), outputs, chosen)
+            chosen.flush()
+            self._session = ort.InferenceSession(
+                chosen.name, _options(slots.threads_per_run), providers=["CPUExecutionProvider"]
+            )
+        _give_back_freed_memory()
+        self._outputs = list(outputs)
+
+    def run(self, tensors: Mapping[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """
+        Run the network, waiting for a free slot.
+
+        Args:
+            tensors: one float32 array for each of the graph's inputs, by name.
+
+        Returns:
+            The outputs asked for, float32, in the network's own range.
+        """
+        with self._slots:
+            return list(self._session.run(self._outputs, dict(tensors)))
 
 
 def _options(threads: int) -> ort.SessionOptions:
