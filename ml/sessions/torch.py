@@ -331,7 +331,8 @@ def dtype_on(device: torch.device) -> torch.dtype:
 
 def place(network: nn.Module, device: torch.device) -> nn.Module:
     """Move a network to a device, in its precision and with channels last, as its matrix units read them."""
-    placed = network.eval().requires_grad_(False).to(device, dtype_on(device), memory_format=torch.channels_last)
+    moved = network.eval().requires_grad_(False).to(device, dtype_on(device))
+    placed: nn.Module = nn.utils.convert_conv2d_weight_memory_format(moved, torch.channels_last)
     if device.type == "cuda":
         torch.cuda.synchronize(device)  # other streams will read these weights
     return placed

@@ -1,0 +1,64 @@
+"""What a worker checks before it takes work."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from apps.core.operations import all_operations
+from apps.core.worker import Worker
+from apps.stack.paths import ROOT
+from config import celery
+from ml.errors import DeviceLostError
+
+
+def test_worker_that_requires_a_gpu_and_gets_none_ends_with_a_sentence() -> None:
+    command = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "--pool", "threads"]
+    environment = os.environ | {"REQUIRE_GPU": "1", "DEVICE": "cpu"}  # no machine can give both
+
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
+
+    assert done.returncode == 1
+    assert "the worker does not start: REQUIRE_GPU=1 and DEVICE=cpu contradict each other" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("places", "threads"), [(4, 8), (48, 52)])
+def test_every_job_in_hand_has_a_thread_and_a_connection(
+    monkeypatch: pytest.MonkeyPatch, places: int, threads: int
+) -> None:
+    sizes: list[tuple[int, int]] = []
+    pool = SimpleNamespace(min_size=1, max_size=24, resize=lambda *size: sizes.append(size))
+    monkeypatch.setattr(celery, "connection", SimpleNamespace(pool=pool))
+    worker = SimpleNamespace(concurrency=8)
+
+    celery._make_room_for(places, worker)
+
+    assert worker.concurrency == threads
+    assert sizes == ([(1, 52)] if places == 48 else [])
+
+
+def test_worker_whose_device_is_lost_ends_so_that_another_takes_its_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ended(BaseException):
+        """In place of the process's end."""
+
+    def end(code: int) -> None:
+        raise Ended(code)
+
+    def lose(*_: Any) -> None:
+        raise DeviceLostError("gone")
+
+    operation = next(iter(all_operations()))
+    worker = Worker(name="w", runners={operation.slug: SimpleNamespace(run=lose)}, facts={})
+    monkeypatch.setattr("os._exit", end)
+    monkeypatch.setattr("logging.shutdown", lambda: None)
+
+    with pytest.raises(Ended) as ended:
+        worker.execute(SimpleNamespace(id=1, operation=operation.slug, params={}, funding=""))
+
+    assert ended.value.args == (70,)
