@@ -66,6 +66,7 @@ def _load_models() -> int:
     from apps.core.engine import Engine, facts_of, load_runners
     from apps.core.operations import all_operations
     from apps.core.worker import inherit, start_worker, this_worker
+    from ml.registry import SamChoice
     from ml.sessions.gpu import choose_gpu
     from ml.sessions.onnx import InferenceSlots
 

@@ -29,6 +29,7 @@ from ml.registry import MODELS, ModelSpec
 from ml.sessions.gpu import Gpu, choose_gpu
 from ml.sessions.onnx_weights import convolutions_of
 from ml.sessions.torch import TorchSession, dtype_on, open_session, place
+from ml.types import RgbImage
 
 
 def main() -> int:
@@ -117,7 +118,7 @@ def _with_pictures(spec: ModelSpec, session: TorchSession, photo: bytes) -> Call
     data = np.frombuffer(photo, np.uint8)
 
     def cut_out() -> None:
-        image = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        image: RgbImage = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
         alpha = (network.predict(image) * 255).astype(np.uint8)
         cv2.imencode(".png", compositing.cut_out(image, alpha), [cv2.IMWRITE_PNG_COMPRESSION, 1])
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from apps.core.models import Job
 from apps.core.operations import all_operations
 from apps.core.worker import Worker
 from apps.stack.paths import ROOT
@@ -59,6 +60,6 @@ def test_worker_whose_device_is_lost_ends_so_that_another_takes_its_jobs(monkeyp
     monkeypatch.setattr("logging.shutdown", lambda: None)
 
     with pytest.raises(Ended) as ended:
-        worker.execute(SimpleNamespace(id=1, operation=operation.slug, params={}, funding=""))
+        worker.execute(Job(operation=operation.slug, account_id=1))
 
     assert ended.value.args == (70,)
