@@ -13,8 +13,8 @@ help:
 	@echo 'make test      install what the tests need and run all of them'
 	@echo 'make check     lint, format, types, import contracts, migrations, OpenAPI document'
 	@echo 'make check-clients  generate clients from the running service and call it with them (needs Java)'
-	@echo 'make bench     latency, throughput and memory of a service of its own beside bare onnxruntime'
-	@echo 'make evaluate  the quality of the networks on labelled photos'
+	@echo 'make bench     latency, throughput and memory of a service of its own beside bare onnxruntime and rembg'
+	@echo 'make evaluate  the quality of cut-outs on labelled photos: EVALUATION_DATA=folder with their tars'
 
 run: packages
 	@$(PY) -m apps.stack run
@@ -46,10 +46,10 @@ check-clients: packages
 	@$(PY) -m tests.clients
 
 bench: packages weights
-	@$(PY) -m tests.bench
+	@$(PY) -m tests.bench $(BENCH_ARGS)
 
 evaluate: packages weights
-	@$(PY) -m ml.evaluation
+	@$(PY) -m ml.evaluation $(EVALUATE_ARGS)
 
 packages:
 	@if [ -z '$(PYTHON)' ]; then \

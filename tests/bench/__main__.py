@@ -1,4 +1,4 @@
-"""Measure everything and print the table: `python -m tests.bench [--quick] [--json FILE]`."""
+"""Measure everything and print the table: `python -m tests.bench [--quick] [--no-rembg] [--json FILE]`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ml.errors import WeightsMissingError
 from ml.registry import choose_background
-from tests.bench import bare, photo, seams, service
+from tests.bench import bare, photo, rembg, seams, service
 from tests.bench.errors import BenchError
 from tests.bench.measuring import FULL, QUICK, Measuring, Subject
 from tests.bench.report import as_json, table
@@ -42,6 +42,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="about 2 minutes instead of 6; less exact")
+    parser.add_argument("--no-rembg", action="store_true", help="leave rembg's server out; a third less time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there as well")
     parser.add_argument("--photo", type=Path, metavar="FILE", help="use this photo, scaled to one megapixel")
     parser.add_argument("--url", help="measure a service that runs already, without starting one")
@@ -62,7 +63,8 @@ def _measure(options: argparse.Namespace) -> Measuring:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="keyline-bench-photo-")))
         file = folder / "photo.jpg"
         file.write_bytes(picture)
-        say(f"{spec.name} on {cores} cores; {sentence}. About {amounts.about}.")
+        longer = "" if options.no_rembg else ", and half as long again for rembg"
+        say(f"{spec.name} on {cores} cores; {sentence}. About {amounts.about}{longer}.")
         say(f"Authentication, limits, hold and capture: {amounts.seam_rounds} requests each way in one process ...")
         seam_facts = seams.measure(amounts.seam_rounds)
         say("Starting a stack of its own ..." if not options.url else f"Looking at {options.url} ...")
@@ -71,10 +73,23 @@ def _measure(options: argparse.Namespace) -> Measuring:
         say("Loading bare onnxruntime twice: one wide run, several narrow ones ...")
         wide = running.enter_context(bare.Bare(weights, file, threads=cores, at_once=1))
         narrow = running.enter_context(bare.Bare(weights, file, threads=1, at_once=bare.most_runs_at_once(cores)))
-        measuring = Measuring(Subject(spec.name, cores, picture, sentence), target, wide, narrow, amounts, say)
+        rival = None if options.no_rembg else _rembg(running, spec.name, weights, say)
+        subject = Subject(spec.name, cores, picture, sentence)
+        measuring = Measuring(subject, target, wide, narrow, amounts, say, rembg=rival)
         measuring.seams = seam_facts
         measuring.run()
     return measuring
+
+
+def _rembg(running: contextlib.ExitStack, model: str, weights: Path, say: Callable[[str], None]) -> rembg.Rembg | None:
+    """Install and start it, or say why it is not there: the bench goes on without."""
+    try:
+        program = rembg.install(say)
+        say("Starting rembg's server ...")
+        return running.enter_context(rembg.running(program, model, weights))
+    except BenchError as error:
+        say(f"rembg is left out: {error}")
+        return None
 
 
 @contextlib.contextmanager

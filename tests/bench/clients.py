@@ -7,7 +7,7 @@ import itertools
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -47,18 +47,36 @@ class Load:
         return self.count / self.wall_s
 
 
+@dataclass(frozen=True)
+class Call:
+    """How a server is asked for a cut-out: the path, the photo's field, headers and further fields of the form."""
+
+    path: str
+    photo_field: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+def keyline_call(api_key: str, **fields: str) -> Call:
+    """Keyline's own form; `fields` are its parameters, such as quality="fast"."""
+    return Call(PATH, "image", {"X-Api-Key": api_key}, fields)
+
+
 class Client:
     """One connection that posts the same photo as multipart and takes the PNG itself."""
 
-    def __init__(self, url: str, api_key: str, photo: bytes) -> None:
+    def __init__(self, url: str, call: Call, photo: bytes) -> None:
         address, boundary = urlsplit(url), uuid.uuid4().hex
         secure = address.scheme == "https"
         make = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         self._connection = make(address.hostname or "", address.port, timeout=_TIMEOUT_S)
         self._used_at = 0.0
-        head = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="photo.jpg"\r\n'
-        self._body = f"{head}Content-Type: image/jpeg\r\n\r\n".encode() + photo + f"\r\n--{boundary}--\r\n".encode()
-        self._headers = {"X-Api-Key": api_key, "Content-Type": f"multipart/form-data; boundary={boundary}"}
+        part = f'--{boundary}\r\nContent-Disposition: form-data; name="'
+        fields = "".join(f'{part}{name}"\r\n\r\n{value}\r\n' for name, value in call.fields.items())
+        head = f'{fields}{part}{call.photo_field}"; filename="photo.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+        self._body = head.encode() + photo + f"\r\n--{boundary}--\r\n".encode()
+        self._path = call.path
+        self._headers = {**call.headers, "Content-Type": f"multipart/form-data; boundary={boundary}"}
 
     def cut_out(self) -> Load:
         """
@@ -73,7 +91,7 @@ class Client:
                 if time.monotonic() - self._used_at > _FRESH_S:
                     self._connection.close()
                     self._connection.connect()
-                self._connection.request("POST", PATH, self._body, self._headers)
+                self._connection.request("POST", self._path, self._body, self._headers)
                 answer = self._connection.getresponse()
                 content = answer.read()
             except (OSError, http.client.HTTPException) as error:

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.bench.bare import Bare, Runs
-from tests.bench.clients import Client, Load, send
-from tests.bench.processes import Cpu
+from tests.bench.clients import Client, Load, keyline_call, send
+from tests.bench.errors import BenchError
+from tests.bench.processes import Cpu, MemoryWatch
+from tests.bench.rembg import Rembg
 from tests.bench.service import Service
 
+MOST_CLIENTS = 16
 _AFTERGLOW_S = 0.5  # inputs are deleted after the answer, and onnxruntime's threads spin for a moment after a run
 
 
@@ -42,6 +45,9 @@ class Crowd:
     cpu_s: Cpu = field(default_factory=dict)
     worker_mb: list[float] = field(default_factory=list)
     peak_mb: float = 0.0  # all of Keyline's processes, each at its own highest
+    total_mb: float = 0.0  # the most that all of them had at one moment, never less than peak_mb
+    rembg: Load = field(default_factory=Load)
+    rembg_mb: float = 0.0
 
     @property
     def cpu_s_each(self) -> float:
@@ -59,6 +65,11 @@ class Crowd:
     @property
     def throughput_ratio(self) -> float:
         return self.load.per_s / self.bare.per_s
+
+    @property
+    def rembg_ratio(self) -> float | None:
+        """Keyline's throughput over rembg's, where there is one."""
+        return self.load.per_s / self.rembg.per_s if self.rembg.count else None
 
     def run_bare(self, bare: Bare, count: int) -> Runs:
         """Some more bare runs."""
@@ -82,9 +93,18 @@ class Measuring:
     """One whole measurement; `run()` fills it in."""
 
     def __init__(
-        self, subject: Subject, service: Service, wide: Bare, narrow: Bare, amounts: Amounts, say: Callable[[str], None]
+        self,
+        subject: Subject,
+        service: Service,
+        wide: Bare,
+        narrow: Bare,
+        amounts: Amounts,
+        say: Callable[[str], None],
+        *,
+        rembg: Rembg | None = None,
     ) -> None:
         self.subject = subject
+        self.rembg = rembg
         self._service, self._amounts, self._say = service, amounts, say
         self._wide, self._narrow = wide, narrow
         self._idle_cpu_s: Cpu = {}
@@ -94,19 +114,25 @@ class Measuring:
         self.peak_mb: dict[str, float] = {}
         self.share_mb: dict[str, float] = {}
         self.seams: dict[str, Any] = {}
+        self._rivals: list[Client] = []
 
     def run(self) -> None:
         """Everything: one client, 4 and 16."""
-        clients = [Client(self._service.url, self._service.api_key, self.subject.photo) for _ in range(16)]
+        call = keyline_call(self._service.api_key)
+        clients = [Client(self._service.url, call, self.subject.photo) for _ in range(MOST_CLIENTS)]
+        if self.rembg:
+            rivals = range(MOST_CLIENTS)
+            self._rivals = [Client(self.rembg.url, self.rembg.call, self.subject.photo) for _ in rivals]
         try:
             send(clients[:1], 2)  # the first requests open connections and pools
+            self._ask_rembg(Crowd(1), 2)  # and load rembg's network
             self._pairs(clients[0])
             self._crowd(clients[:4], *self._amounts.four)
             self._crowd(clients, *self._amounts.sixteen)
             self.peak_mb = self._service.processes.peak_mb()
             self.share_mb = self._service.processes.share_mb()
         finally:
-            for client in clients:
+            for client in (*clients, *self._rivals):
                 client.close()
 
     def _pairs(self, client: Client) -> None:
@@ -118,6 +144,7 @@ class Measuring:
             else:
                 request_ms, bare_ms = self._request(client, crowd), self._bare_run(crowd)
             self.overheads_ms.append(request_ms - bare_ms)
+            self._ask_rembg(crowd, 1)
             if number % 8 == 0 or number == self._amounts.pairs:
                 middle = statistics.median(self.overheads_ms)
                 self._say(f"1 client: {number} of {self._amounts.pairs} pairs, overhead p50 {middle:+.0f} ms")
@@ -142,20 +169,41 @@ class Measuring:
         self._bare_block(crowd)
         for number in range(1, blocks + 1):
             before = self._service.processes.cpu_s()
-            load = send(clients, requests)
+            with MemoryWatch(self._service.processes) as memory:
+                load = send(clients, requests)
+            crowd.total_mb = max(crowd.total_mb, memory.peak_mb)
             time.sleep(_AFTERGLOW_S)
             self._count_cpu(crowd, before)
             crowd.worker_mb.append(self._service.processes.resident_mb("worker"))
             crowd.load += load
+            self._ask_rembg(crowd, -(-requests // 2 // len(clients)) * len(clients))
             self._bare_block(crowd)
+            rival = f", rembg {crowd.rembg.per_s:.2f}" if crowd.rembg.count else ""
             self._say(
                 f"{len(clients)} clients: {number * requests} of {blocks * requests} requests, "
-                f"{crowd.load.per_s:.2f} images/s, bare {crowd.bare.per_s:.2f} ({crowd.best_shape})"
+                f"{crowd.load.per_s:.2f} images/s, bare {crowd.bare.per_s:.2f} ({crowd.best_shape}){rival}"
             )
         self._finish(crowd)
 
+    def _ask_rembg(self, crowd: Crowd, requests: int) -> None:
+        """As many clients as Keyline has just had; whole rounds of them. One that breaks is left out from then on."""
+        if not self.rembg or not self._rivals:
+            return
+        try:
+            with MemoryWatch(self.rembg.processes) as memory:
+                crowd.rembg += send(self._rivals[: crowd.clients], requests)
+        except BenchError as error:
+            self._say(f"rembg is left out from here on: {error}")
+            for client in self._rivals:
+                client.close()
+            self._rivals, crowd.rembg = [], Load()
+            return
+        crowd.rembg_mb = max(crowd.rembg_mb, memory.peak_mb, self.rembg.processes.peak_mb()["rembg"])
+        time.sleep(_AFTERGLOW_S)
+
     def _finish(self, crowd: Crowd) -> None:
         crowd.peak_mb = sum(self._service.processes.peak_mb().values())
+        crowd.total_mb = max(crowd.total_mb, crowd.peak_mb)
         self.crowds.append(crowd)
 
     def _bare_block(self, crowd: Crowd) -> None:

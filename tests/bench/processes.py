@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 Cpu = dict[str, float]
@@ -38,9 +40,59 @@ class Processes:
         """Resident memory of one family's largest process now."""
         return max((_status_mb(pid, "VmRSS") for pid in _families(self._heads).get(name, [])), default=0.0)
 
+    def total_mb(self) -> float:
+        """
+        Resident memory of all processes now, from counters that cost nothing to read.
+
+        What a family's processes share with a file or with each other counts once, as much as the one that has most of
+        it; the rest counts for each of them, so pages that a fork still shares count twice: never too little.
+        """
+        return sum(_family_mb(pids) for pids in _families(self._heads).values())
+
     def share_mb(self) -> dict[str, float]:
         """Each family's memory now, with what several processes share counted once (PSS)."""
         return {name: sum(map(_pss_mb, pids)) for name, pids in _families(self._heads).items()}
+
+
+class MemoryWatch:
+    """While it is entered, looks at some processes' memory again and again: `peak_mb` is the most that it saw."""
+
+    _EVERY_S = 0.25
+
+    def __init__(self, processes: Processes) -> None:
+        self.peak_mb = 0.0
+        self._processes = processes
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> MemoryWatch:
+        if self._processes:
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        if self._processes:
+            self._thread.join()
+
+    def _look(self) -> None:
+        while True:
+            self.peak_mb = max(self.peak_mb, self._processes.total_mb())
+            if self._done.wait(self._EVERY_S):
+                return
+
+
+def available_gb() -> float:
+    """Memory that new processes may take without anybody else's being pushed out."""
+    return _kilobytes(Path("/proc/meminfo"), "MemAvailable") / 1e6
+
+
+def _family_mb(pids: list[int]) -> float:
+    own = sum(_status_mb(pid, "RssAnon") for pid in pids)
+    shared = (_status_mb(pid, "RssFile") + _status_mb(pid, "RssShmem") for pid in pids)
+    return own + max(shared, default=0.0)
 
 
 def _families(heads: Mapping[str, int]) -> dict[str, list[int]]:

@@ -17,6 +17,7 @@ SEAMS_MS = 15
 THROUGHPUT_SHARE = 0.9
 WORKER_MB = 2500
 WEB_MB = 150
+ALL_MB = 3000
 GROWTH_SHARE = 0.05
 NOISY = 1.25
 
@@ -62,7 +63,26 @@ def verdicts(done: Measuring) -> list[Verdict]:
             )
         )
     rows.append(_growth(done.crowds[-1]))
-    return rows
+    return [*rows, _all_memory(done.crowds[-1]), *_against_rembg(done)]
+
+
+def _all_memory(crowd: Crowd) -> Verdict:
+    name = f"all Keyline processes' memory, {crowd.clients} clients, peak"
+    if not crowd.total_mb:
+        return Verdict(name, "not seen", f"<= {ALL_MB} MB", None)
+    return Verdict(name, f"{crowd.total_mb:.0f} MB", f"<= {ALL_MB} MB", crowd.total_mb <= ALL_MB)
+
+
+def _against_rembg(done: Measuring) -> Iterator[Verdict]:
+    if not done.rembg:
+        return
+    for crowd in done.crowds[1:]:
+        name, ratio = f"images/s over rembg's, {crowd.clients} clients", crowd.rembg_ratio
+        if ratio is None:
+            yield Verdict(name, "it broke", "> 1.00 x", None)
+        else:
+            figure = f"{crowd.load.per_s:.2f} to {crowd.rembg.per_s:.2f}, {ratio:.2f} x"
+            yield Verdict(name, figure, "> 1.00 x", ratio > 1)
 
 
 def _growth(crowd: Crowd) -> Verdict:
@@ -116,6 +136,14 @@ def _speed_rows(done: Measuring) -> Iterator[tuple[str, ...]]:
             f"{crowd.peak_mb:.0f}" if crowd.peak_mb else "",
             str(load.refusals),
         )
+        if done.rembg and crowd.rembg.count:
+            rival = crowd.rembg
+            share = f"{rival.per_s / crowd.bare.per_s:.0%}"
+            yield (
+                f"{done.rembg.name}, {crowd.clients} client{plural}",
+                *_latency(rival),
+                *(f"{rival.per_s:.2f}", share, "", f"{crowd.rembg_mb:.0f}", str(rival.refusals)),
+            )
 
 
 def _cpu_rows(done: Measuring) -> Iterator[tuple[str, ...]]:
@@ -205,7 +233,9 @@ def _crowd_figures(crowd: Crowd) -> dict[str, Any]:
             shape: _figures(runs) | {"cpu_s": runs.cpu_s_each, "peak_mb": runs.peak_mb}
             for shape, runs in crowd.shapes.items()
         },
+        "rembg": _figures(crowd.rembg) | {"peak_mb": crowd.rembg_mb} if crowd.rembg.count else None,
         "throughput_ratio": crowd.throughput_ratio,
+        "total_mb": crowd.total_mb,
         "worker_mb": crowd.worker_mb,
     }
 

@@ -1,0 +1,141 @@
+"""Parts of `make bench` that could be wrong without anybody's noticing: what is sent, and what is counted."""
+
+from __future__ import annotations
+
+import http.server
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from email.message import Message
+from email.parser import BytesParser
+
+import pytest
+
+from tests.bench.clients import Call, Client, Load, keyline_call
+from tests.bench.errors import BenchError
+from tests.bench.measuring import QUICK, Crowd, Measuring, Subject
+from tests.bench.processes import MemoryWatch, Processes
+from tests.bench.rembg import Rembg
+from tests.bench.report import _against_rembg, _all_memory
+
+PNG = b"\x89PNG and so on"
+
+
+class Server:
+    """Keeps every form that it gets, and answers each with `status`."""
+
+    def __init__(self) -> None:
+        self.forms: list[tuple[str, Message, dict[str, bytes]]] = []
+        self.status = 200
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                whole = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode() + body
+                parts = {
+                    part.get_param("name", header="Content-Disposition"): part.get_payload(decode=True)
+                    for part in BytesParser().parsebytes(whole).get_payload()
+                }
+                server.forms.append((self.path, self.headers, parts))
+                self.send_response(server.status)
+                self.send_header("Content-Length", str(len(PNG)))
+                self.end_headers()
+                self.wfile.write(PNG)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    one = Server()
+    yield one
+    one.close()
+
+
+def _measuring(server: Server) -> Measuring:
+    rembg = Rembg("rembg", server.url, Call("/api/remove", "file"), Processes({"rembg": 1}))
+    done = Measuring(Subject("isnet", 1, b"photo", ""), None, None, None, QUICK, lambda _: None, rembg=rembg)
+    done._rivals = [Client(server.url, rembg.call, b"photo") for _ in range(4)]
+    return done
+
+
+def test_form_carries_the_photo_and_further_fields(server: Server) -> None:
+    client = Client(server.url, keyline_call("secret", quality="fast", output_format="mask"), b"\xff\xd8photo\r\n")
+
+    load = client.cut_out()
+
+    client.close()
+    path, headers, parts = server.forms[0]
+    assert (path, headers["X-Api-Key"]) == ("/v1/remove-bg/universal", "secret")
+    assert parts == {"image": b"\xff\xd8photo\r\n", "quality": b"fast", "output_format": b"mask"}
+    assert (load.count, load.answer_bytes) == (1, len(PNG))
+
+
+def test_memory_of_children_is_counted() -> None:
+    grow = "data = bytearray(60_000_000); import sys; print(flush=True); sys.stdin.read()"
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {grow!r}])"
+    with subprocess.Popen([sys.executable, "-c", child], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()  # the memory is there
+
+        with MemoryWatch(Processes({"parent": process.pid})) as watch:
+            pass
+        process.stdin.close()
+
+    assert 60 < watch.peak_mb < 160
+
+
+def test_rival_that_breaks_is_left_out_and_said_to_be(server: Server) -> None:
+    done, crowd = _measuring(server), Crowd(4)
+    done.crowds = [Crowd(1), crowd]
+    done._ask_rembg(crowd, 4)
+    counted = crowd.rembg.count
+    server.status = 500
+
+    done._ask_rembg(crowd, 4)
+    done._ask_rembg(crowd, 4)  # nobody is asked any more
+
+    asked = len(server.forms)
+    assert counted == 4
+    assert asked < 12
+    assert [(row.figure, row.is_reached) for row in _against_rembg(done)] == [("it broke", None)]
+
+
+def test_verdicts_compare_throughputs_and_memory(server: Server) -> None:
+    done = _measuring(server)
+    faster, slower = Crowd(4), Crowd(16)
+    for crowd, wall_s in ((faster, 1.0), (slower, 4.0)):
+        crowd.load, crowd.rembg = Load([500.0] * 3, wall_s=wall_s), Load([500.0] * 3, wall_s=2.0)
+    done.crowds = [Crowd(1), faster, slower]
+    slower.total_mb = 3001
+
+    rows = list(_against_rembg(done))
+
+    assert [(row.figure, row.is_reached) for row in rows] == [
+        ("3.00 to 1.50, 2.00 x", True),
+        ("0.75 to 1.50, 0.50 x", False),
+    ]
+    assert _all_memory(slower).is_reached is False
+    assert _all_memory(faster).is_reached is None
+
+
+def test_other_answers_end_the_measurement(server: Server) -> None:
+    server.status = 400
+    client = Client(server.url, keyline_call("secret"), b"photo")
+
+    with pytest.raises(BenchError, match="answers 400"):
+        client.cut_out()
+    client.close()
