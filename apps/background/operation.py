@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apps.background.pointing_fields import refuse_outside
 from apps.background.serializers import RemoveBackgroundSerializer
 from apps.core.inspection import ImageFormat, ImageLimits
 from apps.core.operations import MEGABYTE, Operation
@@ -29,4 +30,5 @@ REMOVE_BACKGROUND = Operation(
             "subject": {"$ref": "#/components/schemas/Subject"},
         },
     },
+    check=refuse_outside,
 )

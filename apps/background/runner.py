@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from apps.background.pointing import Pointing, points_at_something
 from apps.core.decoding import Photo, decode
 from apps.core.encoding import encode_jpeg, encode_png, encode_webp
 from apps.core.engine import Engine
@@ -27,9 +28,10 @@ class BackgroundRunner:
 
     def __init__(self, engine: Engine) -> None:
         self._pipeline = registry.load_background(engine.profile, engine.weights_dir, slots=engine.slots)
-        self.models = [f"{self._pipeline.model_name}@{self._pipeline.model_version}"]
+        self._pointing = Pointing(engine)
+        self.models = [f"{self._pipeline.model_name}@{self._pipeline.model_version}", *self._pointing.models]
         self.device = self._pipeline.device
-        self.warnings = list(self._pipeline.warnings)
+        self.warnings = [*self._pipeline.warnings, *self._pointing.warnings]
 
     def run(self, work: Work) -> Outcome:
         """Do the job. Raises AppError(VALIDATION_ERROR) when the file can't be decoded after all."""
@@ -37,7 +39,10 @@ class BackgroundRunner:
         with work.timed("decode"):
             photo = decode(data, limits=work.operation.image_limits)
         with work.stage("infer", progress=0.2):
-            result = self._pipeline.run(photo.to_srgb(), opacity=photo.opacity)
+            if points_at_something(work.params):
+                result = self._pointing.run(work, data, photo.to_srgb(), photo.opacity)
+            else:
+                result = self._pipeline.run(photo.to_srgb(), opacity=photo.opacity)
         with work.stage("encode", progress=0.8):
             pixels = _picture(photo, result, work.params)
             if work.is_sandbox:
@@ -54,7 +59,7 @@ class BackgroundRunner:
             artifacts={"image": image},
             facts={"subject": _subject(result)},
             warnings=tuple(warnings),
-            model=self.models[0],
+            model=self.models[-1] if points_at_something(work.params) else self.models[0],
             device=self.device,
             timings_ms=work.timings_ms,
             chargeable=not result.is_empty,

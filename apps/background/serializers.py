@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.background.pointing_fields import Box, Points, refuse_without_keep
 from apps.core.fields import Choice, HexColour, Margin
 
 SUBJECTS = ("universal", "human", "product")
@@ -32,8 +33,18 @@ class RemoveBackgroundSerializer(serializers.Serializer):
     mask_mode = Choice(MASK_MODES, default="binary", help_text="With mask: hard (0 and 255) or soft (0..255).")
     crop_margin = Margin(required=False, help_text="With crop: room around the subject. Default 0.")
     bg_color = HexColour(required=False, help_text="Colour to put under the subject.")
+    points = Points(
+        required=False,
+        help_text="What to keep and what not: [x, y, 1] keeps what is there, [x, y, 0] drops it; at most 50, in pixels of "
+        "the upright photo. Several keep all that they point at.",
+    )
+    box = Box(
+        required=False,
+        help_text="A box around what to keep: [x0, y0, x1, y1], in pixels of the upright photo. Points may add and take away.",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        refuse_without_keep(attrs)
         output = attrs["output_format"]
         if output == "mask" and "bg_color" in attrs:
             raise serializers.ValidationError({"bg_color": "A mask has no background; leave bg_color out."})

@@ -29,6 +29,8 @@ class Work:
         self.params: dict[str, Any] = job.params
         self.operation = operation
         self.is_sandbox = job.funding == "sandbox"
+        self.account_id = job.account_id
+        self.is_kept = job.retention_s > 0
         self.timings_ms: dict[str, int] = {}
         self._job = job
 

@@ -20,7 +20,12 @@ ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 STAMP = VENV / ".keyline-pins"
 REQUIREMENTS = ROOT / "requirements" / "dev.txt"
-LEAST_FREE_BYTES = 2_500_000_000
+LEAST_FREE_BYTES = 3_500_000_000
+_PIP = [str(VENV / "bin" / "python"), "-m", "pip"]
+TORCH = "torch==2.13.0"
+TORCH_CPU_BUILD = f"{TORCH}+cpu"
+TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+"""PyPI's torch for Linux brings gigabytes of CUDA; only here, and in mirrors of it, is the build without."""
 
 
 def main() -> int:
@@ -67,7 +72,7 @@ def _problem() -> str | None:
         return "Python's venv module is incomplete: `apt-get install python3.11-venv`, then run this again."
     free = shutil.disk_usage(ROOT).free
     if free < LEAST_FREE_BYTES:
-        return f"{ROOT} has {free // 1_000_000} MB left and the packages need 2,500 MB: free some space."
+        return f"{ROOT} has {free // 1_000_000} MB left and the packages need 3,500 MB: free some space."
     return None
 
 
@@ -78,17 +83,53 @@ def _make_venv() -> str | None:
 
 
 def _install() -> str | None:
-    print("Installing the pinned packages (about a minute the first time) ... ", end="", flush=True)
+    print("Installing the pinned packages (some minutes the first time) ... ", end="", flush=True)
     began = time.monotonic()
-    options = ["-qq", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
-    command = [str(VENV / "bin" / "python"), "-m", "pip", "install", *options, "-r", str(REQUIREMENTS)]
-    if subprocess.run(command, check=False).returncode != 0:
+    has_torch = _install_torch()
+    what = ["-r", str(REQUIREMENTS)] if has_torch else _pins_but_torch()
+    if not _pip(*what):
         return (
             "The packages could not be installed; the lines above say why. "
             "Look at the network, the package index (PIP_INDEX_URL) and the disk, then run this again."
         )
     print(f"{time.monotonic() - began:.0f} s", flush=True)
+    if not has_torch:
+        print(
+            f"Neither your package index nor {TORCH_CPU_INDEX} gave {TORCH_CPU_BUILD}, so requests with points or box are "
+            f"refused. To get it later: {VENV}/bin/pip install --index-url {TORCH_CPU_INDEX} {TORCH}",
+            file=sys.stderr,
+        )
     return None
+
+
+def _install_torch() -> bool:
+    """
+    Put in the build without CUDA before pip would choose another; whichever build of that version is there stays.
+
+    The index of its own is asked last, and alone: asked beside the others, one that cannot be reached would hold up
+    every single package.
+    """
+    found = subprocess.run(
+        [*_PIP, "freeze", "--disable-pip-version-check"], check=False, capture_output=True, text=True
+    )
+    if f"\n{TORCH}" in f"\n{found.stdout}":
+        return True
+    return _pip(TORCH_CPU_BUILD, quiet=True) or _pip(
+        "--no-deps", "--retries", "1", "--index-url", TORCH_CPU_INDEX, TORCH_CPU_BUILD, quiet=True
+    )
+
+
+def _pins_but_torch() -> list[str]:
+    files = [REQUIREMENTS.with_name(f"{name}.txt") for name in ("web", "worker", "dev")]
+    lines = [line.strip() for file in files for line in file.read_text().splitlines()]
+    return [line for line in lines if line and not line.startswith(("#", "-r ", TORCH))]
+
+
+def _pip(*what: str, quiet: bool = False) -> bool:
+    """Install with pip; its complaints are shown unless another way is left."""
+    options = ["-qq", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    output = subprocess.DEVNULL if quiet else None
+    return subprocess.run([*_PIP, "install", *options, *what], check=False, stderr=output).returncode == 0
 
 
 if __name__ == "__main__":

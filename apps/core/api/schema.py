@@ -68,7 +68,8 @@ class KeylineSchema(AutoSchema):
 
         def fields(*, files: bool) -> dict[str, Any]:
             sources = [image_sources(image, files=files) for image in operation.images]
-            properties = {name: schema for source in sources for name, schema in source.items()} | params
+            properties = {name: schema for source in sources for name, schema in source.items()}
+            properties |= {name: _in_body(schema, is_json=not files) for name, schema in params.items()}
             return {"type": "object", "properties": properties}
 
         form = {"multipart/form-data": {"schema": fields(files=True)}}
@@ -91,6 +92,14 @@ class KeylineSchema(AutoSchema):
         return dict(properties)
 
 
+def _in_body(schema: dict[str, Any], *, is_json: bool) -> dict[str, Any]:
+    """A field as a body holds it: what is JSON text in a form may be the value itself in a JSON body."""
+    plain = {name: value for name, value in schema.items() if name != _IN_JSON_BODY}
+    if is_json and _IN_JSON_BODY in schema:
+        return {"description": plain.get("description", ""), **schema[_IN_JSON_BODY]}
+    return plain
+
+
 def _operation_id(path: str) -> str:
     """The address without its version, as a method of a generated client is called: `remove_bg_universal`."""
     words = [word for word in path.strip("/").split("/") if not re.fullmatch(r"v\d+(\.\d+)?", word)]
@@ -98,6 +107,7 @@ def _operation_id(path: str) -> str:
 
 
 _JSON_BODY = "x-json-body"
+_IN_JSON_BODY = "x-in-json-body"
 _MORE_PATHS: dict[str, Any] = {**JOB_PATHS, **SYSTEM_PATHS}
 
 
