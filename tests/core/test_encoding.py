@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.JpegImagePlugin import get_sampling
 
+from apps.core import encoding
 from apps.core.encoding import encode_jpeg, encode_png, encode_webp
 from tests.drawing import png_chunk_names, saved, soft_photo, wide_rgb_profile
 
@@ -38,6 +39,17 @@ def test_png_gives_every_pixel_back(channels: int) -> None:
 
     assert image.mode == {1: "L", 3: "RGB", 4: "RGBA"}[channels]
     assert np.array_equal(np.asarray(image), array)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_png_of_many_strips_gives_every_pixel_back(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding, "_STRIP_BYTES", 4_000)
+    array = np.random.default_rng(2).integers(0, 256, (601, 403, channels), np.uint8).squeeze()
+
+    data = encode_png(array)
+
+    assert png_chunk_names(data).count("IDAT") > 1
+    assert np.array_equal(np.asarray(opened(data)), array)
 
 
 @pytest.mark.parametrize("size_wh", [(1, 1), (1, 90), (90, 1)])
@@ -123,7 +135,7 @@ def test_quality_decides_the_size() -> None:
     assert len(encode_webp(soft_photo(), quality=30)) < len(encode_webp(soft_photo()))
 
 
-@pytest.mark.parametrize("kind", ["cut-out", "photo", "mask", "gradient"])
+@pytest.mark.parametrize("kind", ["cut-out", "photo", "mask", "binary mask", "gradient", "flat"])
 def test_png_is_at_most_a_quarter_larger_than_pillows_best(kind: str) -> None:
     picture = cut_out(900, 700)
     ramp = np.tile(np.linspace(0, 255, 900).astype(np.uint8), (700, 1))
@@ -131,6 +143,8 @@ def test_png_is_at_most_a_quarter_larger_than_pillows_best(kind: str) -> None:
         "cut-out": picture,
         "photo": soft_photo(900, 700),
         "mask": picture[:, :, 3],
+        "binary mask": (picture[:, :, 3] > 127) * np.uint8(255),
+        "flat": np.full((700, 900, 4), 255, np.uint8),
         "gradient": np.dstack([ramp, ramp, ramp]),
     }[kind]
 
