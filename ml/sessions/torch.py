@@ -158,7 +158,7 @@ class TorchSession:
     def _next_batch(self) -> list[_Request]:
         """Wait until a batch may start; it holds images of one size. Empty: the session is over."""
         with self._changed:
-            self._changed.wait_for(lambda: self._may_launch() or (self._refusal and not self._waiting))
+            self._changed.wait_for(lambda: self._may_launch() or self._refusal)
             if self._waiting and not self._in_flight and not self._refusal:
                 self._changed.wait_for(lambda: self._refusal or len(self._waiting) >= self._most, self._gather_s)
             return self._take()

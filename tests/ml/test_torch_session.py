@@ -166,8 +166,9 @@ def test_batch_that_is_too_much_for_the_memory_is_halved(start: Callable[..., To
     results = queued_behind_gate(session, gate, [image(n) for n in range(10)])
 
     assert [float(result.max()) for result in results] == [2.0 * n for n in range(10)]
-    # Before these, the eight may have been tried beside the first, which had not left the device.
-    assert network.batches[-8:] == [8, 4, 2, 2, 4, 2, 2, 2]
+    # A size may be tried twice: what is still in flight takes its share of the memory.
+    assert [size for size in network.batches if size <= 2] == [1, 2, 2, 2, 2, 2]
+    assert set(network.batches) == {1, 2, 4, 8}
     assert session._most == 2
 
 
