@@ -19,7 +19,8 @@ _NODE_FIELD, _INITIALISER_FIELD = 1, 5
 _NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE = 1, 2, 4, 5
 _ATTRIBUTE_NAME, _ATTRIBUTE_INTEGERS = 1, 8
 _TENSOR_DIMENSION, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
-_DTYPES: dict[int, np.dtype[np.floating]] = {1: np.dtype("<f4"), 10: np.dtype("<f2")}  # TensorProto.DataType FLOAT and FLOAT16
+_DTYPES: dict[int, np.dtype[np.floating]] = {1: np.dtype("<f4"), 10: np.dtype("<f2")}
+"""By TensorProto.DataType: FLOAT and FLOAT16."""
 
 
 @dataclass(frozen=True, slots=True)

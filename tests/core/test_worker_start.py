@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from apps.core.models import Job
 from apps.core.operations import all_operations
 from apps.core.worker import Worker
 from apps.stack.paths import ROOT
@@ -56,10 +55,11 @@ def test_worker_whose_device_is_lost_ends_so_that_another_takes_its_jobs(monkeyp
 
     operation = next(iter(all_operations()))
     worker = Worker(name="w", runners={operation.slug: SimpleNamespace(run=lose)}, facts={})
+    monkeypatch.setattr("apps.core.worker.Work", lambda *_: None)
     monkeypatch.setattr("os._exit", end)
     monkeypatch.setattr("logging.shutdown", lambda: None)
 
     with pytest.raises(Ended) as ended:
-        worker.execute(Job(operation=operation.slug, account_id=1))
+        worker.execute(SimpleNamespace(id=1, operation=operation.slug))
 
     assert ended.value.args == (70,)
