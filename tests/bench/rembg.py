@@ -69,6 +69,7 @@ def install(say: Callable[[str], None]) -> Path:
     _step(
         [str(venv / "bin" / "pip"), "install", "--quiet", "--no-deps", "--disable-pip-version-check", "-r", str(PINS)]
     )
+    _step([str(venv / "bin" / "python"), "-c", "import rembg.bg"])  # numba compiles for a minute, once
     stamp.write_text(pins)
     return program
 
