@@ -41,8 +41,11 @@ HOLE_SHARE = 0.0005
 """Of the photo: smaller holes in a mask that nobody pointed at are SAM's moth holes."""
 
 
-HOLE_FILLED = 0.4
-"""The subject's matte over a hole in SAM's mask: from here on it is no hole."""
+SUBJECT_SHARE, SUBJECT_HELD = 0.4, 0.8
+"""A box's uncertain mask is the subject with ground around it where the subject is this much of it, and this much in it."""
+
+HOLE_FILLED = 0.2
+"""The subject's matte over a hole in SAM's mask: from here on it is no hole, but a shoe's inside."""
 
 
 class EmbeddingLike(Protocol):
@@ -243,10 +246,26 @@ class _Search:
             prompts.drop_xy and found.iou < SURE_IOU
         ):  # the drops unsettle SAM: they may be taken off a mask without them
             found = max(self._ask(prompts.keep_xy, (), prompts.box_xyxy), found, key=lambda each: each.iou)
+        if prompts.box_xyxy is not None and found.iou < SURE_IOU:
+            found = _Found(self._without_ground(found.mask, prompts.box_xyxy), found.iou)
         for point in prompts.drop_xy:
             if self._is_on(found.mask, point, radius_px=0):
                 found = _Found(found.mask & ~self._unwanted(point), found.iou)
         return _Found(self._tidied(found.mask), found.iou)
+
+    def _without_ground(self, mask: Mask, box_xyxy: tuple[float, float, float, float]) -> Mask:
+        """SAM takes what is in a box for one thing; where that is the subject's parts and the ground between, they stay."""
+        x0, y0, x1, y1 = (max(0, round(side)) for side in box_xyxy)
+        subject = np.zeros_like(mask)
+        subject[y0:y1, x0:x1] = self._look.matte[y0:y1, x0:x1] > 255 * HOLE_FILLED
+        area = np.count_nonzero(subject)
+        if area < SUBJECT_SHARE * np.count_nonzero(mask) or np.count_nonzero(mask & subject) < SUBJECT_HELD * area:
+            return mask
+        kept = mask & subject
+        for x, y in self._prompts.keep_xy:
+            if not self._is_on(kept, (x, y)):
+                return mask
+        return kept
 
     def _union(self, found: _Found) -> _Found:
         """Without a box each point speaks for itself; with one, the points that its mask leaves out do."""
