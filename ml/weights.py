@@ -29,7 +29,8 @@ from pathlib import Path
 from typing import IO, get_args
 
 from ml.errors import WeightsDamagedError, WeightsError, WeightsMissingError
-from ml.registry import NpmChunks, NpmMember, Profile, WeightsFile, WheelMember, extras_for, specs_for
+from ml.registry import extras_for, specs_for
+from ml.specs import NpmChunks, NpmMember, Profile, WeightsFile, WheelMember
 
 _LOST_WITHOUT = {
     "sam": "requests with points or box are refused",

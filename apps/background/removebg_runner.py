@@ -22,7 +22,7 @@ from apps.core.execution import Work
 from apps.core.outcome import Outcome, WarningCode
 from ml import arrange, compositing, registry, shadows
 from ml.foreground import estimate_foreground
-from ml.pipelines.background import BackgroundResult
+from ml.pipelines.background import BackgroundResult, Subject
 from ml.stamp import stamp
 from ml.types import AlphaChannel, BoxXywh, RgbaImage
 
@@ -52,7 +52,7 @@ class RemoveBgRunner:
             photo = decode(data, limits=work.operation.image_limits, field=fields.file)
             background = _read_background(work)
         with work.stage("infer", progress=0.2):
-            result = self._find(photo, work.params.get("roi"))
+            result = self._find(photo, work.params)
         if result.bbox_xywh is None:
             raise invalid(fields.file, "No foreground was found in the image.", Fault.NO_FOREGROUND)
         with work.stage("compose", progress=0.6):
@@ -77,15 +77,18 @@ class RemoveBgRunner:
             timings_ms=work.timings_ms,
         )
 
-    def _find(self, photo: Photo, roi: list[Length] | None) -> BackgroundResult:
+    def _find(self, photo: Photo, params: Mapping[str, Any]) -> BackgroundResult:
         """Look at the region of interest alone: what lies outside is background, whatever it is."""
+        subject: Subject = params["subject"]
+        roi: list[Length] | None = params.get("roi")
         if roi is None:
-            return self._pipeline.run(photo.to_srgb(), opacity=photo.opacity)
+            return self._pipeline.run(photo.to_srgb(), subject=subject, opacity=photo.opacity)
         height, width = photo.rgb.shape[:2]
         left, top, right, bottom = region_px(roi, (width, height))
         inside = slice(top, bottom), slice(left, right)
         opacity = None if photo.opacity is None else photo.opacity[inside]
-        result = self._pipeline.run(rgb_to_srgb(photo.rgb[inside], photo.icc_profile), opacity=opacity)
+        seen = rgb_to_srgb(photo.rgb[inside], photo.icc_profile)
+        result = self._pipeline.run(seen, subject=subject, opacity=opacity)
         alpha = np.zeros((height, width), np.uint8)
         alpha[inside] = result.alpha
         box = result.bbox_xywh

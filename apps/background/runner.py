@@ -13,6 +13,7 @@ from apps.core.engine import Engine
 from apps.core.execution import Work
 from apps.core.outcome import Outcome, WarningCode
 from ml import compositing, registry
+from ml.confidence import LOW_BELOW
 from ml.foreground import estimate_foreground
 from ml.pipelines.background import BackgroundResult
 from ml.stamp import stamp
@@ -42,7 +43,12 @@ class BackgroundRunner:
             if points_at_something(work.params):
                 result = self._pointing.run(work, data, photo.to_srgb(), photo.opacity)
             else:
-                result = self._pipeline.run(photo.to_srgb(), opacity=photo.opacity)
+                result = self._pipeline.run(
+                    photo.to_srgb(),
+                    subject=work.params["subject"],
+                    quality=work.params["quality"],
+                    opacity=photo.opacity,
+                )
         with work.stage("encode", progress=0.8):
             pixels = _picture(photo, result, work.params)
             if work.is_sandbox:
@@ -53,8 +59,7 @@ class BackgroundRunner:
         content_type = _CONTENT_TYPES[work.params["format"]]
         image = work.keep("image", encoded, content_type=content_type, size_wh=(width, height))
         warnings = [WarningCode.FIRST_FRAME_ONLY] if photo.is_animated else []
-        if result.is_empty:
-            warnings.append(WarningCode.NO_FOREGROUND)
+        warnings += warnings_about(result)
         return Outcome(
             artifacts={"image": image},
             facts={"subject": _subject(result)},
@@ -64,6 +69,18 @@ class BackgroundRunner:
             timings_ms=work.timings_ms,
             chargeable=not result.is_empty,
         )
+
+
+def warnings_about(result: BackgroundResult) -> list[WarningCode]:
+    """What a person who does not see the cut-out should know of it."""
+    if result.is_empty:
+        return [WarningCode.NO_FOREGROUND]
+    told = {
+        WarningCode.LOW_CONFIDENCE: result.confidence < LOW_BELOW,
+        WarningCode.TOUCHES_BORDER: result.touches_border,
+        WarningCode.MULTIPLE_SUBJECTS: result.subjects > 1,
+    }
+    return [code for code, applies in told.items() if applies]
 
 
 def _subject(result: BackgroundResult) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,8 +15,8 @@ from ml.registry import SamChoice
 
 if TYPE_CHECKING:
     from apps.core.execution import Work
-    from ml.registry import Profile
     from ml.sessions.onnx import InferenceSlots
+    from ml.specs import Profile
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Engine:
     profile: Profile
     weights_dir: Path
     slots: InferenceSlots
-    sam: SamChoice = SamChoice()
+    sam: SamChoice = field(default_factory=SamChoice)
 
 
 class Runner(Protocol):

@@ -25,10 +25,11 @@ from ml import compositing
 from ml.errors import GpuMissingError
 from ml.models.saliency import SaliencyNetwork
 from ml.models.saliency_torch import BUILDERS, build
-from ml.registry import MODELS, ModelSpec
+from ml.registry import MODELS
 from ml.sessions.gpu import Gpu, choose_gpu
 from ml.sessions.onnx_weights import convolutions_of
 from ml.sessions.torch import TorchSession, dtype_on, open_session, place
+from ml.specs import ModelSpec
 from ml.types import RgbImage
 
 

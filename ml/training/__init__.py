@@ -1,0 +1,1 @@
+"""The code that made the weights in `ml/weights/`. Nothing here runs in the service."""

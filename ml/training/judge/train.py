@@ -1,0 +1,141 @@
+"""Train the judge on prepared samples, for a budget of minutes; resumable, seeded, on a CPU or a GPU."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ml.training.judge.network import FROZEN_BLOCKS, Judge
+from ml.training.judge.samples import SIDE_PX, Samples, draw
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What training depends on: `epochs` in one learning-rate cycle, the first `small_epochs` at a smaller side."""
+
+    epochs: int = 9
+    small_epochs: int = 7
+    small_side_px: int = 256
+    batch: int = 8
+    encoder_rate: float = 4e-4
+    decoder_rate: float = 1.5e-3
+    weight_decay: float = 1e-2
+    ema: float = 0.98
+    seed: int = 1
+    device: str = "cpu"
+
+
+def train(model: Judge, samples: Samples, recipe: Recipe, state_file: Path) -> Judge:
+    """
+    Returns the running mean of the weights. Goes on from `state_file` where it is there; writes it after every epoch.
+    """
+    torch.manual_seed(recipe.seed)
+    model = model.to(recipe.device, memory_format=torch.channels_last)
+    steps_per_epoch = len(samples) // recipe.batch
+    encoder, decoder = _parameters(model)
+    optimiser = torch.optim.AdamW(
+        [{"params": encoder, "lr": recipe.encoder_rate}, {"params": decoder, "lr": recipe.decoder_rate}],
+        weight_decay=recipe.weight_decay,
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser,
+        max_lr=[recipe.encoder_rate, recipe.decoder_rate],
+        total_steps=recipe.epochs * steps_per_epoch,
+        pct_start=0.15,
+    )
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+    first = 0
+    if state_file.exists():
+        state = torch.load(state_file, map_location=recipe.device, weights_only=True)
+        model.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
+        optimiser.load_state_dict(state["optimiser"])
+        schedule.load_state_dict(state["schedule"])
+        first = state["epoch"] + 1
+    for epoch in range(first, recipe.epochs):
+        began = time.monotonic()
+        rng = np.random.default_rng([recipe.seed, epoch])
+        side_px = recipe.small_side_px if epoch < recipe.small_epochs else SIDE_PX
+        loss = _epoch(_Training(model, average, optimiser, schedule), samples, recipe, rng, side_px)
+        logger.info("epoch %d of %d: loss %.4f, %.0f s", epoch + 1, recipe.epochs, loss, time.monotonic() - began)
+        torch.save(
+            {
+                "model": model.state_dict(),
+                "average": average.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "schedule": schedule.state_dict(),
+                "epoch": epoch,
+            },
+            state_file,
+        )
+    return cast(Judge, average.module).eval()
+
+
+@dataclass(frozen=True, slots=True)
+class _Training:
+    model: Judge
+    average: AveragedModel
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+
+
+def _epoch(state: _Training, samples: Samples, recipe: Recipe, rng: np.random.Generator, side_px: int) -> float:
+    model = state.model
+    model.train()
+    model.encoder.eval()  # batches of eight are too few for the statistics that ImageNet left
+    order = rng.permutation(len(samples))
+    losses = []
+    for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
+        chosen = order[start : start + recipe.batch]
+        photo, maps, truth = _tensors(draw(samples, chosen, rng, side_px), recipe.device)
+        loss = _loss(model(photo, maps), truth, torch.from_numpy(samples.weight[chosen]).to(recipe.device))
+        state.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own annotation is missing
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)
+        state.optimiser.step()
+        state.schedule.step()
+        state.average.update_parameters(model)
+        losses.append(loss.item())
+    return float(np.mean(losses))
+
+
+def _tensors(batch: dict[str, NDArray[np.float32]], device: str) -> tuple[Tensor, Tensor, Tensor]:
+    photo = torch.from_numpy(batch["photo"]).to(device, memory_format=torch.channels_last)
+    return photo, torch.from_numpy(batch["maps"]).to(device), torch.from_numpy(batch["truth"]).to(device)
+
+
+def _loss(logits: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Cross-entropy that counts edges fourfold, and one minus the soft intersection over union."""
+    edge = functional.max_pool2d(truth, 9, 1, 4) + functional.max_pool2d(-truth, 9, 1, 4)
+    cross = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    cross = (cross * (1 + 3 * edge)).mean((2, 3)) / (1 + 3 * edge).mean((2, 3))
+    matte = logits.sigmoid()
+    shared = (matte * truth).sum((2, 3))
+    union = (matte + truth - matte * truth).sum((2, 3))
+    apart = 1 - (shared + 50) / (union + 50)
+    return ((cross + 0.7 * apart) * weight).sum() / weight.sum().clamp(min=1e-6)
+
+
+def _parameters(model: Judge) -> tuple[list[Tensor], list[Tensor]]:
+    """The encoder's that learn, and the decoder's."""
+    frozen = ("_conv_stem", "_bn0", *(f"_blocks.{i}." for i in range(FROZEN_BLOCKS)), "_conv_head", "_bn1", "_fc")
+    encoder: list[Tensor] = []
+    for name, parameter in model.encoder.named_parameters():
+        if name.startswith(frozen):
+            parameter.requires_grad_(False)
+        else:
+            encoder.append(parameter)
+    decoder = [p for name, p in model.named_parameters() if not name.startswith("encoder.")]
+    return encoder, decoder
