@@ -1,12 +1,12 @@
 """
-Every movement of credits: one guarded UPDATE of the wallet and one ledger entry, in one transaction.
+Every movement of credits: one statement that holds the guarded UPDATE of the wallet and the ledger entry.
 
 A wallet's row lock makes the movements of one account line up; the guards and the unique constraints make each repeatable.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from uuid import UUID
 
 from django.db import connection, transaction
 
@@ -14,10 +14,22 @@ from apps.billing.models import Kind, LedgerEntry, Wallet
 from apps.core.errors import AppError, Detail, ErrorCode
 from apps.core.models import Job
 
+# A job's hold ends once: for its second end the wallet is left alone and there is no entry.
 _MOVE = """
-UPDATE billing_wallet SET balance = balance + %s, held = held + %s
-WHERE account_id = %s AND balance + %s >= 0 AND held + %s >= 0
-RETURNING balance, held
+WITH moved AS (
+    UPDATE billing_wallet SET balance = balance + %(balance)s, held = held + %(held)s
+    WHERE account_id = %(account_id)s AND balance + %(balance)s >= 0 AND held + %(held)s >= 0
+          AND NOT (%(kind)s IN ('capture', 'release')
+                   AND EXISTS (SELECT FROM billing_ledgerentry
+                               WHERE job_id = %(job_id)s AND kind IN ('capture', 'release')))
+    RETURNING balance, held
+)
+INSERT INTO billing_ledgerentry (account_id, kind, balance_change, held_change, balance_after, held_after,
+                                 job_id, operation, actor, reason, created_at)
+SELECT %(account_id)s, %(kind)s, %(balance)s, %(held)s, balance, held,
+       %(job_id)s, %(operation)s, %(actor)s, %(reason)s, clock_timestamp()
+FROM moved
+RETURNING *
 """
 
 
@@ -30,27 +42,26 @@ def grant(account_id: int, credits: int, *, actor: str, reason: str, kind: Kind 
     """
     with transaction.atomic():
         _ensure_wallet(account_id)
-        return _move(account_id, kind, credits, 0, actor=actor, reason=reason)
+        return _move(account_id, kind, credits, actor=actor, reason=reason)
 
 
 def hold(job: Job) -> None:
     """Put the job's price aside. Raises AppError(INSUFFICIENT_CREDITS)."""
     if job.price_credits:
-        _ensure_wallet(job.account_id)
-        _move(job.account_id, Kind.HOLD, -job.price_credits, job.price_credits, job=job)
+        _move_for(job, Kind.HOLD, -job.price_credits, job.price_credits)
 
 
 def capture(job: Job) -> int:
     """Take what was held, once. Returns the credits charged."""
-    if job.price_credits and not _has_ended(job):
-        _move(job.account_id, Kind.CAPTURE, 0, -job.price_credits, job=job)
+    if job.price_credits:
+        _move_for(job, Kind.CAPTURE, 0, -job.price_credits)
     return job.price_credits
 
 
 def release(job: Job) -> None:
     """Give back what was held, once."""
-    if job.price_credits and not _has_ended(job):
-        _move(job.account_id, Kind.RELEASE, job.price_credits, -job.price_credits, job=job)
+    if job.price_credits:
+        _move_for(job, Kind.RELEASE, job.price_credits, -job.price_credits)
 
 
 def take_owed(account_id: int, *, at_most: int) -> int:
@@ -59,12 +70,8 @@ def take_owed(account_id: int, *, at_most: int) -> int:
         wallet = Wallet.objects.select_for_update().filter(account_id=account_id, balance__gt=0).first()
         taken = min(wallet.balance, at_most) if wallet else 0
         if taken:
-            _move(account_id, Kind.ADJUST, -taken, 0, actor="gateway", reason="taken off a later bill")
+            _move(account_id, Kind.ADJUST, -taken, actor="gateway", reason="taken off a later bill")
     return taken
-
-
-def _has_ended(job: Job) -> bool:
-    return LedgerEntry.objects.filter(job_id=job.id, kind__in=[Kind.CAPTURE, Kind.RELEASE]).exists()
 
 
 def _ensure_wallet(account_id: int) -> None:
@@ -75,26 +82,50 @@ def _ensure_wallet(account_id: int) -> None:
         )
 
 
-def _move(
-    account_id: int, kind: Kind, balance_change: int, held_change: int, *, job: Job | None = None, **facts: Any
-) -> LedgerEntry:
-    with connection.cursor() as cursor:
-        cursor.execute(_MOVE, [balance_change, held_change, account_id, balance_change, held_change])
-        row = cursor.fetchone()
-    if row is None:
-        price = -balance_change
-        issue = (
-            f"This call costs {price} credit{'s' * (price != 1)} and the balance is lower; add credits and repeat it."
-        )
-        raise AppError(ErrorCode.INSUFFICIENT_CREDITS, issue, details=[Detail("credits", issue)])
-    if job is not None:
-        facts = {"job_id": job.id, "operation": job.operation, "actor": "job", "reason": ""}
-    return LedgerEntry.objects.create(
-        account_id=account_id,
-        kind=kind,
-        balance_change=balance_change,
-        held_change=held_change,
-        balance_after=row[0],
-        held_after=row[1],
-        **facts,
+def _move_for(job: Job, kind: Kind, balance_change: int, held_change: int) -> None:
+    entry = _insert(
+        job.account_id, kind, balance_change, held_change, job_id=job.id, operation=job.operation, actor="job"
     )
+    if entry is None and (kind is Kind.HOLD or not _has_ended(job)):
+        raise _too_few(-balance_change)
+
+
+def _move(account_id: int, kind: Kind, balance_change: int, *, actor: str, reason: str) -> LedgerEntry:
+    entry = _insert(account_id, kind, balance_change, 0, actor=actor, reason=reason)
+    if entry is None:
+        raise _too_few(-balance_change)
+    return entry
+
+
+def _insert(
+    account_id: int,
+    kind: Kind,
+    balance_change: int,
+    held_change: int,
+    *,
+    actor: str,
+    job_id: UUID | None = None,
+    operation: str = "",
+    reason: str = "",
+) -> LedgerEntry | None:
+    """None where there is no wallet or too little in it, or where the job's hold has ended before."""
+    values = {
+        "account_id": account_id,
+        "kind": kind.value,
+        "balance": balance_change,
+        "held": held_change,
+        "job_id": job_id,
+        "operation": operation,
+        "actor": actor,
+        "reason": reason,
+    }
+    return next(iter(LedgerEntry.objects.raw(_MOVE, values)), None)
+
+
+def _has_ended(job: Job) -> bool:
+    return LedgerEntry.objects.filter(job_id=job.id, kind__in=[Kind.CAPTURE, Kind.RELEASE]).exists()
+
+
+def _too_few(price: int) -> AppError:
+    issue = f"This call costs {price} credit{'s' * (price != 1)} and the balance is lower; add credits and repeat it."
+    return AppError(ErrorCode.INSUFFICIENT_CREDITS, issue, details=[Detail("credits", issue)])

@@ -47,6 +47,14 @@ ORDER BY coalesce(held.jobs, 0),
          waiting.created_at
 LIMIT 20
 """
+_CLAIM = """
+UPDATE core_job SET state = 'running', stage = 'decode', worker = %(worker)s, attempt = attempt + 1,
+                    started_at = %(now)s, lease_until = %(lease_until)s
+WHERE state = 'queued'
+  AND id = (SELECT id FROM core_job WHERE state = 'queued' AND account_id = %(account_id)s
+            ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING *
+"""
 _PAUSE_S = 5
 _RETRY_EVERY_S = 0.5
 _TOO_OLD = timedelta(hours=1)
@@ -63,15 +71,10 @@ def claim(worker: str) -> Job | None:
         cursor.execute(_WHO_IS_NEXT)
         accounts = [row[0] for row in cursor.fetchall()]
     for account_id in accounts:
-        with transaction.atomic():
-            waiting = Job.objects.filter(state=State.QUEUED, account_id=account_id).order_by("created_at")
-            job = waiting.select_for_update(skip_locked=True).first()
-            if job is None:
-                continue
-            now = timezone.now()
-            job.state, job.stage, job.worker, job.attempt = State.RUNNING, "decode", worker, job.attempt + 1
-            job.started_at, job.lease_until = now, now + timedelta(seconds=settings.LEASE_S)
-            job.save(update_fields=["state", "stage", "worker", "attempt", "started_at", "lease_until"])
+        now = timezone.now()
+        facts = {"worker": worker, "now": now, "lease_until": now + timedelta(seconds=settings.LEASE_S)}
+        job = next(iter(Job.objects.raw(_CLAIM, {**facts, "account_id": account_id})), None)
+        if job is not None:
             return job
     return None
 
@@ -213,9 +216,21 @@ def purge_if_reachable(job: Job) -> None:
         purge(job)
 
 
-def delete_inputs(job: Job) -> None:
-    """A final job's inputs are of no more use. Raises StoreAwayError."""
-    result_store().delete_prefix(job.input_prefix)
+def delete_inputs(job: Job, *, names: Iterable[str] = ()) -> None:
+    """
+    A final job's inputs are of no more use.
+
+    Args:
+        names: all that it can have; without them the store is asked.
+
+    Raises:
+        StoreAwayError
+    """
+    if names:
+        for name in names:
+            result_store().delete(job.input_prefix + name)
+    else:
+        result_store().delete_prefix(job.input_prefix)
     Job.objects.filter(id=job.id).update(inputs_stored=False)
 
 

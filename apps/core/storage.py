@@ -95,11 +95,15 @@ class ResultStore:
         except (BotoCoreError, OSError) as error:
             raise StoreAwayError from error
 
+    def delete(self, key: str) -> None:
+        """Delete one object; no error when there is none."""
+        self._call("delete_object", Key=key)
+
     def delete_prefix(self, prefix: str) -> None:
         """Delete every object below `prefix`; no error when there is none."""
         listing = self._call("list_objects_v2", Prefix=prefix)
         for item in listing.get("Contents", []):
-            self._call("delete_object", Key=item["Key"])
+            self.delete(item["Key"])
 
     def presign(self, key: str, *, expires_s: int) -> str:
         """A Signature Version 4 GET URL that lives `expires_s` seconds."""

@@ -102,7 +102,7 @@ class Worker:
         job.refresh_from_db()
         with contextlib.suppress(StoreAwayError):
             if job.state in FINAL_STATES:
-                lifecycle.delete_inputs(job)
+                lifecycle.delete_inputs(job, names=[image.name for image in operation_named(job.operation).images])
 
     def has_turned_away(self) -> bool:
         """Whether a wake-up has found no place since this was last asked."""

@@ -357,5 +357,5 @@ def test_a_paid_request_with_a_key_costs_few_statements(api: Api, monkeypatch: p
     with CaptureQueriesContext(connection) as worker:
         tasks.run_next()
 
-    assert len(web.captured_queries) <= 20
-    assert len(worker.captured_queries) <= 24
+    assert len(web.captured_queries) <= 15
+    assert len(worker.captured_queries) <= 15
