@@ -70,7 +70,7 @@ def _soften(image: RgbImage, mask: Mask, matte: AlphaChannel, band_px: int, hair
     near, far = _dilated(solid, band_px), _dilated(solid, hair_px)
     guided = _guided(image, solid, band_px)
     guided = np.where(core > 0, np.float32(1), np.where(near > 0, guided, np.float32(0)))
-    soft = np.asarray(matte, np.float32) / 255
+    soft: Floats = np.asarray(matte / np.float32(255), np.float32)
     inside = _mean_where(soft, core if core.any() else solid, 2 * hair_px)
     # Both reach across the whole band: what has neither side near it is never trusted.
     outside = _mean_where(soft, 1 - far, 2 * hair_px)

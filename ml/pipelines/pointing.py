@@ -217,6 +217,11 @@ def _inside(prompts: Prompts, shape_hw: tuple[int, ...]) -> Prompts:
     return Prompts(on_pixels(prompts.keep_xy), on_pixels(prompts.drop_xy), prompts.box_xyxy)
 
 
+def _overlap(one: Mask, other: Mask) -> float:
+    """Intersection over union, 0..1."""
+    return int(np.count_nonzero(one & other)) / max(1, int(np.count_nonzero(one | other)))
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
     """A mask at the embedding's size, and its predicted IoU, 0..1."""
@@ -309,10 +314,7 @@ class _Search:
         """Which of part, subpart and whole: what SAM trusts, and rather the subject than its shirt where the click is on it."""
         subject = self._look.matte > 127
         weight = SALIENCE_WEIGHT if self._is_on(subject, point) else 0.0
-        overlaps = [
-            np.count_nonzero(mask & subject) / max(1, np.count_nonzero(mask | subject)) if weight else 0.0
-            for mask in masks
-        ]
+        overlaps = [_overlap(mask, subject) if weight else 0.0 for mask in masks]
         scores = [
             float(iou) + weight * overlap - (0 if self._is_on(mask, point) else 1)
             for mask, iou, overlap in zip(masks, ious, overlaps, strict=True)
@@ -343,27 +345,37 @@ class _Search:
         return bool(around.any())
 
     def _tidied(self, mask: Mask) -> Mask:
-        """Without crumbs and moth holes that nobody pointed at."""
-        keep, drop = self._prompts.keep_xy, self._prompts.drop_xy
-        pieces = self._pieces(mask, lambda areas, _: areas >= PIECE_SHARE * areas.max(initial=0), keep)
-        # Nor with a hole that the subject fills: the inside of a shoe.
-        return ~self._pieces(
-            ~pieces, lambda areas, filled: (areas >= HOLE_SHARE * mask.size) & (filled < HOLE_FILLED), drop
-        )
+        """Without crumbs and moth holes that nobody pointed at, nor with holes that the subject fills (a shoe's inside)."""
+        found = _Pieces(mask, self._look.matte)
+        kept = found.where(found.areas >= PIECE_SHARE * found.areas.max(initial=0), self._prompts.keep_xy)
+        around = _Pieces(~kept, self._look.matte)
+        are_open = (around.areas >= HOLE_SHARE * mask.size) & (around.levels < HOLE_FILLED)
+        return ~around.where(are_open | around.touch_border, self._prompts.drop_xy)
 
-    def _pieces(
-        self,
-        mask: Mask,
-        stays: Callable[[NDArray[np.int32], Floats], NDArray[np.bool_]],
-        pointed_at: Sequence[tuple[float, float]],
-    ) -> Mask:
-        """The pieces that stay, by their areas in pixels and the matte's mean on them (0..1), and those with a point on them."""
-        count, labels, facts, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-        areas = np.asarray(facts[1:, cv2.CC_STAT_AREA], np.int32)
-        levels = np.bincount(labels.ravel(), self._look.matte.ravel(), count)[1:]
-        kept = np.zeros(count, bool)
-        kept[1:] = stays(areas, np.asarray(levels / np.maximum(areas, 1) / 255, np.float32))
+
+class _Pieces:
+    """
+    What hangs together in a mask.
+
+    Attributes:
+        areas: (N,) in pixels.
+        levels: (N,) 0..1, the mean of the subject's matte on each.
+        touch_border: (N,) bool.
+    """
+
+    def __init__(self, mask: Mask, matte: AlphaChannel) -> None:
+        count, self._labels, facts, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+        self.areas = np.asarray(facts[1:, cv2.CC_STAT_AREA], np.int32)
+        totals = np.bincount(self._labels.ravel(), matte.ravel(), count)[1:]
+        self.levels = np.divide(totals, 255 * self.areas, dtype=np.float32, casting="same_kind")
+        left, top = facts[1:, cv2.CC_STAT_LEFT], facts[1:, cv2.CC_STAT_TOP]
+        right, bottom = left + facts[1:, cv2.CC_STAT_WIDTH], top + facts[1:, cv2.CC_STAT_HEIGHT]
+        self.touch_border = (left == 0) | (top == 0) | (right == mask.shape[1]) | (bottom == mask.shape[0])
+
+    def where(self, stays: NDArray[np.bool_], pointed_at: Sequence[tuple[float, float]]) -> Mask:
+        """The pieces that stay, and those with a point on them."""
+        kept = np.concatenate([[False], stays])
         for x, y in pointed_at:
-            kept[labels[int(y), int(x)]] = True
+            kept[self._labels[int(y), int(x)]] = True
         kept[0] = False
-        return np.asarray(kept[labels], bool)
+        return np.asarray(kept[self._labels], bool)

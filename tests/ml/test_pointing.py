@@ -51,7 +51,9 @@ class Scene:
             x0, y0, x1, y1 = np.asarray(box_xyxy, int)
             return logits(box_mask((x0, y0, x1, y1))), np.array([0.7])
         if not is_ambiguous:
-            return logits(self.joint if self.joint is not None else self._at(points_xy[0])[2]), np.array([self.joint_iou])
+            return logits(self.joint if self.joint is not None else self._at(points_xy[0])[2]), np.array(
+                [self.joint_iou]
+            )
         return np.concatenate([logits(mask) for mask in self._at(points_xy[0])]), np.array([0.9, 0.85, 0.8])
 
     def _at(self, point: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -193,6 +195,27 @@ def test_crumbs_and_moth_holes_go_unless_pointed_at() -> None:
     assert plain.alpha[36, 206] == 0
     assert plain.alpha[101, 81] == 255
     assert pointed.alpha[36, 206] > 200
+
+
+def test_hole_that_the_subject_fills_is_none_and_one_that_it_has_too_stays() -> None:
+    hole = (60, 60, 90, 90)
+    mask = box_mask(PERSON) & ~box_mask(hole)
+    scene = Scene(joint=mask)
+    click = Prompts(keep_xy=(ON_SHIRT, (80.0, 200.0)))
+
+    filled = cut(scene, click, subject=box_mask(PERSON))
+    open_ = cut(scene, click, subject=mask)
+
+    assert filled.alpha[75, 75] == 255
+    assert open_.alpha[75, 75] == 0
+
+
+def test_ground_between_the_subjects_parts_leaves_an_uncertain_box() -> None:
+    subject = box_mask(PERSON, DOG)
+
+    result = cut(Scene(), Prompts(box_xyxy=(30, 30, 240, 230)), subject=subject)
+
+    assert iou(result, subject) > 0.97
 
 
 def test_nothing_to_keep_is_refused() -> None:
