@@ -10,8 +10,7 @@ import numpy as np
 
 from ml import registry
 from ml.evaluation.errors import EvaluationError
-from ml.evaluation.sets import Subject
-from ml.pipelines.background import BackgroundPipeline, Quality
+from ml.pipelines.background import BackgroundPipeline, Quality, Subject
 from ml.types import Matte, RgbImage
 
 PLAIN = "plain"

@@ -21,9 +21,9 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ml.evaluation.errors import EvaluationError
+from ml.pipelines.background import Subject
 from ml.types import Matte, RgbImage
 
-Subject = Literal["universal", "human", "product"]
 Truth = Literal["mask", "labels", "alpha"]
 """What the second file holds: black and white, class ids of which 0 is the background, or a true grey alpha."""
 

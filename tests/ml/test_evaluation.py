@@ -20,7 +20,7 @@ from ml.evaluation.errors import EvaluationError
 from ml.evaluation.recipes import Cut
 from ml.evaluation.sets import SETS, Photo, SetReader, choose, is_held_out, sample
 from ml.evaluation.sheet import Sheet
-from ml.pipelines.background import BackgroundPipeline
+from ml.pipelines.background import BackgroundPipeline, BackgroundResult, Quality
 from ml.types import Matte, RgbImage
 from tests.conftest import NotTheCornersColour
 
@@ -226,7 +226,7 @@ def _evaluate(folder: Path, pipeline: BackgroundPipeline, watcher: Sheet | None 
     names = ("saliency_ecssd", "matting_alpha")
     with SetReader(SETS[names[0]], folder) as one, SetReader(SETS[names[1]], folder) as other:
         steps = measuring.run(
-            [one, other], {"plain": everything, "best": recipes.ours(pipeline)}, limit=None, watcher=watcher
+            [one, other], {"plain": everything, "best": recipes.ours(pipeline, "best")}, limit=None, watcher=watcher
         )
         return list(steps)
 
@@ -254,11 +254,12 @@ def test_summary_keeps_the_held_out_third_apart(folder: Path, pipeline: Backgrou
     assert rows["saliency_ecssd", "all", "plain"]["max_f"] == pytest.approx(1.3 * 0.2 / (0.3 * 0.2 + 1))
 
 
-def test_calibration_and_empty_photos_are_told(pipeline: BackgroundPipeline) -> None:
+def test_calibration_and_empty_photos_are_told() -> None:
     image, truth = picture()
-    flat = Photo("flat", np.full_like(image, 90), truth)
-    cuts = [(Photo("clear", image, truth), recipes.ours(pipeline)(image, "universal"))]
-    cuts.append((flat, recipes.ours(pipeline)(flat.image, "universal")))
+    cuts = [
+        (Photo("clear", image, truth), Cut(truth, confidence=1.0)),
+        (Photo("flat", image, truth), Cut(np.zeros_like(truth), confidence=0.0, is_empty=True)),
+    ]
     judged = [measuring.judge(cut, photo, set_name="made up", recipe="best", seconds=0.1) for photo, cut in cuts]
 
     rows = report.calibration(judged)
@@ -266,6 +267,22 @@ def test_calibration_and_empty_photos_are_told(pipeline: BackgroundPipeline) -> 
 
     assert [(row["from"], row["photos"], row["failed"]) for row in rows] == [(0.0, 1, 1.0), (0.98, 1, 0.0)]
     assert "No subject was found in 1 photos.\n  made up flat (best, confidence 0.00)" in words
+
+
+@pytest.mark.parametrize("quality", recipes.OURS)
+def test_pipeline_is_asked_for_the_sets_subject_and_the_recipes_quality(quality: Quality) -> None:
+    asked = []
+    image, _ = picture()
+
+    class Listener:
+        def run(self, image: RgbImage, **asked_for: object) -> BackgroundResult:
+            asked.append(asked_for)
+            return BackgroundResult(np.full(image.shape[:2], 51, np.uint8), (0, 0, 1, 1), 0.2, 0.7, is_empty=False)
+
+    cut = recipes.ours(Listener(), quality)(image, "product")
+
+    assert asked == [{"subject": "product", "quality": quality}]
+    assert (cut.confidence, cut.is_empty, float(cut.matte.max())) == (0.7, False, pytest.approx(0.2))
 
 
 def test_sheet_shows_the_worst_first(folder: Path, pipeline: BackgroundPipeline, tmp_path: Path) -> None:
