@@ -16,13 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.compositing import cut_out
+from ml.compositing import LONGEST_SIDE_PX, cut_out
 from ml.errors import ShapeError
 from ml.transforms import require_alpha, require_rgb, shrink_or_grow
 from ml.types import AlphaChannel, BoxXywh, RgbaImage, RgbImage
-
-LONGEST_SIDE_PX = 16_383
-"""What a WebP holds; nothing larger than a photo and its margins is ever asked for."""
 
 STRIP_PIXELS = 1 << 20
 EDGE_SHARE = 3 / 1024

@@ -25,6 +25,7 @@ __all__ = [
     "crop",
     "cut_out",
     "estimate_foreground",
+    "fitting_margins",
     "over_colour",
     "remove_specks",
     "solidify",
@@ -41,6 +42,9 @@ WIDE_RADIUS_SHARE = 8 / 1024
 """Of the matte's side: a disc of this radius fits into a wide area, but not into an edge."""
 
 CRISP_CLEAR_SOLID = (0.25, 0.75)
+LONGEST_SIDE_PX = 16_383
+"""What a WebP holds."""
+
 BOX_FROM_ALPHA = 26
 MASK_FROM_ALPHA = 128
 SPECK_SHARE = 0.0002
@@ -178,7 +182,6 @@ def crop(
     *,
     margin_x_px: int = 0,
     margin_y_px: int = 0,
-    fill: tuple[int, ...] | None = None,
 ) -> NDArray[np.uint8]:
     """
     Cut to a box with a margin around it, also where the margin leaves the picture.
@@ -187,10 +190,9 @@ def crop(
         picture: (H, W) or (H, W, C) uint8.
         box_xywh: inside the picture, in pixels.
         margin_x_px, margin_y_px: left and right, above and below, at least 0.
-        fill: one value a channel for what lies outside the picture; 0 (transparent) by default.
 
     Returns:
-        (height + 2 margin_y_px, width + 2 margin_x_px[, C]) uint8, a copy.
+        (height + 2 margin_y_px, width + 2 margin_x_px[, C]) uint8, a copy; 0 outside the picture.
 
     Raises:
         ShapeError: the box does not lie inside the picture, or is empty.
@@ -206,13 +208,37 @@ def crop(
     ):
         raise ShapeError(f"box {box_xywh} does not lie inside a {picture.shape} picture")
     shape = (height + 2 * margin_y_px, width + 2 * margin_x_px, *picture.shape[2:])
-    out = np.empty(shape, np.uint8)
-    out[...] = 0 if fill is None else fill
+    out = np.zeros(shape, np.uint8)
     x0, y0 = max(0, left - margin_x_px), max(0, top - margin_y_px)
     source = picture[y0 : top + height + margin_y_px, x0 : left + width + margin_x_px]
     to_x, to_y = x0 - (left - margin_x_px), y0 - (top - margin_y_px)
     out[to_y : to_y + source.shape[0], to_x : to_x + source.shape[1]] = source
     return out
+
+
+def fitting_margins(size_wh: tuple[int, int], margin_xy_px: tuple[int, int], *, max_pixels: int) -> tuple[int, int]:
+    """
+    Make margins narrower, both by the same share, until the picture keeps within a size.
+
+    Args:
+        size_wh: the box without them, in pixels.
+        margin_xy_px: wished left and right, above and below, at least 0.
+        max_pixels: of the whole; the longer side is `LONGEST_SIDE_PX` at most, too.
+
+    Returns:
+        The margins, none wider than wished; 0 where the box alone is too large.
+    """
+    (width, height), (x, y) = size_wh, margin_xy_px
+    shares = [1.0]
+    if x:
+        shares.append((LONGEST_SIDE_PX - width) / (2 * x))
+    if y:
+        shares.append((LONGEST_SIDE_PX - height) / (2 * y))
+    if (x or y) and (width + 2 * x) * (height + 2 * y) > max_pixels:  # 4xy s^2 + 2(xh + yw) s + wh = max_pixels
+        square, line, rest = 4 * x * y, 2 * (x * height + y * width), max_pixels - width * height
+        shares.append(2 * rest / (line + math.sqrt(max(0.0, line * line + 4 * square * rest))))
+    share = max(0.0, min(shares))
+    return int(x * share), int(y * share)
 
 
 def cut_out(image: RgbImage, alpha: AlphaChannel) -> RgbaImage:

@@ -50,7 +50,7 @@ class BackgroundRunner:
                     opacity=photo.opacity,
                 )
         with work.stage("encode", progress=0.8):
-            pixels = _picture(photo, result, work.params)
+            pixels = _picture(photo, result, work.params, max_pixels=work.operation.image_limits.max_pixels)
             if work.is_sandbox:
                 pixels = stamp(pixels)
             profile = photo.icc_profile if pixels.ndim == 3 else None
@@ -92,7 +92,7 @@ def _subject(result: BackgroundResult) -> dict[str, Any]:
     }
 
 
-def _picture(photo: Photo, result: BackgroundResult, params: dict[str, Any]) -> np.ndarray:
+def _picture(photo: Photo, result: BackgroundResult, params: dict[str, Any], *, max_pixels: int) -> np.ndarray:
     """The picture asked for: (H, W), (H, W, 3) or (H, W, 4) uint8, in the photo's own colours."""
     alpha: AlphaChannel = np.zeros_like(result.alpha) if result.is_empty else result.alpha
     output = params["output_format"]
@@ -100,18 +100,16 @@ def _picture(photo: Photo, result: BackgroundResult, params: dict[str, Any]) -> 
         return compositing.binary_mask(alpha) if params["mask_mode"] == "binary" else alpha
     colour = params.get("bg_color") or (_WHITE if output == "white_bg" else None)
     foreground = estimate_foreground(photo.rgb, alpha)
-    picture = (
-        compositing.cut_out(foreground, alpha)
-        if colour is None
-        else compositing.over_colour(foreground, alpha, tuple(colour))
-    )
-    if output == "crop" and result.bbox_xywh is not None:
-        fill = None if colour is None else tuple(colour)
-        margin_x_px, margin_y_px = _margin_px(params["crop_margin"], result.bbox_xywh)
-        picture = compositing.crop(
-            picture, result.bbox_xywh, margin_x_px=margin_x_px, margin_y_px=margin_y_px, fill=fill
+    if output == "crop" and result.bbox_xywh is not None:  # before the colours, which then cost only what is kept
+        wished_xy = _margin_px(params["crop_margin"], result.bbox_xywh)
+        x_px, y_px = compositing.fitting_margins(result.bbox_xywh[2:], wished_xy, max_pixels=max_pixels)
+        foreground, alpha = (
+            compositing.crop(layer, result.bbox_xywh, margin_x_px=x_px, margin_y_px=y_px)
+            for layer in (foreground, alpha)
         )
-    return picture
+    if colour is None:
+        return compositing.cut_out(foreground, alpha)
+    return compositing.over_colour(foreground, alpha, tuple(colour))
 
 
 def _margin_px(margin: dict[str, Any], box_xywh: BoxXywh) -> tuple[int, int]:

@@ -8,12 +8,14 @@ import json
 import threading
 import urllib.error
 import urllib.request
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from apps.core import jobs
+from apps.background.operation import REMOVE_BACKGROUND
+from apps.core import jobs, worker
 from apps.core.models import Job, State
 from tests.conftest import Api, make_api, upload
 from tests.drawing import photo_png
@@ -120,6 +122,25 @@ def test_crop_is_the_subjects_box_with_its_margin(api: Api) -> None:
     assert opened(api.remove(photo, output_format="crop", crop_margin="10%").content).size == pytest.approx(
         (72, 48), abs=2
     )
+
+
+def test_crop_over_a_colour_has_it_in_the_margin_too(api: Api) -> None:
+    photo = photo_png(120, 80, box=(30, 20, 90, 60))
+
+    picture = opened(api.remove(photo, output_format="crop", crop_margin="40px", bg_color="0a141e").content)
+
+    assert picture.size == pytest.approx((140, 120), abs=2)
+    assert picture.getpixel((0, 0)) == (10, 20, 30)
+
+
+def test_crop_margin_ends_at_the_operations_pixels(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = replace(REMOVE_BACKGROUND, image_limits=replace(REMOVE_BACKGROUND.image_limits, max_pixels=10_000))
+    monkeypatch.setattr(worker, "operation_named", lambda _slug: small)
+    photo = photo_png(120, 80, box=(30, 20, 90, 60))
+
+    picture = opened(api.remove(photo, output_format="crop", crop_margin="40px").content)
+
+    assert 9_000 < picture.width * picture.height <= 10_000
 
 
 @pytest.mark.parametrize(

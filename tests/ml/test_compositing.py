@@ -189,19 +189,47 @@ def test_crop_margin_may_leave_the_picture() -> None:
     picture = np.full((10, 10, 4), 9, np.uint8)
 
     cropped = compositing.crop(picture, (0, 2, 4, 8), margin_x_px=3, margin_y_px=1)
-    filled = compositing.crop(picture[..., :3], (0, 2, 4, 8), margin_x_px=3, margin_y_px=1, fill=(1, 2, 3))
 
     assert cropped.shape == (10, 10, 4)
     assert (cropped[:, :3] == 0).all()
     assert (cropped[:9, 3:] == 9).all()
     assert (cropped[9] == 0).all()
-    assert (filled[:, :3] == (1, 2, 3)).all()
 
 
 @pytest.mark.parametrize("box", [(0, 0, 11, 1), (-1, 0, 2, 2), (3, 3, 0, 1), (5, 9, 1, 2)])
 def test_crop_refuses_a_box_outside(box: tuple[int, int, int, int]) -> None:
     with pytest.raises(ShapeError, match="does not lie inside"):
         compositing.crop(np.zeros((10, 10), np.uint8), box)
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "margin_xy", "expected"),
+    [
+        ((600, 400), (300, 200), (300, 200)),
+        ((600, 400), (0, 0), (0, 0)),
+        ((10_000, 10_000), (5_000, 5_000), (0, 0)),
+        ((10_000, 100), (5_000, 50), (3_191, 31)),
+        ((100, 16_383), (50, 8_000), (0, 0)),
+        ((100, 200), (500, 0), (500, 0)),
+        ((20_000, 20_000), (0, 0), (0, 0)),
+        ((20_000, 20_000), (9, 9), (0, 0)),
+    ],
+)
+def test_margins_fit_into_a_largest_picture(
+    size_wh: tuple[int, int], margin_xy: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    assert compositing.fitting_margins(size_wh, margin_xy, max_pixels=100_000_000) == expected
+
+
+@pytest.mark.parametrize("size_wh", [(8_000, 8_000), (9_000, 5_000), (10_000, 9_999), (4_000, 10_000)])
+def test_margins_take_the_room_that_is_left(size_wh: tuple[int, int]) -> None:
+    wished = size_wh[0] // 2, size_wh[1] // 2
+
+    x, y = compositing.fitting_margins(size_wh, wished, max_pixels=100_000_000)
+
+    pixels = (size_wh[0] + 2 * x) * (size_wh[1] + 2 * y)
+    assert 99_900_000 < pixels <= 100_000_000
+    assert x / wished[0] == pytest.approx(y / wished[1], abs=0.001)
 
 
 def test_foreground_works_only_near_the_soft_edge(monkeypatch: pytest.MonkeyPatch) -> None:
