@@ -180,7 +180,7 @@ def _evenness(values: _Doubles) -> float:
 def _by_region(values: _Doubles, wanted: _Doubles) -> float:
     """Cut both at the truth's centre of mass; the quadrants' similarities, weighted by their areas."""
     rows, columns = np.nonzero(wanted)
-    row, column = round(float(rows.mean())) + 1, round(float(columns.mean())) + 1
+    row, column = (math.floor(float(places.mean()) + 1.5) for places in (rows, columns))  # a half is rounded up
     total = 0.0
     for vertical in (slice(0, row), slice(row, None)):
         for horizontal in (slice(0, column), slice(column, None)):

@@ -108,11 +108,20 @@ def test_s_measure_is_one_for_the_truth_itself() -> None:
 
 def test_s_measure_of_a_flat_guess() -> None:
     # Everything 0.5 against a half-white image. Object: 2 * 0.5 / (0.25 + 1) = 0.8 on both sides.
-    # Region: the cut at the centre of mass leaves the first column, flat against flat: 1, and the three others, where
-    # the truth varies and a flat guess has no covariance: 0.
+    # Region: the cut at the centre of mass leaves two white columns and two black ones, flat against flat: 1.
     guess, truth = np.full((4, 4), 0.5, np.float32), matte(*[[1, 1, 0, 0]] * 4)
 
-    assert metrics.s_measure(guess, truth) == pytest.approx(0.5 * 0.8 + 0.5 * 4 / 16)
+    assert metrics.s_measure(guess, truth) == pytest.approx(0.5 * 0.8 + 0.5 * 1)
+
+
+def test_s_measure_of_a_chequered_corner() -> None:
+    # Object: inside, mean 0.5 and deviation sqrt(4 * 0.25 / 3); outside all right.
+    # Region: the cut is around the corner's four pixels; those have no covariance with a flat truth: 0, the others 1.
+    ours = matte([1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0])
+    truth = matte([1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0])
+    inside = 2 * 0.5 / (0.5**2 + 1 + math.sqrt(1 / 3))
+
+    assert metrics.s_measure(ours, truth) == pytest.approx(0.5 * (0.25 * inside + 0.75) + 0.5 * 0.75)
 
 
 def test_s_measure_without_a_subject_is_the_share_that_agrees() -> None:
