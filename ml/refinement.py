@@ -19,14 +19,17 @@ from ml.types import AlphaChannel, RgbImage
 
 logger = logging.getLogger(__name__)
 
-RADIUS_SHARE = 8 / 1024
-"""Of the filter's window, of the photo's long side: as wide as a soft edge of the networks."""
+RADIUS_SHARE = 4 / 1024
+"""Of the filter's window, of the photo's long side: as wide as a soft edge of the networks. Wider ones leak."""
 
-MIN_RADIUS_PX = 4
+MIN_RADIUS_PX = 2
 EPS = 1e-4 * 255**2
 """Variance (levels squared) under which the photo counts as smooth: below it the matte is only averaged."""
 
-CRISP_RADIUS_SHARE = 3 / 1024
+MIN_SIDE_PX = 256
+"""In smaller photos the networks' edge is a fraction of a pixel wide already."""
+
+CRISP_RADIUS_SHARE = 2 / 1024
 
 TILE_PX = 256
 MAX_TILE_PIXELS = 24_000_000
@@ -56,6 +59,8 @@ def refine_edges(image: RgbImage, alpha: AlphaChannel, *, is_crisp: bool = False
     """
     height, width = require_rgb(image).shape[:2]
     require_alpha(alpha, (height, width))
+    if max(height, width) < MIN_SIDE_PX:
+        return alpha
     share = CRISP_RADIUS_SHARE if is_crisp else RADIUS_SHARE
     radius_px = max(MIN_RADIUS_PX, round(share * max(height, width)))
     out = alpha.copy()
@@ -84,6 +89,8 @@ def _refine_tile(
         np.ascontiguousarray(image[around]), alpha[around].astype(np.float32), radius_px, EPS, scale=scale
     )
     core = filtered[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    if not np.isfinite(core).all():  # a window without any contrast can divide by nothing
+        return
     stretched = (core - CLEAR_UNTO) * (255 / (SOLID_FROM - CLEAR_UNTO))
     refined = np.asarray(np.clip(stretched + 0.5, 0, 255), np.uint8)
     cv2.copyTo(refined, np.asarray(cv2.inRange(alpha[tile], 1, 254), np.uint8), out[tile])
