@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="the folder with the labelled sets' tars")
     parser.add_argument("--work", type=Path, default=Path("var/training/judge"), help="samples and state are kept here")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--epochs", type=int, default=Recipe.epochs)
+    parser.add_argument("--epochs", type=int, default=Recipe().epochs)
     parser.add_argument("--out", type=Path, default=JUDGE_FILE)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -37,17 +36,16 @@ def export(judge: Judge, file: Path) -> None:
         onnx.checker.ValidationError: the graph is not valid.
     """
     served = _Served(judge.cpu().eval())
-    buffer = io.BytesIO()
     torch.onnx.export(
         served,
         (torch.zeros(1, 3 + MAPS, SIDE_PX, SIDE_PX),),
-        buffer,
+        file,
         input_names=["input"],
         output_names=["output"],
         opset_version=17,
         dynamo=False,
     )
-    model = onnx.load_from_string(buffer.getvalue())
+    model = onnx.load(file)
     _halve(model)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, file)

@@ -66,7 +66,7 @@ def draw(
         if rng.random() < 0.5:
             planes = planes[:, ::-1]
         photo = _relight(planes[..., :3].astype(np.float32), rng)
-        maps = _spoil(planes[..., 3:5].astype(np.float32) / 255, rng)
+        maps = _spoil(planes[..., 3:5].astype(np.float32) / np.float32(255), rng)
         batch["photo"].append(((photo - 127) / 128).transpose(2, 0, 1))
         batch["maps"].append(maps.transpose(2, 0, 1))
         batch["truth"].append(planes[..., 5].astype(np.float32)[None] / 255 * samples.keeps[i][:, None, None])

@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -42,7 +42,7 @@ def train(model: Judge, samples: Samples, recipe: Recipe, state_file: Path) -> J
     Returns the running mean of the weights. Goes on from `state_file` where it is there; writes it after every epoch.
     """
     torch.manual_seed(recipe.seed)
-    model = model.to(recipe.device, memory_format=torch.channels_last)
+    model = model.to(recipe.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch takes it
     steps_per_epoch = len(samples) // recipe.batch
     encoder, decoder = _parameters(model)
     optimiser = torch.optim.AdamW(
@@ -102,7 +102,7 @@ def _epoch(state: _Training, samples: Samples, recipe: Recipe, rng: np.random.Ge
         photo, maps, truth = _tensors(draw(samples, chosen, rng, side_px), recipe.device)
         loss = _loss(model(photo, maps), truth, torch.from_numpy(samples.weight[chosen]).to(recipe.device))
         state.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own annotation is missing
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)
         state.optimiser.step()
         state.schedule.step()
@@ -128,10 +128,10 @@ def _loss(logits: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     return ((cross + 0.7 * apart) * weight).sum() / weight.sum().clamp(min=1e-6)
 
 
-def _parameters(model: Judge) -> tuple[list[Tensor], list[Tensor]]:
+def _parameters(model: Judge) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """The encoder's that learn, and the decoder's."""
     frozen = ("_conv_stem", "_bn0", *(f"_blocks.{i}." for i in range(FROZEN_BLOCKS)), "_conv_head", "_bn1", "_fc")
-    encoder: list[Tensor] = []
+    encoder: list[nn.Parameter] = []
     for name, parameter in model.encoder.named_parameters():
         if name.startswith(frozen):
             parameter.requires_grad_(False)
