@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ml import compositing, registry
+from ml.confidence import LOW_BELOW
 from ml.errors import WeightsMissingError
 from ml.pipelines.background import BackgroundPipeline
 from ml.types import Mask, RgbImage
@@ -61,10 +62,17 @@ def test_product_is_cut_along_its_outline(pipeline: BackgroundPipeline, name: st
 
 
 def test_small_bird_is_found_in_a_wide_photo(best: BackgroundPipeline) -> None:
-    result = best.run(_photo(PHOTOS / "canyon-wren.jpg"))
+    result = best.run(_photo(PHOTOS / "canyon-wren.jpg"), quality="fast")
 
     left, top, width, height = result.bbox_xywh
     assert np.allclose((left, top, left + width, top + height), (335, 127, 454, 243), atol=12)
+
+
+def test_doubt_is_told_where_the_networks_mean_different_things(best: BackgroundPipeline) -> None:
+    result = best.run(_photo(PHOTOS / "canyon-wren.jpg"))  # one sees the bird, the other the bird on its rock
+
+    assert result.alpha[150:190, 365:395].min() == 255
+    assert result.confidence < LOW_BELOW
 
 
 def test_demo_photo_keeps_its_fine_branches(best: BackgroundPipeline) -> None:
@@ -73,7 +81,7 @@ def test_demo_photo_keeps_its_fine_branches(best: BackgroundPipeline) -> None:
     result = best.run(image)
 
     left, top, width, height = result.bbox_xywh
-    assert np.allclose((left, top, left + width, top + height), (372, 147, 1280, 692), atol=15)
+    assert np.allclose((left, top, left + width, top + height), (372, 147, 1280, 670), atol=25)
     assert 0.12 < result.area_ratio < 0.17
     assert result.alpha[600:, :350].max() == 0, "dust in the foliage"
 
