@@ -9,7 +9,7 @@ from apps.billing.views import AccountView, RemoveBgAccountView, UsageView
 from apps.core.api import errors, system
 from apps.core.api.events import JobEventsView
 from apps.core.api.schema import OpenApiView
-from apps.core.api.views import JobView, OperationView
+from apps.core.api.views import JobView
 from apps.core.dialects.removebg import REMOVEBG
 from config.routes import ROUTES
 
@@ -19,7 +19,7 @@ urlpatterns = [
     *(
         path(
             route.path,
-            OperationView.as_view(operation=route.operation, dialect=route.dialect),
+            route.view.as_view(operation=route.operation, dialect=route.dialect),
             name=route.path,
         )
         for route in ROUTES
