@@ -80,7 +80,6 @@ class Credential:
     challenge: Challenge
     kind: str
     value: str
-    source: str
 
 
 # --- the challenge ------------------------------------------------------------------------------------------
@@ -157,22 +156,25 @@ def read_credential(authorization: str) -> Credential:
     if "," in text:
         raise CredentialError("bad-request", "Send one Payment credential.")
     try:
-        if len(text) > MOST_CREDENTIAL_CHARS:
-            raise ValueError("too long")
-        said = _decoded(text)
-        echoed, payload = said["challenge"], said["payload"]
-        members = {name: echoed.get(name, "") for name in _ECHOED}
-        kind = payload["type"]
-        value = payload["signature"] if kind == "transaction" else payload["hash"] if kind == "hash" else ""
-        source = said.get("source") or ""
-        if not all(isinstance(each, str) for each in [*members.values(), kind, value, source]):
-            raise TypeError("no text")
+        credential = _parsed(text)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         issue = "The credential must be base64url of JSON with challenge and payload."
         raise CredentialError("malformed-credential", issue) from error
-    if not value:
+    if not credential.value:
         raise CredentialError("invalid-payload", "Pay by a signed transaction or by the hash of one.")
-    return Credential(Challenge(**members), kind, value.lower(), source)
+    return credential
+
+
+def _parsed(text: str) -> Credential:
+    if len(text) > MOST_CREDENTIAL_CHARS:
+        raise ValueError("too long")
+    said = _decoded(text)
+    echoed, payload = said["challenge"], said["payload"]
+    members = {name: echoed.get(name, "") for name in _ECHOED}
+    kind = payload["type"]
+    value = payload["signature"] if kind == "transaction" else payload["hash"] if kind == "hash" else ""
+    "".join([*members.values(), kind, value]).encode()  # text, and no half of a surrogate pair
+    return Credential(Challenge(**members), kind, value.lower())
 
 
 def check_challenge(credential: Credential, rail: MppRail, *, route: str, body_sha256: bytes) -> None:

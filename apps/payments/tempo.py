@@ -89,7 +89,7 @@ def read_transaction(credential: Credential) -> SignedTransfer:
         canonical = _canonical(signature)
         until = int.from_bytes(valid_before, "big")
         payer = _payer(fields, canonical)
-    except (TypeError, IndexError, AttributeError, DecodeError) as error:
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
         raise CredentialError("invalid-payload", "The transaction cannot be read.") from error
     if not time.time() + LEAST_LEFT_S <= until <= time.time() + LONGEST_WINDOW_S:
         raise CredentialError(

@@ -50,6 +50,12 @@ class PaidOperationView(RawOperationView):
         patch_vary_headers(response, ["Authorization", "X-PAYMENT", "PAYMENT-SIGNATURE"])
         return response
 
+    def extend_schema(self, described: dict[str, Any]) -> dict[str, Any]:
+        """The operation of the OpenAPI document, with its price and its 402."""
+        from apps.payments.schema import with_payment  # only /openapi.json needs it
+
+        return with_payment(described, self.operation)
+
     def perform_authentication(self, request: Request) -> None:
         """A key as everywhere else; without one, what the address of the caller may still ask for."""
         rail, has_key = _rail_of(request), _has_key(request)

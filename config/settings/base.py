@@ -147,6 +147,12 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "EXTENSIONS_ROOT": {
+        "x-service-info": {
+            "categories": ["media"],
+            "docs": {"homepage": "/docs", "apiReference": "/openapi.json", "llms": "/llms.txt"},
+        }
+    },
 }
 
 # --- paid per call (docs/payments.md) -------------------------------------------------------------------

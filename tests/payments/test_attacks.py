@@ -194,7 +194,11 @@ def test_mpp_by_hand_is_paid_once_and_replayed(paid: Api, rig: Rig) -> None:
 
 
 def changed(**members: str) -> Callable[[dict[str, str]], dict[str, str]]:
-    return lambda challenge: mpp_header({**challenge, **members})
+    def pay(challenge: dict[str, str]) -> dict[str, str]:
+        payload = {"type": "transaction", "signature": tempo_transaction(challenge)}
+        return mpp_header({**challenge, **members}, payload)
+
+    return pay
 
 
 def paying(**facts: Any) -> Callable[[dict[str, str]], dict[str, str]]:

@@ -54,7 +54,7 @@ def test_mpp_challenge_is_bound_by_its_id_to_route_and_body(desk: Api, settings:
 
 
 def test_a_probe_without_a_body_learns_the_price(desk: Api) -> None:
-    response = Client().post(PATH)
+    response = Client().generic("POST", PATH)
 
     assert response.status_code == 402
     assert response.json()["accepts"][0]["maxAmountRequired"] == "50000"

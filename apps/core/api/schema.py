@@ -43,7 +43,7 @@ class KeylineSchema(AutoSchema):
     def _describe(self, operation: Operation) -> dict[str, Any]:
         dialect = self.view.dialect
         prefer = ["Prefer"] if dialect.can_defer else []
-        return {
+        described = {
             "operationId": _operation_id(self.path),
             "summary": operation.title,
             "tags": [operation.slug if dialect is ENVELOPE else "compatible"],
@@ -55,6 +55,8 @@ class KeylineSchema(AutoSchema):
             "requestBody": self._raw_body(operation) if dialect is RAW else self._body(operation, dialect),
             "responses": dialect.responses(operation),
         }
+        extend = getattr(self.view, "extend_schema", None)  # a service that adds a way to pay describes it
+        return extend(described) if extend else described
 
     def _query(self, operation: Operation, dialect: Dialect) -> list[dict[str, Any]]:
         """Where the body is the image, the parameters stand in the query."""
