@@ -64,11 +64,8 @@ train-judge: packages weights
 payments-rig: packages
 	@$(PY) -m tests.payments.rig
 
-test-payments: packages weights rig-packages
+test-payments: packages weights
 	@KEYLINE_RIG=1 $(PY) -m pytest tests/payments -n0 -s $(PYTEST_ARGS)
-
-rig-packages: packages
-	@$(PY) -m pip install -qq --disable-pip-version-check --no-input -r requirements/rig.txt
 
 packages:
 	@if [ -z '$(PYTHON)' ]; then \

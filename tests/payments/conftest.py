@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -81,7 +80,7 @@ def paid(desk: Api, rig: Rig, settings: Any) -> Api:
 def run_client(name: str, rig: Rig, *arguments: str, key: str = KEYS[PAYER]) -> dict[str, Any]:
     """Run one of the real clients as a process of its own. Returns what it printed."""
     script = HERE / "clients" / name
-    command = ["node"] if name.endswith(".mjs") else [sys.executable, "-W", "ignore"]
+    command = ["node"] if name.endswith(".mjs") else [str(chains.PYTHON), "-W", "ignore"]
     if name.endswith(".mjs"):  # it finds its packages beside itself
         (chains.NODE_MODULES.parent / name).write_bytes(script.read_bytes())
         script = chains.NODE_MODULES.parent / name

@@ -21,6 +21,7 @@ import psycopg
 import pytest
 import requests
 
+from apps.stack import env_file
 from apps.stack.paths import VarDir
 from tests.drawing import photo_png
 from tests.payments.conftest import Rig
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.stack
 
 PHOTO = photo_png()
 OPEN = ("claimed", "working", "settling", "unknown")
-PATIENCE_S = 240
+PATIENCE_S = float(os.environ.get("RIG_PATIENCE_S", "240"))  # longer where the machine is busy with other things
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,9 @@ def service(rig: Rig) -> Iterator[Stack]:
         environ |= {"UNPAID_PER_MINUTE": "100000", "SYNC_LIMIT_S": os.environ.get("RIG_SYNC_LIMIT_S", "20")}
         running = Stack(var=VarDir(Path(folder)), environ=environ)
         try:
-            running.start()
+            started = running.launcher("start", "--no-demo", timeout_s=3 * PATIENCE_S)
+            assert started.returncode == 0, started.stdout + started.stderr
+            running.env = env_file.read(running.var.env_file)
             yield running
         finally:
             running.launcher("stop")
@@ -100,7 +103,7 @@ def payment(rail: str, service: Stack) -> dict[str, str]:
     if rail == "x402":
         return x402_header()
     answer = requests.post(
-        f"{service.url}/v1/remove-background", data=PHOTO, headers={"Content-Type": "image/png"}, timeout=60
+        f"{service.url}/v1/remove-background", data=PHOTO, headers={"Content-Type": "image/png"}, timeout=PATIENCE_S
     )
     text = answer.headers["WWW-Authenticate"].partition(" ")[2]
     pairs = [part.partition("=") for part in text.split(", ")]
@@ -136,11 +139,11 @@ def kill(service: Stack, name: str) -> None:
     """kill -9 of the whole process group, and wait until the supervisor has it back."""
     pid = service.pid(name)
     os.killpg(pid, signal.SIGKILL)
-    assert wait_until(lambda: service.pid(name) not in {0, pid}, timeout_s=60)
+    assert wait_until(lambda: service.pid(name) not in {0, pid}, timeout_s=PATIENCE_S / 2)
 
 
 def up(service: Stack) -> None:
-    assert wait_until(lambda: _is_ready(service), timeout_s=180)
+    assert wait_until(lambda: _is_ready(service), timeout_s=PATIENCE_S)
 
 
 def _is_ready(service: Stack) -> bool:
@@ -181,7 +184,7 @@ def test_web_killed_in_a_step(rail: str, step: str, service: Stack, rig: Rig) ->
             is_there = lambda: newest(service) == (step, True) or (newest(service)[0] == step and rail == "x402")  # noqa: E731
             if step == "settling":
                 is_there = lambda: newest(service) == ("settling", True)  # noqa: E731
-            assert wait_until(is_there, timeout_s=60), newest(service)
+            assert wait_until(is_there, timeout_s=PATIENCE_S / 2), newest(service)
             kill(service, "web")
         assert waiting.result()[0] == 0
 
@@ -198,7 +201,7 @@ def test_web_killed_while_the_chain_is_asked(rail: str, service: Stack, rig: Rig
         with frozen(chain.process.pid):
             waiting = pool.submit(ask, service, headers)
             held = "claimed" if rail == "x402" else "settling"
-            assert wait_until(lambda: newest(service)[0] == held, timeout_s=60), newest(service)
+            assert wait_until(lambda: newest(service)[0] == held, timeout_s=PATIENCE_S / 2), newest(service)
             kill(service, "web")
         assert waiting.result()[0] == 0
 
@@ -212,7 +215,7 @@ def test_worker_killed_at_work(rail: str, service: Stack, rig: Rig) -> None:
     before, headers = chain_of(rail, rig).balance(ADDRESSES[MERCHANT]), payment(rail, service)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(ask, service, headers)
-        assert wait_until(lambda: newest(service)[0] == "working", timeout_s=60), newest(service)
+        assert wait_until(lambda: newest(service)[0] == "working", timeout_s=PATIENCE_S / 2), newest(service)
         kill(service, "worker")
         waiting.result()
 
@@ -231,7 +234,9 @@ def test_mining_paused_is_a_503_and_then_the_picture(rail: str, service: Stack, 
     assert (status, again) == (503, 503)
     assert told["retry-after"]
     assert newest(service)[0] in {"unknown", "settled", "paid"}
-    assert wait_until(lambda: newest(service)[0] in {"settled", "paid"}, timeout_s=60)  # by the sweeper, nobody asks
+    assert wait_until(
+        lambda: newest(service)[0] in {"settled", "paid"}, timeout_s=PATIENCE_S / 2
+    )  # by the sweeper, nobody asks
     ends_well(service, rig, rail, headers, before)
 
 

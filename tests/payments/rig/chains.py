@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from apps.stack.ports import free_ports
 
 HERE = Path(__file__).parent
 NODE_MODULES = ROOT / "var" / "rig" / "node_modules"
+PYTHON = ROOT / "var" / "rig" / "python" / "bin" / "python"
 USDC = "0x036CbD53842c5426634e7929541eC2318f3dCF7e"
 PATH_USD = "0x20c0000000000000000000000000000000000000"
 X402_CHAIN, MPP_CHAIN = 84532, 42431
@@ -89,19 +91,26 @@ class Chain:
 
 
 def install() -> None:
-    """npm install, once for each package.json."""
-    mark, wanted = NODE_MODULES.parent / ".installed", (HERE / "package.json").read_text()
-    if mark.is_file() and mark.read_text() == wanted:
+    """npm's and PyPI's packages of the rig, apart from the service's own; once for each set of pins."""
+    pins = (HERE / "package.json").read_text() + (ROOT / "requirements" / "rig.txt").read_text()
+    folder, mark = NODE_MODULES.parent, NODE_MODULES.parent / ".installed"
+    if mark.is_file() and mark.read_text() == pins:
         return
-    NODE_MODULES.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
-        (NODE_MODULES.parent / name).write_text((HERE / name).read_text())
-    command = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", "--legacy-peer-deps"]
+        (folder / name).write_text((HERE / name).read_text())
+    quiet = ["-qq", "--disable-pip-version-check", "--no-input"]
+    commands = [
+        ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", "--legacy-peer-deps"],
+        [sys.executable, "-m", "venv", str(folder / "python")],
+        [str(PYTHON), "-m", "pip", "install", *quiet, "-r", str(ROOT / "requirements" / "rig.txt")],
+    ]
     try:
-        subprocess.run(command, cwd=NODE_MODULES.parent, check=True)
+        for command in commands:
+            subprocess.run(command, cwd=folder, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise RigError("The rig needs Node.js 20 or later with npm, and the npm registry.") from error
-    mark.write_text(wanted)
+        raise RigError("The rig needs Node.js 20 or later with npm, and the registries of npm and PyPI.") from error
+    mark.write_text(pins)
 
 
 def start_x402_chain(port: int | None = None) -> Chain:
