@@ -18,8 +18,6 @@ help:
 	@echo 'make evaluate  the quality of cut-outs on labelled photos: EVALUATION_DATA=folder with their tars'
 	@echo 'make payments-rig   two local chains to try the paid address on (needs Node.js 20)'
 	@echo 'make test-payments  pay on them with the six real clients, and attack (needs Node.js 20)'
-	@echo 'make bench     latency, throughput and memory of a service of its own beside bare onnxruntime'
-	@echo 'make evaluate  the quality of the networks on labelled photos'
 
 run: packages
 	@$(PY) -m apps.stack run

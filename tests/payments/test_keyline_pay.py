@@ -14,7 +14,7 @@ from apps.stack.paths import ROOT
 from tests.conftest import Api
 from tests.drawing import photo_png
 from tests.payments.conftest import Rig
-from tests.payments.rig.chains import ADDRESSES, KEYS, MERCHANT, PAYER
+from tests.payments.rig.chains import ADDRESSES, KEYS, MERCHANT, PAYER, PYTHON
 from tests.payments.wallet import PRICE
 
 
@@ -26,7 +26,7 @@ def keyline_pay(rig: Rig, url: str, *arguments: str) -> subprocess.CompletedProc
         "KEYLINE_PAY_RPC_URL": rig.mpp.url,
     }
     command = [
-        sys.executable,
+        str(PYTHON),
         "-W",
         "ignore",
         str(ROOT / "clients" / "pay" / "keyline_pay.py"),
