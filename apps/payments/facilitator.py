@@ -95,7 +95,7 @@ class RemoteFacilitator:
         return Settlement(Outcome.REFUSED, reason=reason)
 
     def _post(self, what: str, paid: X402Payment, *, timeout_s: float) -> dict[str, Any]:
-        body = {
+        body: dict[str, Any] = {
             "x402Version": 2,
             "paymentPayload": v2_payload(paid, self._rail),
             "paymentRequirements": requirement(self._rail, amount=paid.authorization.value),

@@ -12,7 +12,7 @@ MICROS_PER_CREDIT = 50_000
 
 class RailFunding:
     """
-    Money moves outside the job's transaction, before it (MPP) or after it (x402); see docs/adr/0010.
+    Money moves outside the job's transaction, before it (MPP) or after it (x402); see docs/adr/0011.
 
     Args:
         slug: `x402` or `mpp`.

@@ -36,7 +36,7 @@ LEASED_STATES = (S.CLAIMED, S.WORKING, S.SETTLING)
 DELIVERED_STATES = (S.SETTLED, S.FREE)
 
 
-class Rail(models.TextChoices):
+class Rail(StrEnum):
     """The two ways to pay."""
 
     X402 = "x402"
@@ -55,7 +55,7 @@ class Payment(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    rail = models.CharField(max_length=4, choices=Rail)
+    rail = models.CharField(max_length=4, choices=[(each.value, each.value) for each in Rail])
     key = models.CharField(max_length=200, unique=True)
     fingerprint = models.CharField(max_length=64)
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)

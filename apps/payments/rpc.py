@@ -33,7 +33,7 @@ class Node:
 
     def call(self, method: str, *params: Any) -> Any:
         """One JSON-RPC call."""
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
+        body: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
         try:
             answer = self._session.post(self._url, json=body, timeout=_TIMEOUT_S, allow_redirects=False)
             said = answer.json()

@@ -2,6 +2,7 @@
 
 import hashlib
 
+from config.env import env
 from config.settings.base import *
 from config.test_addresses import MPP_TEST_RECIPIENT, X402_TEST_PAY_TO
 
@@ -16,6 +17,5 @@ if "MPP_CHAIN_ID" not in env.ENVIRON:
     MPP_CHAIN_ID = 42431
 X402_PAY_TO = X402_PAY_TO or X402_TEST_PAY_TO
 MPP_RECIPIENT = MPP_RECIPIENT or MPP_TEST_RECIPIENT
-if not (X402_FACILITATOR_URL or X402_FACILITATOR_KEY):
-    X402_FACILITATOR_URL = "https://x402.org/facilitator"
+X402_FACILITATOR_URL = X402_FACILITATOR_URL or ("" if X402_FACILITATOR_KEY else "https://x402.org/facilitator")
 MPP_SECRETS = MPP_SECRETS or [hashlib.sha256(f"mpp:{SECRET_KEY}".encode()).hexdigest()]

@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any, BinaryIO, cast
 
 from django.conf import settings
 from django.http import HttpResponse
@@ -42,7 +42,7 @@ _PIECE_BYTES = 262_144
 class Body:
     """The request's body, read once: seekable, with its length and its SHA-256."""
 
-    file: IO[bytes]
+    file: BinaryIO
     size_bytes: int
     sha256: bytes
 
@@ -77,7 +77,7 @@ class RawOperationView(OperationView):
             if size_bytes > self.operation.body_cap_bytes:
                 raise AppError(ErrorCode.PAYLOAD_TOO_LARGE)
             file.write(piece)
-        return Body(file, size_bytes, digest.digest())
+        return Body(cast(BinaryIO, file), size_bytes, digest.digest())
 
     def raw_order(self, request: Request, body: Body, identity: Identity) -> jobs.Order:
         """Parameters, then the image, whole: nothing costs before both are right."""

@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
             name='Payment',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('rail', models.CharField(choices=[('x402', 'X402'), ('mpp', 'Mpp')], max_length=4)),
+                ('rail', models.CharField(choices=[('x402', 'x402'), ('mpp', 'mpp')], max_length=4)),
                 ('key', models.CharField(max_length=200, unique=True)),
                 ('fingerprint', models.CharField(max_length=64)),
                 ('idempotency_key', models.CharField(blank=True, max_length=255, null=True)),
