@@ -250,3 +250,37 @@ def test_chain_that_hangs_costs_a_503_at_worst(rail: str, service: Stack, rig: R
 
     assert (status, bool(told["retry-after"])) == (503, True)
     ends_well(service, rig, rail, headers, before)
+
+
+def family_rss_mb(service: Stack, name: str) -> float:
+    """Resident memory of a process and its children, as the kernel counts it."""
+    pids, total = [service.pid(name)], 0
+    while pids:
+        pid = pids.pop()
+        with contextlib.suppress(OSError):
+            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                pids += [int(child) for child in children.read_text().split()]
+    return total / 1_048_576
+
+
+def test_figures(service: Stack, rig: Rig) -> None:
+    """What payment costs: printed, and only the memory is held to its limit."""
+    up(service)
+    took: dict[str, list[float]] = {"key": [], "x402": [], "mpp": []}
+    for turn in range(int(os.environ.get("RIG_TURNS", "7"))):
+        for rail, spent in took.items():
+            headers = {"X-Api-Key": service.api_key} if rail == "key" else payment(rail, service)
+            began = time.monotonic()
+            status, content, _ = ask(service, headers)
+            assert status == 200, (rail, status, content)
+            if turn:  # the first of each warms up
+                spent.append((time.monotonic() - began) * 1000)
+
+    medians = {rail: sorted(spent)[len(spent) // 2] for rail, spent in took.items()}
+    rss_mb = family_rss_mb(service, "web")
+    print(
+        f"\nmedian ms: key {medians['key']:.0f}, x402 {medians['x402']:.0f} (+{medians['x402'] - medians['key']:.0f}), "
+        f"MPP {medians['mpp']:.0f} (+{medians['mpp'] - medians['key']:.0f}); web {rss_mb:.0f} MB"
+    )
+    assert rss_mb <= 220
