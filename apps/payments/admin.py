@@ -44,9 +44,9 @@ class PaymentAdmin(ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:  # noqa: ARG002
         return [field.name for field in Payment._meta.fields if field.name != "refund_note"]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Payment]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Payment]:  # noqa: ARG002
         first = Case(When(state=PaymentState.UNKNOWN, then=Value(0)), default=Value(1), output_field=IntegerField())
-        return super().get_queryset(request).annotate(urgency=first).order_by("urgency", "-created_at")
+        return Payment.objects.annotate(urgency=first).order_by("urgency", "-created_at")
 
     def get_ordering(self, request: HttpRequest) -> list[str]:  # noqa: ARG002
         return ["urgency", "-created_at"]

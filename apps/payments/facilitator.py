@@ -13,6 +13,7 @@ from django.conf import settings
 from apps.payments.models import Payment
 from apps.payments.rails import X402Rail, x402_rail, x402_rpc_url
 from apps.payments.rpc import Node
+from apps.payments.signatures import checksummed
 from apps.payments.x402 import Authorization, X402Payment, requirement
 
 _VERIFY_TIMEOUT_S = 10
@@ -129,8 +130,8 @@ def v2_payload(paid: X402Payment, rail: X402Rail) -> dict[str, Any]:
         "payload": {
             "signature": paid.signature,
             "authorization": {
-                "from": authorization.payer,
-                "to": authorization.to,
+                "from": checksummed(authorization.payer),
+                "to": checksummed(authorization.to),
                 "value": str(authorization.value),
                 "validAfter": str(authorization.valid_after),
                 "validBefore": str(authorization.valid_before),

@@ -48,6 +48,13 @@ def address_of_key(key: PublicKey) -> str:
     return "0x" + keccak(key.format(compressed=False)[1:])[-20:].hex()
 
 
+def checksummed(address: str) -> str:
+    """An address in EIP-55's capitals, which carry a checksum; some libraries take no other form."""
+    digits = address.removeprefix("0x").lower()
+    hashed = keccak(digits.encode()).hex()
+    return "0x" + "".join(d.upper() if int(h, 16) >= 8 else d for d, h in zip(digits, hashed, strict=False))
+
+
 def sign(digest: bytes, private_key: str) -> tuple[int, int, int]:
     """Sign a 32-byte digest. Returns y parity (0 or 1), r, s."""
     signature = PrivateKey(bytes.fromhex(private_key.removeprefix("0x"))).sign_recoverable(digest, hasher=None)

@@ -130,6 +130,7 @@ async def sign(asked: httpx.Response, options: argparse.Namespace) -> dict[str, 
     from mpp import Challenge
     from mpp.methods.tempo import TempoAccount
     from mpp.methods.tempo import client as tempo
+    from mpp.runtime import CredentialParams
 
     if os.environ.get("MPP_RIG_RPC_URL"):  # the local rig's chain drops what is good for more than 30 s ahead
         tempo.EXPIRING_NONCE_VALID_BEFORE_SECS = 25
@@ -139,7 +140,7 @@ async def sign(asked: httpx.Response, options: argparse.Namespace) -> dict[str, 
         chain_id=challenge.request["methodDetails"]["chainId"],
         **({"rpc_url": options.rpc_url} if options.rpc_url else {}),
     )
-    return {"Authorization": (await method.create_credential(challenge)).to_authorization()}
+    return {"Authorization": await method.create_credential(CredentialParams(challenge))}
 
 
 async def send(http: httpx.AsyncClient, url: str, photo: bytes, headers: dict[str, str]) -> httpx.Response:
