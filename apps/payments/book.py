@@ -21,6 +21,7 @@ from apps.payments.models import CLAIMABLE_STATES, DELIVERED_STATES, Payment, Pa
 
 KEPT = timedelta(hours=24)
 _SETTLE_LEASE_S = 60
+_SILENCE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def fail(payment: Payment, reason: str) -> bool:
 
 
 def doubt(payment: Payment, reason: str) -> bool:
-    """Money may have moved; only the chain knows."""
+    """Money may have moved; only the chain knows. Whoever waited may be alive: what the chain says is the same for both."""
     return move(payment, [PaymentState.SETTLING], PaymentState.UNKNOWN, reason=reason[:200])
 
 
@@ -209,6 +210,12 @@ def earlier_answer(*, key: str, fingerprint: str) -> Payment | None:
     working = Q(state=PaymentState.WORKING, money_moved=True)
     rows = Payment.objects.select_related("job").filter(paid | working, idempotency_key=key, fingerprint=fingerprint)
     return rows.filter(created_at__gt=since).order_by("created_at").first()
+
+
+def is_unclear(payment: Payment) -> bool:
+    """Whether the chain had better be asked: nobody knows the end, or whoever waits for it has been silent for a while."""
+    silent = timezone.now() - payment.updated_at > _SILENCE
+    return payment.state == PaymentState.UNKNOWN or (payment.state == PaymentState.SETTLING and silent)
 
 
 def lapsed() -> QuerySet[Payment]:

@@ -190,7 +190,7 @@ def serve_paid(visit: Visit, row: Payment) -> HttpResponse:
 
 def answer_again(visit: Visit, row: Payment) -> HttpResponse:
     """What a payment of either rail has paid for already, for a request with its Idempotency-Key and the same bytes."""
-    if row.state == PaymentState.UNKNOWN:
+    if book.is_unclear(row):
         reconciler.resolve(row)
         row.refresh_from_db()
     if row.state == PaymentState.PAID:
@@ -209,7 +209,7 @@ def _again(visit: Visit, credential: Credential, row: Payment, transaction: str)
     """The same credential once more: its challenge is ours, and it is the transaction that was paid with."""
     if row.transaction != transaction:
         return _already_used(visit)
-    if row.state == PaymentState.UNKNOWN:
+    if book.is_unclear(row):
         _send_again(credential)
         reconciler.resolve(row)
         row.refresh_from_db()

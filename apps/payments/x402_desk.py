@@ -143,7 +143,7 @@ def _again(visit: Visit, paid: X402Payment, row: Payment) -> HttpResponse:
     """The signature is the payer's own: what was made for it is given again, and nothing is done twice."""
     if row.fingerprint != visit.fingerprint:
         return _refuse(visit, paid, x402.ALREADY_USED)
-    if row.state == PaymentState.UNKNOWN:
+    if book.is_unclear(row):
         reconciler.resolve(row)
         row.refresh_from_db()
     if row.state in LEASED_STATES or row.state in CLAIMABLE_STATES:

@@ -140,7 +140,7 @@ async def sign(asked: httpx.Response, options: argparse.Namespace) -> dict[str, 
         chain_id=challenge.request["methodDetails"]["chainId"],
         **({"rpc_url": options.rpc_url} if options.rpc_url else {}),
     )
-    return {"Authorization": await method.create_credential(CredentialParams(challenge))}
+    return {"Authorization": await method.create_credential(CredentialParams(challenge=challenge))}
 
 
 async def send(http: httpx.AsyncClient, url: str, photo: bytes, headers: dict[str, str]) -> httpx.Response:
