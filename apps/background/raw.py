@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.background.serializers import RemoveBackgroundSerializer
 from apps.core.fields import Choice
 from apps.core.inspection import ImageFormat, ImageLimits
 from apps.core.operations import MEGABYTE, Operation
@@ -17,12 +18,9 @@ class RawSerializer(serializers.Serializer):
     format = Choice(("png", "webp"), default="png", help_text="File format of the answer.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "subject": "universal",
-            "output_format": "transparent",
-            "crop_margin": {"value": 0.0, "unit": "px"},
-            **attrs,
-        }
+        whole = RemoveBackgroundSerializer(data=attrs)
+        whole.is_valid(raise_exception=True)
+        return dict(whole.validated_data)
 
 
 REMOVE_BACKGROUND_RAW = Operation(
