@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do \
   if $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 PY := .venv/bin/python
 
-.PHONY: help run start stop status demo test check check-clients bench evaluate packages weights train-judge payments-rig test-payments rig-packages
+.PHONY: help run start stop status demo test check check-clients bench evaluate packages weights train-judge payments-rig test-payments
 
 help:
 	@echo 'make run       set up, start everything, cut out a first picture, serve until Ctrl-C'
