@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do \
   if $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 PY := .venv/bin/python
 
-.PHONY: help run start stop status demo test check check-clients bench evaluate packages weights train-judge
+.PHONY: help run start stop status demo test check check-clients bench evaluate packages weights train-judge payments-rig test-payments
 
 help:
 	@echo 'make run       set up, start everything, cut out a first picture, serve until Ctrl-C'
@@ -16,6 +16,8 @@ help:
 	@echo 'make bench     latency, throughput and memory of a service of its own beside bare onnxruntime and rembg'
 	@echo 'make train-judge DEVICE=cpu|cuda  make the judge anew from labelled photos (an hour on two cores)'
 	@echo 'make evaluate  the quality of cut-outs on labelled photos: EVALUATION_DATA=folder with their tars'
+	@echo 'make payments-rig   two local chains to try the paid address on (needs Node.js 20)'
+	@echo 'make test-payments  pay on them with the six real clients, and attack (needs Node.js 20)'
 
 run: packages
 	@$(PY) -m apps.stack run
@@ -56,6 +58,12 @@ train-judge: packages weights
 	@$(PY) -m pip install --quiet --disable-pip-version-check setuptools wheel
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -r requirements/training.txt
 	@$(PY) -m ml.training.judge --data $${EVALUATION_DATA:?says which folder the labelled photos lie in} --device $(or $(DEVICE),cpu)
+
+payments-rig: packages
+	@$(PY) -m tests.payments.rig
+
+test-payments: packages weights
+	@KEYLINE_RIG=1 $(PY) -m pytest tests/payments -n0 -s $(PYTEST_ARGS)
 
 packages:
 	@if [ -z '$(PYTHON)' ]; then \

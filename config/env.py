@@ -8,6 +8,7 @@ Secrets may also come from a file whose path is in `<NAME>_FILE` (Docker and Kub
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -43,6 +44,40 @@ def choice(name: str, default: str, *, allowed: tuple[str, ...]) -> str:
 def names(name: str, default: str = "") -> list[str]:
     """A comma-separated list without blanks."""
     return [part.strip() for part in env.str(name, default).split(",") if part.strip()]
+
+
+def choices(name: str, allowed: tuple[str, ...]) -> list[str]:
+    """Some of a few words, comma separated; none of them by default."""
+    return _some_of(name, names(name), allowed)
+
+
+def rail_hosts(name: str, allowed: tuple[str, ...]) -> dict[str, list[str]]:
+    """`host=word` or `host=word+word`, comma separated: the words of each host name."""
+    pairs = [part.partition("=") for part in names(name)]
+    return {host.strip().lower(): _some_of(name, words.split("+"), allowed) for host, _, words in pairs}
+
+
+def _some_of(name: str, given: list[str], allowed: tuple[str, ...]) -> list[str]:
+    if unknown := [word for word in given if word not in allowed]:
+        raise ImproperlyConfigured(f"{name}: {unknown[0]!r} is none of {', '.join(allowed)}.")
+    return given
+
+
+def address(name: str) -> str:
+    """An EVM address, or nothing."""
+    return _hex(name, digits=40, what="an address")
+
+
+def private_key(name: str) -> str:
+    """A secp256k1 private key, or nothing."""
+    return _hex(name, digits=64, what="a private key")
+
+
+def _hex(name: str, *, digits: int, what: str) -> str:
+    value = env.str(name, "")
+    if value and not re.fullmatch(rf"0x[0-9a-fA-F]{{{digits}}}", value):
+        raise ImproperlyConfigured(f"{name} must be {what}: 0x and {digits} hex digits.")
+    return value
 
 
 def database(url: str, *, pool_size: int) -> dict[str, object]:

@@ -1,15 +1,19 @@
-"""THE table of endpoints: one line = path + operation + dialect. Paths of the same operation may fix its parameters."""
+"""THE table of endpoints: path + operation + dialect (+ view: who may pay). Several paths may share one operation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from apps.background.operation import REMOVE_BACKGROUND
+from apps.background.raw import REMOVE_BACKGROUND_RAW
 from apps.background.removebg import REMOVE_BG
+from apps.core.api.views import OperationView
 from apps.core.dialects.base import Dialect
 from apps.core.dialects.envelope import ENVELOPE
+from apps.core.dialects.raw import RAW
 from apps.core.dialects.removebg import REMOVEBG
 from apps.core.operations import Operation
+from apps.payments.views import PaidOperationView
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class Route:
     path: str
     operation: Operation
     dialect: Dialect
+    view: type[OperationView] = OperationView
 
 
 ROUTES = (
@@ -26,4 +31,5 @@ ROUTES = (
     Route("v1/remove-bg/human", REMOVE_BACKGROUND.fix(subject="human"), ENVELOPE),
     Route("v1/remove-bg/product", REMOVE_BACKGROUND.fix(subject="product"), ENVELOPE),
     Route("v1.0/removebg", REMOVE_BG, REMOVEBG),
+    Route("v1/remove-background", REMOVE_BACKGROUND_RAW, RAW, view=PaidOperationView),
 )

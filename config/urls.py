@@ -9,8 +9,9 @@ from apps.billing.views import AccountView, RemoveBgAccountView, UsageView
 from apps.core.api import errors, system
 from apps.core.api.events import JobEventsView
 from apps.core.api.schema import OpenApiView
-from apps.core.api.views import JobView, OperationView
+from apps.core.api.views import JobView
 from apps.core.dialects.removebg import REMOVEBG
+from apps.payments import discovery
 from config.routes import ROUTES
 
 _UUID = r"(?P<job_id>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"
@@ -19,7 +20,7 @@ urlpatterns = [
     *(
         path(
             route.path,
-            OperationView.as_view(operation=route.operation, dialect=route.dialect),
+            route.view.as_view(operation=route.operation, dialect=route.dialect),
             name=route.path,
         )
         for route in ROUTES
@@ -35,6 +36,8 @@ urlpatterns = [
     path("readyz", system.readyz, name="readyz"),
     path("metrics", system.metrics, name="metrics"),
     path("openapi.json", OpenApiView.as_view(), name="openapi"),
+    path("llms.txt", discovery.llms_txt, name="llms"),
+    path(".well-known/x402", discovery.well_known_x402, name="well-known-x402"),
     path("docs", system.DocsView.as_view(url_name="openapi"), name="docs"),
     path("admin/", admin.site.urls),
 ]

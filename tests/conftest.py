@@ -134,7 +134,8 @@ def _worker(sam_stand_in: OneColour) -> None:
     )
     patch.setattr(registry, "load_pointing", lambda *_, **__: pointing)
     engine = Engine(profile="best", weights_dir=Path(), slots=InferenceSlots(1))
-    runners = {"remove-bg": BackgroundRunner(engine), "removebg": RemoveBgRunner(engine)}
+    background = BackgroundRunner(engine)
+    runners = {"remove-bg": background, "removebg": RemoveBgRunner(engine), "remove-background": background}
     patch.undo()
     adopt_worker(Worker(name="in-process", runners=runners, facts={}))
 

@@ -48,13 +48,9 @@ class KeyTakenError(Exception):
         super().__init__(ticket.key)
 
 
-def ticket_for(
-    request: HttpRequest, account_id: int, fields: Mapping[str, Any], uploads: Mapping[str, Upload]
-) -> Ticket | None:
+def read_key(request: HttpRequest) -> str | None:
     """
-    Read the header; None without one.
-
-    The fingerprint covers method, path, query, fields and file bytes, not the multipart boundary nor the headers.
+    The header's key, without the quotes of the draft's form; None without one.
 
     Raises:
         AppError: VALIDATION_ERROR for a key that is empty, too long or not printable.
@@ -67,6 +63,23 @@ def ticket_for(
         key = key[1:-1]
     if len(key) > LONGEST_KEY or not _VISIBLE.fullmatch(key):
         raise invalid("Idempotency-Key", f"Use 1 to {LONGEST_KEY} printable ASCII characters, such as a UUID.")
+    return key
+
+
+def ticket_for(
+    request: HttpRequest, account_id: int, fields: Mapping[str, Any], uploads: Mapping[str, Upload]
+) -> Ticket | None:
+    """
+    Read the header; None without one.
+
+    The fingerprint covers method, path, query, fields and file bytes, not the multipart boundary nor the headers.
+
+    Raises:
+        AppError: VALIDATION_ERROR for a key that is empty, too long or not printable.
+    """
+    key = read_key(request)
+    if key is None:
+        return None
     plain = {name: fields[name] for name in fields if not isinstance(fields[name], UploadedFile)}
     told = [request.method, request.path, sorted(request.GET.lists()), sorted(plain.items())]
     digest = hashlib.sha256(json.dumps(told, default=str, sort_keys=True).encode())

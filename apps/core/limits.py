@@ -68,6 +68,24 @@ def count_request(caller: str, *, limit: int) -> Quota:
     return Quota(limit=limit, used=int(used), resets_in_s=max(1, math.ceil(int(left_ms) / 1000)))
 
 
+def counted_requests(caller: str) -> tuple[int, int]:
+    """How many were counted in the current window, and the seconds until it ends; counts nothing. Raises BrokerAwayError."""
+    try:
+        used, left_ms = broker().get(f"keyline:rate:{caller}"), broker().pttl(f"keyline:rate:{caller}")
+    except redis.RedisError as error:
+        raise BrokerAwayError from error
+    return int(used or 0), max(1, math.ceil(int(left_ms) / 1000))
+
+
+def uncount_request(caller: str) -> None:
+    """Give back one request of the current window; it turned out not to be one of those that are limited."""
+    try:
+        if int(broker().get(f"keyline:rate:{caller}") or 0) > 0:
+            broker().decr(f"keyline:rate:{caller}")
+    except redis.RedisError:
+        return
+
+
 def refuse_if_exceeded(quota: Quota) -> None:
     """Raises AppError(RATE_LIMITED) with the seconds until the window ends."""
     if quota.is_exceeded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import redis
 from django.db import DatabaseError, InterfaceError, OperationalError
@@ -19,6 +20,23 @@ log = logging.getLogger(__name__)
 _FORGOTTEN_AFTER_S = 3.0
 _MOST_WAKE_UPS = 64
 _BATCH = 200
+_rounds: dict[str, Callable[[], int]] = {}
+
+
+def register_round(name: str, run: Callable[[], int]) -> None:
+    """
+    Let a service do its own part of the sweeping; called once, when the service starts.
+
+    Args:
+        run: one round of it; returns how many rows it touched. In the sweeper's loop it runs beside `sweep`, in a thread of
+            its own, so that whatever it waits for holds up no job.
+    """
+    _rounds[name] = run
+
+
+def registered_rounds() -> dict[str, Callable[[], int]]:
+    """The services' rounds by name."""
+    return dict(_rounds)
 
 
 def sweep() -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from config.env import ROOT, VAR, choice, database, env, integer, names
+from config.env import ROOT, VAR, address, choice, choices, database, env, integer, names, private_key, rail_hosts
 
 BASE_DIR = ROOT
 VAR_DIR = VAR
@@ -31,6 +31,7 @@ INSTALLED_APPS = [
     "apps.core",
     "apps.accounts",
     "apps.billing",
+    "apps.payments",
     "apps.background",
 ]
 MIDDLEWARE = [
@@ -146,7 +147,31 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "EXTENSIONS_ROOT": {
+        "x-service-info": {
+            "categories": ["media"],
+            "docs": {"homepage": "/docs", "apiReference": "/openapi.json", "llms": "/llms.txt"},
+        }
+    },
 }
+
+# --- paid per call (docs/payments.md) -------------------------------------------------------------------
+PAYMENT_RAILS = choices("PAYMENT_RAILS", ("x402", "mpp"))
+# "host=x402,host=mpp+x402": a host name that offers other rails than the others.
+PAYMENT_RAIL_HOSTS = rail_hosts("PAYMENT_RAIL_HOSTS", ("x402", "mpp"))
+UNPAID_PER_MINUTE = integer("UNPAID_PER_MINUTE", 30, low=1, high=1_000_000)
+X402_NETWORK = choice("X402_NETWORK", "base", allowed=("base", "base-sepolia"))
+X402_PAY_TO = address("X402_PAY_TO")
+X402_FACILITATOR_URL = env.str("X402_FACILITATOR_URL", "")  # empty: this process settles, with X402_FACILITATOR_KEY
+X402_FACILITATOR_TOKEN = env.str("X402_FACILITATOR_TOKEN", "")
+X402_FACILITATOR_KEY = private_key("X402_FACILITATOR_KEY")
+X402_RPC_URL = env.str("X402_RPC_URL", "")  # empty: the network's public one
+MPP_CHAIN_ID = integer("MPP_CHAIN_ID", 4217, low=1, high=2**31)
+MPP_RECIPIENT = address("MPP_RECIPIENT")
+MPP_REALM = env.str("MPP_REALM", "keyline")
+MPP_RPC_URL = env.str("MPP_RPC_URL", "")
+# Two at once, so that the secret can be changed while challenges that it signed are still good.
+MPP_SECRETS = [secret for secret in (env.str("MPP_SECRET", ""), env.str("MPP_SECRET_PREVIOUS", "")) if secret]
 
 CELERY_BROKER_URL = REDIS_URL
 CELERY_WORKER_POOL = "threads"

@@ -4,6 +4,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.env import VAR, env
 from config.settings.base import *
+from config.test_addresses import KNOWN_TO_EVERYBODY
 
 if len(SECRET_KEY) < 50:
     raise ImproperlyConfigured("DJANGO_SECRET_KEY must be set to at least 50 random characters.")
@@ -20,6 +21,18 @@ if env.str("AWS_SESSION_TOKEN", ""):
     )
 if not (S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY):
     raise ImproperlyConfigured("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY must be set.")
+for _name, _address, _is_on in (
+    ("X402_PAY_TO", X402_PAY_TO, "x402" in PAYMENT_RAILS),
+    ("MPP_RECIPIENT", MPP_RECIPIENT, "mpp" in PAYMENT_RAILS),
+):
+    if _is_on and (not _address or _address.lower() in KNOWN_TO_EVERYBODY):
+        raise ImproperlyConfigured(f"{_name} must be an address of yours: whoever wants can empty the test addresses.")
+if "x402" in PAYMENT_RAILS and not (X402_FACILITATOR_URL or X402_FACILITATOR_KEY):
+    raise ImproperlyConfigured("x402 needs X402_FACILITATOR_URL, or X402_FACILITATOR_KEY to settle by itself.")
+if "mpp" in PAYMENT_RAILS and (not MPP_SECRETS or any(len(secret) < 32 for secret in MPP_SECRETS)):
+    raise ImproperlyConfigured("MPP_SECRET must be set to at least 32 random characters.")
+if "mpp" in PAYMENT_RAILS and MPP_CHAIN_ID not in {4217, 42431} and not MPP_RPC_URL:
+    raise ImproperlyConfigured("MPP_RPC_URL must be set for a chain other than Tempo's own.")
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 STORAGES = {

@@ -10,3 +10,11 @@ DATABASES["default"] |= {"OPTIONS": {"connect_timeout": 3}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 FETCH_ALLOW_CIDRS = [ipaddress.ip_network("127.0.0.0/8")]
 CELERY_TASK_ALWAYS_EAGER = True  # run_next() runs where the wake-up is sent; tests/stack/ has workers as processes
+
+# Rails are off unless a test turns them on, but their settings stand.
+PAYMENT_RAILS = []
+X402_NETWORK, MPP_CHAIN_ID = "base-sepolia", 42431
+X402_PAY_TO = MPP_RECIPIENT = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"
+X402_FACILITATOR_URL, X402_FACILITATOR_KEY = "", ""
+X402_RPC_URL = MPP_RPC_URL = "http://127.0.0.1:9"  # nobody listens there
+MPP_SECRETS = ["test-only-secret-of-more-than-32-characters"]

@@ -22,6 +22,7 @@ from apps.core.api.fields import DeliverySerializer
 from apps.core.api.system_schema import JOB_PATHS, SYSTEM_PATHS
 from apps.core.dialects.base import Dialect
 from apps.core.dialects.envelope import ENVELOPE
+from apps.core.dialects.raw import RAW
 from apps.core.openapi import COMPONENTS, EXAMPLE_IMAGE, SECURITY, image_sources, named
 from apps.core.operations import Operation
 
@@ -42,16 +43,44 @@ class KeylineSchema(AutoSchema):
     def _describe(self, operation: Operation) -> dict[str, Any]:
         dialect = self.view.dialect
         prefer = ["Prefer"] if dialect.can_defer else []
-        return {
+        described = {
             "operationId": _operation_id(self.path),
             "summary": operation.title,
             "tags": [operation.slug if dialect is ENVELOPE else "compatible"],
             "security": SECURITY,
             "parameters": [
-                {"$ref": f"#/components/parameters/{name}"} for name in (*prefer, "IdempotencyKey", "DryRun")
+                *self._query(operation, dialect),
+                *({"$ref": f"#/components/parameters/{name}"} for name in (*prefer, "IdempotencyKey", "DryRun")),
             ],
-            "requestBody": self._body(operation, dialect),
+            "requestBody": self._raw_body(operation) if dialect is RAW else self._body(operation, dialect),
             "responses": dialect.responses(operation),
+        }
+        extend = getattr(self.view, "extend_schema", None)  # a service that adds a way to pay describes it
+        return extend(described) if extend else described
+
+    def _query(self, operation: Operation, dialect: Dialect) -> list[dict[str, Any]]:
+        """Where the body is the image, the parameters stand in the query."""
+        if dialect is not RAW:
+            return []
+        return [
+            {
+                "name": name,
+                "in": "query",
+                "description": schema.get("description", ""),
+                "schema": {key: value for key, value in schema.items() if key != "description"},
+            }
+            for name, schema in self._properties(operation.serializer).items()
+        ]
+
+    def _raw_body(self, operation: Operation) -> dict[str, Any]:
+        most = operation.image_limits
+        about = f"The image itself; at most {most.max_bytes // 1_048_576} MB and {most.max_width_px} x {most.max_height_px} px."
+        media = [f"image/{name.value.lower()}" for name in sorted(most.formats)]
+        schema = {"type": "string", "format": "binary"}
+        return {
+            "required": True,
+            "description": about,
+            "content": {name: {"schema": {**schema, "contentMediaType": name}} for name in media},
         }
 
     def _body(self, operation: Operation, dialect: Dialect) -> dict[str, Any]:

@@ -91,12 +91,15 @@ class OperationView(EndpointView):
 
     def post(self, request: Request) -> HttpResponse:
         form = answer_form(request, binary_default=self.operation.binary_default, can_defer=self.dialect.can_defer)
-        order = self._order(request, form)
+        return self._answer_order(self._order(request, form), request, form)
+
+    def _answer_order(self, order: jobs.Order, request: Request, form: AnswerForm) -> HttpResponse:
+        """The first answer to its key again, a quote, or the work itself."""
         if order.ticket and (first := idempotency.first_answer(order.ticket)):
             return self._replay(first, request, form)
         if is_dry_run(request):
             return self.dialect.quote(order.price_credits, request)
-        with _place_if(form.wait_s > 0 or order.is_large):
+        with place_if(form.wait_s > 0 or order.is_large):
             return self._run(order, request, form)
 
     def _run(self, order: jobs.Order, request: Request, form: AnswerForm) -> HttpResponse:
@@ -162,7 +165,7 @@ class OperationView(EndpointView):
         params = checked_params(self.operation, fields)
         retention_s = checked_retention(fields, form) if self.dialect.offers_retention else settings.RESULT_TTL_S
         is_dry_run(request)
-        with _place_if(has_url(self.operation, fields)):
+        with place_if(has_url(self.operation, fields)):
             uploads = open_uploads(self.operation, fields)
         self.operation.check(params, {name: upload.header for name, upload in uploads.items()})
         identity = request.auth
@@ -178,7 +181,7 @@ class OperationView(EndpointView):
         )
 
 
-def _place_if(is_slow: bool) -> contextlib.AbstractContextManager[None]:
+def place_if(is_slow: bool) -> contextlib.AbstractContextManager[None]:
     """A place among those who wait, for what may hold its thread: a job, a client's server, a large upload to the store."""
     return jobs.waiting_room() if is_slow else contextlib.nullcontext()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -11,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, close_old_connections
 
 from apps.core.errors import AppError
-from apps.core.sweeper import sweep
+from apps.core.sweeper import registered_rounds, sweep
 
 log = logging.getLogger(__name__)
 _EVERY_S = 5.0
@@ -25,13 +27,19 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["loop"]:
-            done = sweep()
+            done = sweep() | {name: run() for name, run in registered_rounds().items()}
             self.stdout.write(", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in done.items()))
             return
-        while True:
-            try:
-                sweep()
-            except (DatabaseError, redis.RedisError, AppError):
-                log.warning("a backing service does not answer; the next round tries again", exc_info=True)
-            close_old_connections()
-            time.sleep(_EVERY_S)
+        for run in registered_rounds().values():
+            threading.Thread(target=_repeat, args=[run], daemon=True).start()
+        _repeat(sweep)
+
+
+def _repeat(run: Callable[[], Any]) -> None:
+    while True:
+        try:
+            run()
+        except (DatabaseError, redis.RedisError, AppError):
+            log.warning("a backing service does not answer; the next round tries again", exc_info=True)
+        close_old_connections()
+        time.sleep(_EVERY_S)

@@ -1,0 +1,49 @@
+"""Background removal for programs: a photo's bytes in, a cut-out's bytes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.background.serializers import RemoveBackgroundSerializer
+from apps.core.fields import Choice
+from apps.core.inspection import ImageFormat, ImageLimits
+from apps.core.operations import MEGABYTE, Operation
+
+
+class RawSerializer(serializers.Serializer):
+    """The one parameter; the others are those of `/v1/remove-bg/universal` by default."""
+
+    format = Choice(("png", "webp"), default="png", help_text="File format of the answer.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        whole = RemoveBackgroundSerializer(data=attrs)
+        whole.is_valid(raise_exception=True)
+        return dict(whole.validated_data)
+
+
+REMOVE_BACKGROUND_RAW = Operation(
+    slug="remove-background",
+    title="Remove the background of a photo, bytes in and bytes out",
+    serializer=RawSerializer,
+    runner="apps.background.runner.BackgroundRunner",
+    price_credits=1,
+    image_limits=ImageLimits(
+        formats=frozenset({ImageFormat.PNG, ImageFormat.JPEG, ImageFormat.WEBP}),
+        max_bytes=25 * MEGABYTE,
+        max_width_px=10_000,
+        max_height_px=10_000,
+        max_pixels=100_000_000,
+    ),
+    body_cap_bytes=25 * MEGABYTE,
+    binary_default=True,
+    result_schema={
+        "type": "object",
+        "required": ["image", "subject"],
+        "properties": {
+            "image": {"$ref": "#/components/schemas/Image"},
+            "subject": {"$ref": "#/components/schemas/Subject"},
+        },
+    },
+)

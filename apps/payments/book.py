@@ -1,0 +1,236 @@
+"""
+Every change of a payment's state.
+
+Each arrow is one `UPDATE ... WHERE state IN (...)`, so that of many processes one wins; inserting the row is the lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from apps.core.models import Job
+from apps.payments.models import CLAIMABLE_STATES, DELIVERED_STATES, Payment, PaymentState, Rail
+
+KEPT = timedelta(hours=24)
+_SETTLE_LEASE_S = 60
+_SILENCE = timedelta(seconds=5)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """
+    What a credential says, before anything is done for it.
+
+    Args:
+        key: names the money, lower case.
+        fingerprint: what it is for.
+        valid_until: after it the credential can no longer move money.
+        idempotency_key: the client's, or None.
+    """
+
+    rail: Rail
+    key: str
+    fingerprint: str
+    payer: str
+    recipient: str
+    asset: str
+    network: str
+    amount: int
+    valid_until: datetime
+    nonce: str = ""
+    transaction: str | None = None
+    idempotency_key: str | None = None
+
+
+class KeyInUseError(Exception):
+    """The same payer's Idempotency-Key belongs to another payment, which is `payment`."""
+
+    def __init__(self, payment: Payment) -> None:
+        self.payment = payment
+        super().__init__(payment.key)
+
+
+class TransactionInUseError(Exception):
+    """The same transaction has paid for something else."""
+
+
+def claim(claimed: Claim) -> tuple[Payment, bool]:
+    """
+    Make the credential's row ours, or find out whose it is.
+
+    Returns:
+        The row, and whether the caller is the one who may go on with it.
+
+    Raises:
+        KeyInUseError, TransactionInUseError.
+    """
+    facts = vars(claimed) | {"rail": claimed.rail.value}
+    fresh = facts | {"state": PaymentState.CLAIMED, "lease_until": _lease(_working_lease_s())}
+    try:
+        with transaction.atomic():
+            return Payment.objects.create(**fresh), True
+    except IntegrityError as error:
+        row = Payment.objects.filter(key=claimed.key).first()
+        if row is None:
+            raise _conflict(claimed) from error
+    return (row, _claim_again(row, fresh))
+
+
+def _claim_again(row: Payment, fresh: dict[str, Any]) -> bool:
+    """Nothing was charged the last time: the job goes on where it was, if it was for the same thing."""
+    if row.state not in CLAIMABLE_STATES:
+        return False
+    if row.fingerprint != fresh["fingerprint"]:
+        fresh = fresh | {"job": None}
+    try:
+        with transaction.atomic():
+            changed = Payment.objects.filter(id=row.id, state__in=CLAIMABLE_STATES).update(
+                **fresh, reason="", money_moved=False, receipt=None, updated_at=timezone.now()
+            )
+    except IntegrityError as error:
+        raise _conflict_of(fresh) from error
+    row.refresh_from_db()
+    return bool(changed)
+
+
+def _conflict(claimed: Claim) -> Exception:
+    return _conflict_of(vars(claimed))
+
+
+def _conflict_of(facts: dict[str, Any]) -> Exception:
+    if facts["idempotency_key"]:
+        taken = Payment.objects.filter(payer=facts["payer"], idempotency_key=facts["idempotency_key"])
+        if (row := taken.exclude(state__in=CLAIMABLE_STATES).first()) is not None:
+            return KeyInUseError(row)
+    return TransactionInUseError()
+
+
+def move(payment: Payment, sources: Iterable[PaymentState], target: PaymentState, **fields: Any) -> bool:
+    """One arrow. False: somebody else moved the row first. `lease_s` in `fields` starts a lease, else it ends."""
+    lease_s = fields.pop("lease_s", None)
+    fields |= {"lease_until": None if lease_s is None else _lease(lease_s), "updated_at": timezone.now()}
+    moved = Payment.objects.filter(id=payment.id, state__in=list(sources)).update(state=target, **fields)
+    if moved:
+        payment.refresh_from_db()
+    return bool(moved)
+
+
+def start_working(payment: Payment, *, source: PaymentState) -> bool:
+    return move(payment, [source], PaymentState.WORKING, lease_s=_working_lease_s())
+
+
+def note_job(payment: Payment, job: Job) -> None:
+    """Bind the work to the payment, so that whoever comes with it again finds the job."""
+    Payment.objects.filter(id=payment.id).update(job=job)
+    payment.job = job
+
+
+def start_settling(payment: Payment, *, source: PaymentState, **fields: Any) -> bool:
+    return move(payment, [source], PaymentState.SETTLING, lease_s=_SETTLE_LEASE_S, **fields)
+
+
+def note_transaction(payment: Payment, transaction_hash: str) -> None:
+    """Before it is broadcast: whatever dies from here on, the chain can be asked."""
+    Payment.objects.filter(id=payment.id).update(transaction=transaction_hash)
+    payment.transaction = transaction_hash
+
+
+def release(payment: Payment, reason: str) -> bool:
+    """Nothing was broadcast: the credential is as good as new."""
+    sources = [PaymentState.CLAIMED, PaymentState.WORKING, PaymentState.SETTLING]
+    return move(payment, sources, PaymentState.RELEASED, reason=reason[:200], transaction=None)
+
+
+def release_claimed(payment: Payment, reason: str) -> bool:
+    """The same, but only while nothing has been begun."""
+    return move(payment, [PaymentState.CLAIMED], PaymentState.RELEASED, reason=reason[:200], transaction=None)
+
+
+def fail(payment: Payment, reason: str) -> bool:
+    """It is certain that this did not move money."""
+    sources = [PaymentState.CLAIMED, PaymentState.WORKING, PaymentState.SETTLING, PaymentState.UNKNOWN]
+    return move(payment, sources, PaymentState.FAILED, reason=reason[:200])
+
+
+def doubt(payment: Payment, reason: str) -> bool:
+    """Money may have moved; only the chain knows. Whoever waited may be alive: what the chain says is the same for both."""
+    return move(payment, [PaymentState.SETTLING], PaymentState.UNKNOWN, reason=reason[:200])
+
+
+def settle_x402(payment: Payment, *, transaction_hash: str, receipt: dict[str, Any]) -> bool:
+    """The money is here, and the work was done before it."""
+    return move(
+        payment, [PaymentState.SETTLING, PaymentState.UNKNOWN], PaymentState.SETTLED,
+        transaction=transaction_hash or payment.transaction, receipt=receipt, money_moved=True, settled_at=timezone.now(),
+        reason="",
+    )  # fmt: skip
+
+
+def note_paid(payment: Payment, *, payer: str, receipt: dict[str, Any]) -> bool:
+    """MPP: the money is here, and the work is owed."""
+    return move(
+        payment, [PaymentState.SETTLING, PaymentState.UNKNOWN], PaymentState.PAID,
+        payer=payer, receipt=receipt, money_moved=True, settled_at=timezone.now(), reason="",
+    )  # fmt: skip
+
+
+def owe_work(payment: Payment, reason: str) -> bool:
+    """MPP: paid, and this try gave nothing; the same credential may try again without paying."""
+    return move(payment, [PaymentState.WORKING], PaymentState.PAID, reason=reason[:200])
+
+
+def give_free(payment: Payment) -> bool:
+    """x402: an empty result; the authorization stays unused."""
+    return move(payment, [PaymentState.WORKING], PaymentState.FREE, reason="nothing found")
+
+
+def deliver_mpp(payment: Payment) -> bool:
+    return move(payment, [PaymentState.WORKING], PaymentState.SETTLED, reason="")
+
+
+def owe_refund(payment: Payment, reason: str) -> None:
+    """Money was taken for nothing; an admin gives it back."""
+    Payment.objects.filter(id=payment.id, refund_due=False).update(
+        refund_due=True, refund_note=reason[:200], updated_at=timezone.now()
+    )
+
+
+def earlier_answer(*, key: str, fingerprint: str) -> Payment | None:
+    """The payment that a request without one may fall back on: same Idempotency-Key, same bytes, paid within a day."""
+    since = timezone.now() - KEPT
+    paid = Q(state__in=[*DELIVERED_STATES, PaymentState.PAID, PaymentState.UNKNOWN, PaymentState.SETTLING])
+    working = Q(state=PaymentState.WORKING, money_moved=True)
+    rows = Payment.objects.select_related("job").filter(paid | working, idempotency_key=key, fingerprint=fingerprint)
+    return rows.filter(created_at__gt=since).order_by("created_at").first()
+
+
+def is_unclear(payment: Payment) -> bool:
+    """Whether the chain had better be asked: nobody knows the end, or whoever waits for it has been silent for a while."""
+    silent = timezone.now() - payment.updated_at > _SILENCE
+    return payment.state == PaymentState.UNKNOWN or (payment.state == PaymentState.SETTLING and silent)
+
+
+def lapsed() -> QuerySet[Payment]:
+    """Rows whose web process stopped in the middle."""
+    states = [PaymentState.CLAIMED, PaymentState.WORKING, PaymentState.SETTLING]
+    return Payment.objects.filter(state__in=states, lease_until__lt=timezone.now()).order_by("lease_until")
+
+
+def in_doubt() -> QuerySet[Payment]:
+    return Payment.objects.filter(state=PaymentState.UNKNOWN).order_by("updated_at")
+
+
+def _working_lease_s() -> float:
+    return settings.SYNC_LIMIT_S + 15
+
+
+def _lease(seconds: float) -> datetime:
+    return timezone.now() + timedelta(seconds=seconds)

@@ -1,0 +1,96 @@
+"""The paid address in the OpenAPI document: its price by draft-payment-discovery-00, and its 402."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+from apps.core.openapi import json_content, named
+from apps.core.operations import Operation
+from apps.payments.funding import MICROS_PER_CREDIT
+from apps.payments.models import Rail
+from apps.payments.rails import PATH_USD, x402_rail
+
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "challengeId": {"type": "string"},
+    },
+}
+_REQUIRED = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "x402Version": {"type": "integer"},
+        "error": {
+            "description": "Why: a word or a sentence; for a key with too few credits code, message and retryable."
+        },
+        "accepts": {"type": "array", "items": {"type": "object", "additionalProperties": True}},
+        "requestId": {"type": "string", "format": "uuid"},
+    },
+}
+_CHALLENGE_HEADERS = {
+    "PAYMENT-REQUIRED": "x402 version 2: base64 of JSON.",
+    "WWW-Authenticate": "MPP: Payment, with its challenge.",
+    "PAYMENT-RESPONSE": "x402 version 2: why the payment was refused.",
+    "X-PAYMENT-RESPONSE": "x402 version 1: the same.",
+}
+_RECEIPT_HEADERS = {
+    "PAYMENT-RESPONSE": "x402 version 2: the receipt.",
+    "X-PAYMENT-RESPONSE": "x402 version 1: the receipt.",
+    "Payment-Receipt": "MPP: the receipt.",
+}
+
+
+def with_payment(described: dict[str, Any], operation: Operation) -> dict[str, Any]:
+    """The same operation, payable without an account."""
+    amount = str(operation.price_credits * MICROS_PER_CREDIT)
+    about = (
+        "A key with credits, or a payment with the request: x402 (X-PAYMENT, PAYMENT-SIGNATURE) or MPP (Authorization: "
+        "Payment). Ask without either to get the challenge; docs/payments.md shows clients that do it by themselves."
+    )
+    responses = described["responses"]
+    success, refused, forbidden = responses["200"], responses["402"], responses["403"]
+    problem = {"application/problem+json": {"schema": named("PaymentProblem", _PROBLEM)}}
+    responses |= {
+        "200": {**success, "headers": success["headers"] | _headers(_RECEIPT_HEADERS)},
+        "402": {
+            **refused,
+            "headers": refused["headers"] | _headers(_CHALLENGE_HEADERS),
+            "content": {**json_content(named("PaymentRequired", _REQUIRED)), **problem},
+        },
+        "403": {**forbidden, "content": {**forbidden["content"], **problem}},
+        "400": {**responses["400"], "content": {**responses["400"]["content"], **problem}},
+    }
+    return described | {
+        "description": about,
+        "security": [*described["security"], {}],
+        "responses": responses,
+        "x-payment-info": {"offers": _offers(amount)},
+    }
+
+
+def _offers(amount: str) -> list[dict[str, Any]]:
+    """Advisory: what the 402 says counts."""
+    title = "Remove the background of one image"
+    offers: list[dict[str, Any]] = []
+    if Rail.MPP in settings.PAYMENT_RAILS:
+        offers.append(
+            {"intent": "charge", "method": "tempo", "amount": amount, "currency": PATH_USD, "description": title}
+        )
+    if Rail.X402 in settings.PAYMENT_RAILS:
+        asset = x402_rail().network.asset
+        offers.append({"intent": "charge", "method": "x402", "amount": amount, "currency": asset, "description": title})
+    return offers or [
+        {"intent": "charge", "method": "tempo", "amount": None, "currency": PATH_USD, "description": title}
+    ]
+
+
+def _headers(texts: dict[str, str]) -> dict[str, Any]:
+    return {name: {"description": text, "schema": {"type": "string"}} for name, text in texts.items()}

@@ -1,0 +1,180 @@
+"""x402 at the desk: verify, work, settle, respond. The bytes leave only when the chain has said that the money is here."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpResponse
+
+from apps.core import jobs
+from apps.core.errors import AppError, ErrorCode
+from apps.core.models import Job
+from apps.payments import book, reconciler, x402
+from apps.payments.challenge import payment_required
+from apps.payments.facilitator import FacilitatorAwayError, Outcome, Settlement, facilitator
+from apps.payments.models import CLAIMABLE_STATES, DELIVERED_STATES, LEASED_STATES, Payment, PaymentState, Rail
+from apps.payments.rails import x402_rail
+from apps.payments.visit import (
+    TooLateError,
+    Visit,
+    in_doubt,
+    in_progress,
+    is_free,
+    order_of,
+    picture,
+    refuse_without_worker,
+    too_late,
+    work,
+)
+from apps.payments.x402 import X402Payment
+
+
+def pay_by_x402(visit: Visit, paid: X402Payment) -> HttpResponse:
+    """
+    Answer a request that carries an x402 payment.
+
+    Raises:
+        AppError: whatever is not a refusal of the payment itself.
+    """
+    rail = x402_rail()
+    row = Payment.objects.select_related("job").filter(key=x402.key_of(paid.authorization, rail)).first()
+    is_used = row is not None and row.state not in CLAIMABLE_STATES
+    amount = row.amount if row is not None and is_used else visit.amount
+    if reason := x402.fault_of(paid, rail, amount=amount):
+        return _refuse(visit, paid, reason)
+    if row is not None and is_used:
+        return _again(visit, paid, row)
+    if reason := x402.timing_fault(paid.authorization):
+        return _refuse(visit, paid, reason)
+    refuse_without_worker()
+    try:
+        row, is_ours = book.claim(_claim(visit, paid, amount=amount))
+    except book.KeyInUseError as taken:
+        return _again_by_key(visit, paid, taken.payment)
+    return _serve(visit, paid, row) if is_ours else _again(visit, paid, row)
+
+
+def _claim(visit: Visit, paid: X402Payment, *, amount: int) -> book.Claim:
+    rail, authorization = x402_rail(), paid.authorization
+    return book.Claim(
+        rail=Rail.X402,
+        key=x402.key_of(authorization, rail),
+        fingerprint=visit.fingerprint,
+        payer=authorization.payer,
+        recipient=authorization.to,
+        asset=rail.network.asset.lower(),
+        network=rail.network.caip2,
+        amount=amount,
+        valid_until=authorization.expires_at,
+        nonce=authorization.nonce,
+        idempotency_key=visit.idempotency_key or paid.identifier,
+    )
+
+
+def _serve(visit: Visit, paid: X402Payment, row: Payment) -> HttpResponse:
+    """The row is ours: ask, work, take the money, answer."""
+    try:
+        reason = facilitator().verify(paid)
+    except FacilitatorAwayError as error:
+        book.release(row, "facilitator away")
+        raise AppError(
+            ErrorCode.OVERLOADED, "The payment cannot be checked at the moment; nothing was charged.", retry_after_s=5
+        ) from error
+    if reason:
+        book.fail(row, reason)
+        return _refuse(visit, paid, reason)
+    job = _work(visit, row)
+    if is_free(job):
+        book.give_free(row)
+        return picture(visit, job)
+    if reason := x402.timing_fault(paid.authorization):
+        book.release(row, reason)
+        return _refuse(visit, paid, reason)
+    return _settle(visit, paid, row, job)
+
+
+def _work(visit: Visit, row: Payment) -> Job:
+    """Whatever goes wrong here, nothing was charged, and the same payment may come again."""
+    if not book.start_working(row, source=PaymentState.CLAIMED):
+        raise in_progress()
+    try:
+        order = order_of(visit, Rail.X402, row.payer)
+        with jobs.admitted(order, deadline_s=float(settings.SYNC_LIMIT_S)), jobs.waiting_room():
+            return work(visit, row, order)
+    except TooLateError:
+        book.release(row, "late")
+        raise too_late() from None
+    except AppError as error:
+        book.release(row, error.code.name)
+        raise
+
+
+def _settle(visit: Visit, paid: X402Payment, row: Payment, job: Job) -> HttpResponse:
+    if not book.start_settling(row, source=PaymentState.WORKING):
+        raise in_progress()
+    done = facilitator().settle(paid, row)
+    if done.outcome is Outcome.UNKNOWN and not row.transaction:
+        done = facilitator().settle(paid, row)  # the same payment again: it was carried out, or it is refused now
+    return _after(visit, paid, row, job, done)
+
+
+def _after(visit: Visit, paid: X402Payment, row: Payment, job: Job, done: Settlement) -> HttpResponse:
+    match done.outcome:
+        case Outcome.SETTLED:
+            book.settle_x402(row, transaction_hash=done.transaction, receipt={"transaction": done.transaction})
+        case Outcome.REFUSED:
+            book.fail(row, done.reason)
+            return _refuse(visit, paid, done.reason)
+        case Outcome.NOT_SENT:
+            book.release(row, done.reason)
+            raise AppError(
+                ErrorCode.OVERLOADED,
+                "The payment cannot be settled at the moment; nothing was charged.",
+                retry_after_s=5,
+            )
+        case Outcome.UNKNOWN:
+            book.doubt(row, done.reason)
+    row.refresh_from_db()
+    if row.state != PaymentState.SETTLED:
+        raise in_doubt()
+    return _with_receipt(picture(visit, job), paid, row)
+
+
+def _again(visit: Visit, paid: X402Payment, row: Payment) -> HttpResponse:
+    """The signature is the payer's own: what was made for it is given again, and nothing is done twice."""
+    if row.fingerprint != visit.fingerprint:
+        return _refuse(visit, paid, x402.ALREADY_USED)
+    if book.is_unclear(row):
+        reconciler.resolve(row)
+        row.refresh_from_db()
+    if row.state in LEASED_STATES or row.state in CLAIMABLE_STATES:
+        raise in_progress()
+    if row.state not in DELIVERED_STATES or row.job is None:
+        raise in_doubt()
+    return _with_receipt(picture(visit, row.job), paid, row)
+
+
+def _again_by_key(visit: Visit, paid: X402Payment, row: Payment) -> HttpResponse:
+    """A new payment of the same payer for what was paid already: this one is not touched."""
+    if row.fingerprint != visit.fingerprint:
+        code = ErrorCode.CONFLICT if paid.identifier and not visit.idempotency_key else ErrorCode.IDEMPOTENCY_MISMATCH
+        raise AppError(code, "This key was used for another request; the new payment was not touched.")
+    response = _again(visit, paid, row)
+    response.headers["Idempotency-Replayed"] = "true"
+    return response
+
+
+def _with_receipt(response: HttpResponse, paid: X402Payment, row: Payment) -> HttpResponse:
+    if row.state == PaymentState.SETTLED:
+        response.headers[x402.RECEIPT_HEADERS[paid.version]] = x402.receipt(
+            x402_rail(), version=paid.version, payer=row.payer, transaction=row.transaction or ""
+        )
+    return response
+
+
+def _refuse(visit: Visit, paid: X402Payment, reason: str) -> HttpResponse:
+    """402, a fresh challenge, and why; only ever for a payment that moved no money for this request."""
+    response = payment_required(visit, error=reason)
+    response.headers[x402.RECEIPT_HEADERS[paid.version]] = x402.receipt(
+        x402_rail(), version=paid.version, payer=paid.authorization.payer, transaction="", reason=reason
+    )
+    return response

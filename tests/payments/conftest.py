@@ -1,0 +1,93 @@
+"""The rig's two chains for a session, and a service in this process that is paid on them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.payments import facilitator, mpp_desk, rails, reconciler
+from tests.conftest import Api
+from tests.payments.rig import chains
+from tests.payments.rig.chains import ADDRESSES, KEYS, MERCHANT, PAYER, SETTLER, Chain
+
+HERE = Path(__file__).parent
+
+
+@dataclass
+class Rig:
+    """Both chains."""
+
+    x402: Chain
+    mpp: Chain
+
+
+@pytest.fixture(scope="session")
+def rig() -> Iterator[Rig]:
+    if not os.environ.get("KEYLINE_RIG"):
+        pytest.skip("needs the chains and the clients from npm: make test-payments")
+    chains.install()
+    running = Rig(chains.start_x402_chain(), chains.start_mpp_chain())
+    yield running
+    running.x402.stop()
+    running.mpp.stop()
+
+
+def point_at(settings: Any, *, x402_url: str, mpp_url: str) -> None:
+    """Both rails on, paid on chains at these addresses, settled with a key of our own."""
+    settings.PAYMENT_RAILS = ["x402", "mpp"]
+    settings.X402_FACILITATOR_URL, settings.X402_FACILITATOR_KEY = "", KEYS[SETTLER]
+    settings.X402_PAY_TO = settings.MPP_RECIPIENT = ADDRESSES[MERCHANT]
+    settings.X402_RPC_URL, settings.MPP_RPC_URL = x402_url, mpp_url
+    settings.UNPAID_PER_MINUTE = 10_000
+    forget_settings()
+
+
+def forget_settings() -> None:
+    """What was made from the settings is made anew."""
+    for made in (rails.x402_rail, rails.mpp_rail, facilitator.facilitator, reconciler._node):
+        made.cache_clear()
+    mpp_desk._node.clear()
+
+
+@pytest.fixture
+def desk(api: Api, settings: Any) -> Iterator[Api]:
+    """A service that offers both rails; its chains do not answer."""
+    from apps.core import broker
+
+    facts = {"slots": 1, "models": [], "at": time.time() + 3600}  # its heart beats for the whole test
+    broker.broker().hset("keyline:workers", "in-process", json.dumps(facts))
+    point_at(settings, x402_url="http://127.0.0.1:9", mpp_url="http://127.0.0.1:9")
+    yield api
+    broker.forget("in-process")
+    forget_settings()
+
+
+@pytest.fixture
+def paid(desk: Api, rig: Rig, settings: Any) -> Api:
+    """The same on the rig's chains."""
+    point_at(settings, x402_url=rig.x402.url, mpp_url=rig.mpp.url)
+    return desk
+
+
+def run_client(name: str, rig: Rig, *arguments: str, key: str = KEYS[PAYER]) -> dict[str, Any]:
+    """Run one of the real clients as a process of its own. Returns what it printed."""
+    script = HERE / "clients" / name
+    command = ["node"] if name.endswith(".mjs") else [str(chains.PYTHON), "-W", "ignore"]
+    if name.endswith(".mjs"):  # it finds its packages beside itself
+        (chains.NODE_MODULES.parent / name).write_bytes(script.read_bytes())
+        script = chains.NODE_MODULES.parent / name
+    env = {**os.environ, "PAYER_KEY": key, "X402_RIG_RPC_URL": rig.x402.url, "MPP_RIG_RPC_URL": rig.mpp.url}
+    done = subprocess.run(
+        [*command, str(script), *arguments], env=env, capture_output=True, text=True, check=False, timeout=600
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said

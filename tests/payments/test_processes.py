@@ -1,0 +1,286 @@
+"""
+The whole service as processes, paid on real chains, while processes are killed and chains go away.
+
+Each step between two others is held open from outside: a frozen chain holds the check, a frozen worker the work, a chain that
+mines nothing the settlement. Then the web process is killed in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import requests
+
+from apps.stack import env_file
+from apps.stack.paths import VarDir
+from tests.drawing import photo_png
+from tests.payments.conftest import Rig
+from tests.payments.rig.__main__ import settings_for
+from tests.payments.rig.chains import ADDRESSES, MERCHANT, Chain
+from tests.payments.wallet import PRICE, mpp_header, x402_header
+from tests.stack.conftest import Stack, outer_environment, wait_until
+
+pytestmark = pytest.mark.stack
+
+PHOTO = photo_png()
+OPEN = ("claimed", "working", "settling", "unknown")
+PATIENCE_S = float(os.environ.get("RIG_PATIENCE_S", "240"))  # longer where the machine is busy with other things
+
+
+@pytest.fixture(scope="module")
+def service(rig: Rig) -> Iterator[Stack]:
+    with tempfile.TemporaryDirectory(prefix="keyline-payments-", ignore_cleanup_errors=True) as folder:
+        environ = outer_environment(Path(folder)) | settings_for(rig.x402.url, rig.mpp.url)
+        environ |= {"UNPAID_PER_MINUTE": "100000", "SYNC_LIMIT_S": os.environ.get("RIG_SYNC_LIMIT_S", "20")}
+        running = Stack(var=VarDir(Path(folder)), environ=environ)
+        try:
+            started = running.launcher("start", "--no-demo", timeout_s=3 * PATIENCE_S)
+            assert started.returncode == 0, started.stdout + started.stderr
+            running.env = env_file.read(running.var.env_file)
+            yield running
+        finally:
+            running.launcher("stop")
+
+
+def ask(service: Stack, headers: dict[str, str] | None = None) -> tuple[int, bytes, dict[str, str]]:
+    """One request; 0 where the server died."""
+    named = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+    try:
+        answer = requests.post(
+            f"{service.url}/v1/remove-background",
+            data=PHOTO,
+            headers={"Content-Type": "image/png", **named},
+            timeout=120,
+        )
+    except requests.ConnectionError:
+        return 0, b"", {}
+    return answer.status_code, answer.content, {name.lower(): value for name, value in answer.headers.items()}
+
+
+def insist(service: Stack, headers: dict[str, str]) -> tuple[bytes, list[int]]:
+    """Repeat the very same payment until it gives the picture, as a client should. Never may a 402 come in between."""
+    seen: list[int] = []
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        status, content, told = ask(service, headers)
+        seen.append(status)
+        if status == 200:
+            return content, seen
+        assert status in {0, 409, 500, 503}, (status, content)
+        time.sleep(min(3.0, float(told.get("retry-after", 1))))
+    raise AssertionError(f"no picture in {PATIENCE_S} s: {seen}")
+
+
+def rows(service: Stack, query: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(service.env["DATABASE_URL"], autocommit=True) as books:
+        return books.execute(query).fetchall()
+
+
+def newest(service: Stack) -> tuple[str, bool]:
+    """State of the newest payment, and whether it has a transaction."""
+    found = rows(
+        service, "SELECT state, transaction IS NOT NULL FROM payments_payment ORDER BY created_at DESC LIMIT 1"
+    )
+    return found[0] if found else ("", False)
+
+
+def open_rows(service: Stack) -> int:
+    return rows(service, f"SELECT count(*) FROM payments_payment WHERE state IN {OPEN}")[0][0]
+
+
+def payment(rail: str, service: Stack) -> dict[str, str]:
+    """A fresh payment for the photo, as request headers."""
+    if rail == "x402":
+        return x402_header()
+    answer = requests.post(
+        f"{service.url}/v1/remove-background", data=PHOTO, headers={"Content-Type": "image/png"}, timeout=PATIENCE_S
+    )
+    text = answer.headers["WWW-Authenticate"].partition(" ")[2]
+    pairs = [part.partition("=") for part in text.split(", ")]
+    return mpp_header({name: value.strip('"') for name, _, value in pairs})
+
+
+def chain_of(rail: str, rig: Rig) -> Chain:
+    return rig.x402 if rail == "x402" else rig.mpp
+
+
+@contextlib.contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """A process, or a process group where `pid` is negative, that hangs."""
+    send = (lambda sig: os.killpg(-pid, sig)) if pid < 0 else (lambda sig: os.kill(pid, sig))
+    send(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            send(signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def no_mining(chain: Chain) -> Iterator[None]:
+    chain.pause_mining()
+    try:
+        yield
+    finally:
+        chain.resume_mining()
+
+
+def kill(service: Stack, name: str) -> None:
+    """kill -9 of the whole process group, and wait until the supervisor has it back."""
+    pid = service.pid(name)
+    os.killpg(pid, signal.SIGKILL)
+    assert wait_until(lambda: service.pid(name) not in {0, pid}, timeout_s=PATIENCE_S / 2)
+
+
+def up(service: Stack) -> None:
+    assert wait_until(lambda: _is_ready(service), timeout_s=PATIENCE_S)
+
+
+def _is_ready(service: Stack) -> bool:
+    try:
+        return requests.get(f"{service.url}/readyz", timeout=5).status_code == 200
+    except requests.RequestException:
+        return False
+
+
+def ends_well(service: Stack, rig: Rig, rail: str, headers: dict[str, str], before: int) -> None:
+    """The same payment gives its picture, was taken once, and leaves no open row."""
+    content, seen = insist(service, headers)
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    assert chain_of(rail, rig).balance(ADDRESSES[MERCHANT]) - before == PRICE
+    assert wait_until(lambda: open_rows(service) == 0, timeout_s=PATIENCE_S)
+    assert newest(service)[0] == "settled"
+    print(f"\n{rail}: answers {seen}")
+
+
+@pytest.mark.parametrize("rail", ["x402", "mpp"])
+def test_quiet_payment(rail: str, service: Stack, rig: Rig) -> None:
+    up(service)
+    before = chain_of(rail, rig).balance(ADDRESSES[MERCHANT])
+
+    ends_well(service, rig, rail, payment(rail, service), before)
+
+
+@pytest.mark.parametrize("step", ["working", "settling"])
+@pytest.mark.parametrize("rail", ["x402", "mpp"])
+def test_web_killed_in_a_step(rail: str, step: str, service: Stack, rig: Rig) -> None:
+    up(service)
+    chain = chain_of(rail, rig)
+    before, headers = chain.balance(ADDRESSES[MERCHANT]), payment(rail, service)
+    held = no_mining(chain) if step == "settling" else frozen(-service.pid("worker"))
+    with ThreadPoolExecutor(1) as pool:
+        with held:
+            waiting: Future[Any] = pool.submit(ask, service, headers)
+            is_there = lambda: newest(service) == (step, True) or (newest(service)[0] == step and rail == "x402")  # noqa: E731
+            if step == "settling":
+                is_there = lambda: newest(service) == ("settling", True)  # noqa: E731
+            assert wait_until(is_there, timeout_s=PATIENCE_S / 2), newest(service)
+            kill(service, "web")
+        assert waiting.result()[0] == 0
+
+    up(service)
+    ends_well(service, rig, rail, headers, before)
+
+
+@pytest.mark.parametrize("rail", ["x402", "mpp"])
+def test_web_killed_while_the_chain_is_asked(rail: str, service: Stack, rig: Rig) -> None:
+    up(service)
+    chain = chain_of(rail, rig)
+    before, headers = chain.balance(ADDRESSES[MERCHANT]), payment(rail, service)
+    with ThreadPoolExecutor(1) as pool:
+        with frozen(chain.process.pid):
+            waiting = pool.submit(ask, service, headers)
+            held = "claimed" if rail == "x402" else "settling"
+            assert wait_until(lambda: newest(service)[0] == held, timeout_s=PATIENCE_S / 2), newest(service)
+            kill(service, "web")
+        assert waiting.result()[0] == 0
+
+    up(service)
+    ends_well(service, rig, rail, headers, before)
+
+
+@pytest.mark.parametrize("rail", ["x402", "mpp"])
+def test_worker_killed_at_work(rail: str, service: Stack, rig: Rig) -> None:
+    up(service)
+    before, headers = chain_of(rail, rig).balance(ADDRESSES[MERCHANT]), payment(rail, service)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(ask, service, headers)
+        assert wait_until(lambda: newest(service)[0] == "working", timeout_s=PATIENCE_S / 2), newest(service)
+        kill(service, "worker")
+        waiting.result()
+
+    ends_well(service, rig, rail, headers, before)
+
+
+@pytest.mark.parametrize("rail", ["x402", "mpp"])
+def test_mining_paused_is_a_503_and_then_the_picture(rail: str, service: Stack, rig: Rig) -> None:
+    up(service)
+    chain = chain_of(rail, rig)
+    before, headers = chain.balance(ADDRESSES[MERCHANT]), payment(rail, service)
+    with no_mining(chain):
+        status, _, told = ask(service, headers)
+        again, _, _ = ask(service, headers)
+
+    assert (status, again) == (503, 503)
+    assert told["retry-after"]
+    assert newest(service)[0] in {"unknown", "settled", "paid"}
+    assert wait_until(
+        lambda: newest(service)[0] in {"settled", "paid"}, timeout_s=PATIENCE_S / 2
+    )  # by the sweeper, nobody asks
+    ends_well(service, rig, rail, headers, before)
+
+
+@pytest.mark.parametrize("rail", ["x402", "mpp"])
+def test_chain_that_hangs_costs_a_503_at_worst(rail: str, service: Stack, rig: Rig) -> None:
+    up(service)
+    chain = chain_of(rail, rig)
+    before, headers = chain.balance(ADDRESSES[MERCHANT]), payment(rail, service)
+    with frozen(chain.process.pid):
+        status, _, told = ask(service, headers)
+
+    assert (status, bool(told["retry-after"])) == (503, True)
+    ends_well(service, rig, rail, headers, before)
+
+
+def family_rss_mb(service: Stack, name: str) -> float:
+    """Resident memory of a process and its children, as the kernel counts it."""
+    pids, total = [service.pid(name)], 0
+    while pids:
+        pid = pids.pop()
+        with contextlib.suppress(OSError):
+            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                pids += [int(child) for child in children.read_text().split()]
+    return total / 1_048_576
+
+
+def test_figures(service: Stack, rig: Rig) -> None:
+    """What payment costs: printed, and only the memory is held to its limit."""
+    up(service)
+    took: dict[str, list[float]] = {"key": [], "x402": [], "mpp": []}
+    for turn in range(int(os.environ.get("RIG_TURNS", "7"))):
+        for rail, spent in took.items():
+            headers = {"X-Api-Key": service.api_key} if rail == "key" else payment(rail, service)
+            began = time.monotonic()
+            status, content, _ = ask(service, headers)
+            assert status == 200, (rail, status, content)
+            if turn:  # the first of each warms up
+                spent.append((time.monotonic() - began) * 1000)
+
+    medians = {rail: sorted(spent)[len(spent) // 2] for rail, spent in took.items()}
+    rss_mb = family_rss_mb(service, "web")
+    print(
+        f"\nmedian ms: key {medians['key']:.0f}, x402 {medians['x402']:.0f} (+{medians['x402'] - medians['key']:.0f}), "
+        f"MPP {medians['mpp']:.0f} (+{medians['mpp'] - medians['key']:.0f}); web {rss_mb:.0f} MB"
+    )
+    assert rss_mb <= 220
