@@ -51,7 +51,9 @@ class Scene:
             x0, y0, x1, y1 = np.asarray(box_xyxy, int)
             return logits(box_mask((x0, y0, x1, y1))), np.array([0.7])
         if not is_ambiguous:
-            return logits(self.joint if self.joint is not None else self._at(points_xy[0])[2]), np.array([self.joint_iou])
+            return logits(self.joint if self.joint is not None else self._at(points_xy[0])[2]), np.array(
+                [self.joint_iou]
+            )
         return np.concatenate([logits(mask) for mask in self._at(points_xy[0])]), np.array([0.9, 0.85, 0.8])
 
     def _at(self, point: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
