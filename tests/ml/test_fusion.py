@@ -26,9 +26,10 @@ def photo_of(matte: Matte) -> RgbImage:
 
 def test_where_both_agree_the_main_map_stays_bit_for_bit() -> None:
     main = disc(1024)
+    judged = np.asarray(cv2.resize(main, (320, 320), interpolation=cv2.INTER_AREA), np.float32)
     main[500, 100:900] = 1  # a strand that the judge's grid cannot show
 
-    fused = fuse(main, cv2.resize(disc(320), (320, 320)), photo_of(main))
+    fused = fuse(main, judged, photo_of(main))
 
     assert np.array_equal(fused, main)
 
