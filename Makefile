@@ -33,7 +33,8 @@ demo: packages
 
 test: packages weights
 	@echo 'Running every test (several minutes; the stack tests start a service of their own) ...'
-	@$(PY) -m pytest $(PYTEST_ARGS)
+	@$(PY) -m pytest tests/architecture tests/core tests/ml tests/contract -n2 $(PYTEST_ARGS)
+	@$(PY) -m pytest tests --ignore=tests/architecture --ignore=tests/core --ignore=tests/ml --ignore=tests/contract $(PYTEST_ARGS)
 
 check: packages
 	@echo 'Linting, checking types, import contracts, migrations and the OpenAPI document (about a minute) ...'

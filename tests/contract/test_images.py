@@ -139,7 +139,7 @@ def sixteen_bits(colour: int) -> bytes:
     """A 16-bit PNG, grey (0) or RGB (2), whose low bytes are noise."""
     wide = scene().astype(np.uint16) * 257
     if colour == 0:
-        wide = wide[:, :, :1]
+        wide = np.asarray(Image.fromarray(scene()).convert("L"), np.uint16)[:, :, None] * 257
     rows = wide.astype(">u2").tobytes()
     return drawing.png_file(WIDTH, HEIGHT, depth=16, colour=colour, rows=rows)
 
@@ -175,7 +175,7 @@ def grey_values(rgba: NDArray[np.uint8]) -> list[int]:
     [
         (drawing.saved(Image.fromarray(scene()).convert("L"), "PNG"), 51),
         (drawing.saved(Image.fromarray(scene()).convert("L"), "JPEG", quality=98), 51),
-        (sixteen_bits(0), 120),
+        (sixteen_bits(0), 51),
         (drawing.saved(Image.fromarray(scene()).convert("LA"), "PNG"), 51),
         (drawing.saved(Image.fromarray(scene()).convert("L").point(lambda v: 255 * (v > 128)).convert("1"), "PNG"), 0),
         (drawing.saved(Image.fromarray(scene()).convert("L"), "GIF"), 51),
