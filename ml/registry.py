@@ -119,7 +119,9 @@ SAM = ModelSpec(
     profiles=frozenset({"best", "permissive"}),
 )
 
-JUDGE_FILE = Path(__file__).parent / "weights" / "judge.onnx"
+WEIGHTS_MADE_HERE = Path(__file__).parent / "weights"
+JUDGE_FILE = WEIGHTS_MADE_HERE / "judge.onnx"
+CLOTHING_FILE = WEIGHTS_MADE_HERE / "clothing.onnx"
 
 MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (ISNET, U2NET, U2NETP, SAM)}
 

@@ -24,3 +24,6 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 BoxXywh: TypeAlias = tuple[int, int, int, int]
 """Left, top, width, height in pixels."""
+
+BoxXyxy: TypeAlias = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels; right and bottom are just outside."""

@@ -1,5 +1,6 @@
 """
-Bare onnxruntime in a process of its own: the same weights, the default options, the photo's own pixels.
+Bare onnxruntime in a process of its own: the pipeline's networks one after the other, the same weights, the default
+options, the photo's own pixels.
 
 As a program (`python -m tests.bench.bare`) it reads a number of runs a line and answers each with a line of JSON.
 """
@@ -14,12 +15,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 from apps.stack.paths import ROOT
-from ml.registry import MODELS
+from ml.registry import JUDGE_FILE, MODELS, U2NETP
 from tests.bench.errors import BenchError
 
 _GB_A_RUN = 1.6  # IS-Net's working memory with the default arena; widest guess
@@ -30,12 +32,14 @@ class Runs:
     """What some runs took; `+=` adds more of the same kind."""
 
     latencies_ms: list[float] = field(default_factory=list)
+    main_ms: list[float] = field(default_factory=list)  # the main network's part of them
     wall_s: float = 0.0
     cpu_s: float = 0.0
     peak_mb: float = 0.0
 
     def __iadd__(self, more: Runs) -> Runs:
         self.latencies_ms += more.latencies_ms
+        self.main_ms += more.main_ms
         self.wall_s += more.wall_s
         self.cpu_s += more.cpu_s
         self.peak_mb = max(self.peak_mb, more.peak_mb)
@@ -55,12 +59,13 @@ class Runs:
 
 
 class Bare:
-    """A running process with one session: `at_once` runs of `threads` threads each."""
+    """A running process with a session for each network: `at_once` runs of all of them, of `threads` threads each."""
 
-    def __init__(self, weights: Path, photo: Path, *, threads: int, at_once: int) -> None:
+    def __init__(self, weights: Sequence[Path], photo: Path, *, threads: int, at_once: int) -> None:
+        """Args: weights: the pipeline's networks in their order, the main one first."""
         self.shape = f"{at_once} x {threads} thread{'s' * (threads > 1)}"
         self._at_once = at_once
-        command = [sys.executable, "-m", __name__, str(weights), str(photo), str(threads), str(at_once)]
+        command = [sys.executable, "-m", __name__, str(photo), str(threads), str(at_once), *map(str, weights)]
         # A session of its own: Ctrl-C is ours to answer, and a closed pipe ends it.
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
         self._process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, **pipes)
@@ -101,9 +106,10 @@ def most_runs_at_once(cores: int) -> int:
     return max(1, min(cores, int(available_gb * 0.6 / _GB_A_RUN)))
 
 
-def weights_file(folder: Path, name: str) -> Path:
-    """The graph of the network that the worker uses."""
-    return folder / MODELS[name].files[0].name
+def networks(folder: Path, main: str, quality: str) -> list[Path]:
+    """The graphs that a request of this quality runs, the main one first."""
+    names = [main, U2NETP.name] if quality == "best" else [main]
+    return [*(folder / MODELS[name].files[0].name for name in names), JUDGE_FILE]
 
 
 # --- the program ------------------------------------------------------------------------------------------
@@ -116,28 +122,36 @@ def main() -> None:
     from PIL import Image
 
     parser = argparse.ArgumentParser()
-    parser.add_argument("weights", type=Path)
     parser.add_argument("photo", type=Path)
     parser.add_argument("threads", type=int)
     parser.add_argument("at_once", type=int)
+    parser.add_argument("weights", type=Path, nargs="+")
     asked = parser.parse_args()
     options = ort.SessionOptions()
     options.intra_op_num_threads = asked.threads
-    session = ort.InferenceSession(str(asked.weights), options, providers=["CPUExecutionProvider"])
-    entry, wanted = session.get_inputs()[0], [session.get_outputs()[0].name]
-    spec = next(spec for spec in MODELS.values() if spec.files[0].name == asked.weights.name)
-    square = Image.open(asked.photo).resize((spec.input_side_px,) * 2, Image.Resampling.BILINEAR)
-    pixels = (np.asarray(square, np.float32) - np.float32(spec.mean_rgb)) / np.float32(spec.std_rgb)
-    tensor = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)
+    photo = Image.open(asked.photo).convert("RGB")
+    rounds = []
+    for weights in asked.weights:
+        session = ort.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
+        spec = next((spec for spec in MODELS.values() if spec.files[0].name == weights.name), None)
+        _, channels, side_px, _ = session.get_inputs()[0].shape
+        tensor = np.zeros((1, channels, side_px, side_px), np.float32)
+        if spec is not None:
+            square = photo.resize((side_px, side_px), Image.Resampling.BILINEAR)
+            pixels = (np.asarray(square, np.float32) - np.float32(spec.mean_rgb)) / np.float32(spec.std_rgb)
+            tensor[0] = pixels.transpose(2, 0, 1)
+        rounds.append((session, [session.get_outputs()[0].name], {session.get_inputs()[0].name: tensor}))
 
-    def run(count: int) -> list[float]:
+    def run(count: int) -> list[tuple[float, float]]:
         tickets, latencies = itertools.count(), []
 
         def work() -> None:
             while next(tickets) < count:
-                began = time.perf_counter()
-                session.run(wanted, {entry.name: tensor})
-                latencies.append((time.perf_counter() - began) * 1000)
+                marks = [time.perf_counter()]
+                for session, wanted, tensors in rounds:
+                    session.run(wanted, tensors)
+                    marks.append(time.perf_counter())
+                latencies.append(((marks[-1] - marks[0]) * 1000, (marks[1] - marks[0]) * 1000))
 
         threads = [threading.Thread(target=work) for _ in range(min(asked.at_once, count))]
         for thread in threads:
@@ -152,7 +166,8 @@ def main() -> None:
         began, cpu = time.perf_counter(), time.process_time()
         latencies = run(int(line))
         facts = {
-            "latencies_ms": latencies,
+            "latencies_ms": [whole for whole, _ in latencies],
+            "main_ms": [main for _, main in latencies],
             "wall_s": time.perf_counter() - began,
             "cpu_s": time.process_time() - cpu,
             "peak_mb": _peak_mb(),

@@ -81,9 +81,10 @@ class Crowd:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured: the network, the cores, the JPEG that every request carries and a sentence about it."""
+    """What is measured: main network, quality, cores, the JPEG that every request carries and a sentence about it."""
 
     model: str
+    quality: str
     cores: int
     photo: bytes
     about_photo: str
@@ -110,6 +111,7 @@ class Measuring:
         self._idle_cpu_s: Cpu = {}
         self._idle_s = 0.0
         self.overheads_ms: list[float] = []
+        self.times_main: list[float] = []
         self.crowds: list[Crowd] = []
         self.peak_mb: dict[str, float] = {}
         self.share_mb: dict[str, float] = {}
@@ -118,7 +120,7 @@ class Measuring:
 
     def run(self) -> None:
         """Everything: one client, 4 and 16."""
-        call = keyline_call(self._service.api_key)
+        call = keyline_call(self._service.api_key, quality=self.subject.quality)
         clients = [Client(self._service.url, call, self.subject.photo) for _ in range(MOST_CLIENTS)]
         if self.rembg:
             rivals = range(MOST_CLIENTS)
@@ -144,6 +146,7 @@ class Measuring:
             else:
                 request_ms, bare_ms = self._request(client, crowd), self._bare_run(crowd)
             self.overheads_ms.append(request_ms - bare_ms)
+            self.times_main.append(request_ms / crowd.bare.main_ms[-1])
             self._ask_rembg(crowd, 1)
             if number % 8 == 0 or number == self._amounts.pairs:
                 middle = statistics.median(self.overheads_ms)

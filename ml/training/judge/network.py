@@ -14,18 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ml.training.encoder import FEATURES, FROZEN_BLOCKS
+
 HEADS = ("universal", "human", "product")
 """The order of the output's channels."""
 
 MAPS = 2
 CLAMP = 0.02
 """Maps are kept this far from 0 and 1 before their logit."""
-
-FROZEN_BLOCKS = 3
-"""The encoder's stem and first blocks, down to stride 4, which training leaves as they are."""
-
-_STAGES = {0: 16, 2: 24, 4: 40, 10: 112, 15: 320}
-"""Block index -> channels of the features taken there (strides 2, 4, 8, 16, 32)."""
 
 
 class Separable(nn.Sequential):
@@ -102,12 +98,12 @@ class Judge(nn.Module):
             x = net._swish(net._bn0(net._conv_stem(photo)))
             for index in range(FROZEN_BLOCKS):
                 x = net._blocks[index](x)
-                if index in _STAGES:
+                if index in FEATURES:
                     taken.append(x)
         x = x + self.hint(functional.pixel_unshuffle(centred, 4))
         for index in range(FROZEN_BLOCKS, len(net._blocks)):
             x = net._blocks[index](x)
-            if index in _STAGES:
+            if index in FEATURES:
                 taken.append(x)
         return taken
 

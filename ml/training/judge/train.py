@@ -11,11 +11,12 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ml.training.judge.network import FROZEN_BLOCKS, Judge
+from ml.training.encoder import trained_parameters
+from ml.training.judge.network import Judge
 from ml.training.judge.samples import SIDE_PX, Samples, draw
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def train(model: Judge, samples: Samples, recipe: Recipe, state_file: Path) -> J
     torch.manual_seed(recipe.seed)
     model = model.to(recipe.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch takes it
     steps_per_epoch = len(samples) // recipe.batch
-    encoder, decoder = _parameters(model)
+    encoder, decoder = trained_parameters(model, model.encoder)
     optimiser = torch.optim.AdamW(
         [{"params": encoder, "lr": recipe.encoder_rate}, {"params": decoder, "lr": recipe.decoder_rate}],
         weight_decay=recipe.weight_decay,
@@ -126,16 +127,3 @@ def _loss(logits: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     union = (matte + truth - matte * truth).sum((2, 3))
     apart = 1 - (shared + 50) / (union + 50)
     return ((cross + 0.7 * apart) * weight).sum() / weight.sum().clamp(min=1e-6)
-
-
-def _parameters(model: Judge) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """The encoder's that learn, and the decoder's."""
-    frozen = ("_conv_stem", "_bn0", *(f"_blocks.{i}." for i in range(FROZEN_BLOCKS)), "_conv_head", "_bn1", "_fc")
-    encoder: list[nn.Parameter] = []
-    for name, parameter in model.encoder.named_parameters():
-        if name.startswith(frozen):
-            parameter.requires_grad_(False)
-        else:
-            encoder.append(parameter)
-    decoder = [p for name, p in model.named_parameters() if not name.startswith("encoder.")]
-    return encoder, decoder

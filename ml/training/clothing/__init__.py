@@ -1,0 +1,1 @@
+"""The clothing network: which garment each pixel of a photo belongs to."""

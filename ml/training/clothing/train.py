@@ -1,0 +1,177 @@
+"""Train the clothing network for a number of steps; resumable, seeded, on a CPU or a GPU."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ml.training.clothing.labels import CLASSES, IGNORED
+from ml.training.clothing.network import ClothingNetwork
+from ml.training.clothing.samples import Sources, class_weights, draw_flat, draw_street
+from ml.training.encoder import trained_parameters
+
+logger = logging.getLogger(__name__)
+
+TIMED_STEPS = 12
+"""Steps that are timed to see how many fit into a budget of minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What training depends on. One batch in `flat_every` is of flat-lays; the first share of steps is small."""
+
+    steps: int
+    batch: int = 8
+    flat_every: int = 4
+    small_share: float = 0.5
+    small_size: float = 0.75
+    encoder_rate: float = 5e-4
+    decoder_rate: float = 2e-3
+    weight_decay: float = 2e-2
+    ema: float = 0.995
+    seed: int = 1
+    device: str = "cpu"
+    look_every: int = 200
+
+
+@dataclass(slots=True)
+class Curves:
+    """What is drawn: (step, loss) and (step, mean IoU on validation)."""
+
+    loss: list[tuple[int, float]] = field(default_factory=list)
+    iou: list[tuple[int, float]] = field(default_factory=list)
+
+
+Look = Callable[[ClothingNetwork], float]
+"""Measures a network on validation: mean IoU, 0..1."""
+
+
+class Training:
+    """A network on its way. `run` goes on from `state_file` where it is there, and writes it at every look."""
+
+    def __init__(
+        self,
+        network: ClothingNetwork,
+        sources: Sources,
+        recipe: Recipe,
+        state_file: Path,
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.curves = recipe, Curves()
+        self._sources, self._state_file = sources, state_file
+        self._network = network.to(recipe.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        encoder, decoder = trained_parameters(network, network.encoder)
+        self._optimiser = torch.optim.AdamW(
+            [{"params": encoder, "lr": recipe.encoder_rate}, {"params": decoder, "lr": recipe.decoder_rate}],
+            weight_decay=recipe.weight_decay,
+        )
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimiser, max_lr=[recipe.encoder_rate, recipe.decoder_rate], total_steps=recipe.steps, pct_start=0.12
+        )
+        self._average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+        self._weights = torch.from_numpy(class_weights(sources.street, CLASSES)).to(recipe.device)
+        self._step = 0
+
+    def run(self, look: Look) -> ClothingNetwork:
+        """Train to the end; gives the running mean of the weights."""
+        self._resume()
+        losses: list[float] = []
+        began = time.monotonic()
+        while self._step < self.recipe.steps:
+            losses.append(self.one_step())
+            if self._step % self.recipe.look_every == 0 or self._step == self.recipe.steps:
+                network = cast(ClothingNetwork, self._average.module).eval()
+                self.curves.loss.append((self._step, float(np.mean(losses))))
+                self.curves.iou.append((self._step, look(network)))
+                logger.info(
+                    "step %d of %d: loss %.3f, mean IoU %.4f on validation, %.1f min",
+                    self._step, self.recipe.steps, self.curves.loss[-1][1], self.curves.iou[-1][1],
+                    (time.monotonic() - began) / 60,
+                )  # fmt: skip
+                losses = []
+                self._keep()
+        return cast(ClothingNetwork, self._average.module).eval()
+
+    def one_step(self) -> float:
+        """Learn from one batch. Each step draws from its own seed, so a resumed run sees the same batches."""
+        recipe = self.recipe
+        rng = np.random.default_rng([recipe.seed, self._step])
+        is_flat = self._step % recipe.flat_every == recipe.flat_every - 1
+        size = recipe.small_size if self._step < recipe.small_share * recipe.steps else 1.0
+        photo, labels = (draw_flat if is_flat else draw_street)(self._sources, rng, recipe.batch, size=size)
+        self._network.train()
+        self._network.encoder.eval()  # batches of eight are too few for the statistics that ImageNet left
+        seen = torch.from_numpy(photo).to(recipe.device, memory_format=torch.channels_last)
+        truth = torch.from_numpy(labels).to(recipe.device).long()
+        with torch.autocast(recipe.device, torch.bfloat16, enabled=recipe.device == "cuda"):
+            logits = self._network(seen)
+        loss = _loss(logits.float(), truth, self._weights)
+        self._optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._network.parameters(), 2.0)
+        self._optimiser.step()
+        self._schedule.step()
+        self._average.update_parameters(self._network)
+        self._step += 1
+        return loss.item()
+
+    def _keep(self) -> None:
+        state = {
+            "network": self._network.state_dict(),
+            "average": self._average.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "step": self._step,
+            "steps": self.recipe.steps,
+            "loss": self.curves.loss,
+            "iou": self.curves.iou,
+        }
+        part = self._state_file.with_suffix(".part")
+        torch.save(state, part)
+        part.replace(self._state_file)
+
+    def _resume(self) -> None:
+        if not self._state_file.exists():
+            return
+        state = torch.load(self._state_file, map_location=self.recipe.device, weights_only=True)
+        if state["steps"] != self.recipe.steps:
+            raise SystemExit(
+                f"{self._state_file} is of a run of {state['steps']} steps: delete it, or ask for as many."
+            )
+        self._network.load_state_dict(state["network"])
+        self._average.load_state_dict(state["average"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._schedule.load_state_dict(state["schedule"])
+        self._step = state["step"]
+        self.curves = Curves([(s, v) for s, v in state["loss"]], [(s, v) for s, v in state["iou"]])
+
+
+def steps_within(minutes: float, training: Training) -> int:
+    """How many steps fit into a budget, by timing some. The object is spoilt for real training."""
+    training.one_step()
+    began = time.monotonic()
+    for _ in range(TIMED_STEPS):
+        training.one_step()
+    return max(100, round(60 * minutes * TIMED_STEPS / (time.monotonic() - began)))
+
+
+def _loss(logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
+    """Weighted cross-entropy, and the soft Dice of the classes that are there (Milletari et al., arXiv 1606.04797)."""
+    cross = functional.cross_entropy(logits, truth, weight=weights, ignore_index=IGNORED, label_smoothing=0.03)
+    known = (truth != IGNORED)[:, None]
+    hot = functional.one_hot(truth.clamp(max=CLASSES - 1), CLASSES).permute(0, 3, 1, 2) * known
+    shares = logits.softmax(1) * known
+    shared, total = (shares * hot).sum((0, 2, 3)), (shares + hot).sum((0, 2, 3))
+    there = hot.sum((0, 2, 3)) > 0
+    dice = 1 - (2 * shared + 1) / (total + 1)
+    return cross + dice[there].mean()
