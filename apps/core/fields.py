@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from drf_spectacular.drainage import set_override
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -26,6 +27,38 @@ class Choice(serializers.ChoiceField):
 
     def to_internal_value(self, data: Any) -> str:
         return super().to_internal_value(self._words.get(data.strip().lower(), data) if isinstance(data, str) else data)
+
+
+class Choices(serializers.Field):
+    """
+    Several of a few words, in any case: comma separated, as a repeated form field, or as a JSON list.
+
+    Gives a list without doubles, in the order of `choices`; the error names them all.
+    """
+
+    def __init__(self, choices: Sequence[str], **options: Any) -> None:
+        super().__init__(**options)
+        self._words = {word.lower(): word for word in choices}
+        self._hint = f"Use one or more of {', '.join(choices)}."
+        in_json = {"type": "array", "items": {"type": "string", "enum": list(choices)}, "minItems": 1}
+        example = {"type": "string", "examples": [",".join(choices[:2])], "x-in-json-body": in_json}
+        set_override(self, "field", example)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        parts = data if isinstance(data, list) else [data]
+        if not all(isinstance(part, str) for part in parts):
+            raise serializers.ValidationError(f"Send words, comma separated or as a list. {self._hint}")
+        given = [word.strip() for part in parts for word in part.split(",") if word.strip()]
+        if not given:
+            raise serializers.ValidationError(f"The list is empty. {self._hint}")
+        unknown = next((word for word in given if word.lower() not in self._words), None)
+        if unknown is not None:
+            raise serializers.ValidationError(f'"{unknown[:20]}" is unknown. {self._hint}', code="invalid_choice")
+        chosen = {word.lower() for word in given}
+        return [word for key, word in self._words.items() if key in chosen]
+
+    def to_representation(self, value: Any) -> Any:
+        return value
 
 
 @extend_schema_field({"type": "string", "pattern": "^#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$", "examples": ["#ffcc00"]})

@@ -80,7 +80,7 @@ def ticket_for(
     key = read_key(request)
     if key is None:
         return None
-    plain = {name: fields[name] for name in fields if not isinstance(fields[name], UploadedFile)}
+    plain = {name: _values(fields, name) for name in fields if not isinstance(fields[name], UploadedFile)}
     told = [request.method, request.path, sorted(request.GET.lists()), sorted(plain.items())]
     digest = hashlib.sha256(json.dumps(told, default=str, sort_keys=True).encode())
     for name in sorted(uploads):
@@ -143,6 +143,12 @@ def _is_free_again(job: Job) -> bool:
     if job.state == State.CANCELLED:
         return True
     return job.state == State.FAILED and error_of(job).code.status >= 500
+
+
+def _values(fields: Mapping[str, Any], name: str) -> Any:
+    """A field's value; all of them where a form repeats it."""
+    values = fields.getlist(name) if hasattr(fields, "getlist") else [fields[name]]
+    return values[0] if len(values) == 1 else values
 
 
 def _sha256(upload: Upload) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
+from django.utils.datastructures import MultiValueDict
 from rest_framework import serializers
 from rest_framework.request import Request
 
 from apps.core.api.negotiation import AnswerForm
 from apps.core.errors import invalid
-from apps.core.fields import Retention
+from apps.core.fields import Choices, Retention
 from apps.core.operations import Operation
 
 _DRY_RUN = {"true": True, "1": True, "false": False, "0": False, "": False}
@@ -41,7 +42,7 @@ def checked_params(operation: Operation, fields: Mapping[str, Any]) -> dict[str,
         given = fields.get(name)
         if given not in (None, "", value):
             raise invalid(name, f"{name} is {value} at this address; leave it out, or send {value}.")
-    serializer = operation.serializer(data={**_plain(fields), **operation.fixed})
+    serializer = operation.serializer(data={**_plain(fields), **_repeated(fields, operation), **operation.fixed})
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
 
@@ -89,3 +90,12 @@ def is_dry_run(request: Request) -> bool:
 def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Form fields arrive as lists; an empty one or a null counts as absent, as it does for every peer."""
     return {name: fields.get(name) for name in fields if fields.get(name) not in ("", None)}
+
+
+def _repeated(fields: Mapping[str, Any], operation: Operation) -> dict[str, list[Any]]:
+    """What a form says more than once, of the fields that take several values."""
+    if not isinstance(fields, MultiValueDict):
+        return {}
+    names = [name for name, field in operation.serializer._declared_fields.items() if isinstance(field, Choices)]
+    given = {name: [value for value in fields.getlist(name) if value != ""] for name in names}
+    return {name: values for name, values in given.items() if values}
