@@ -40,6 +40,7 @@ class Fault(StrEnum):
     MISSING = "missing"
     SEVERAL_SOURCES = "several_sources"
     INVALID_VALUE = "invalid_value"
+    UNSUPPORTED_VALUE = "unsupported_value"
     EMPTY_FILE = "empty_file"
     FILE_TOO_LARGE = "file_too_large"
     UNSUPPORTED_FORMAT = "unsupported_format"
@@ -51,6 +52,7 @@ class Fault(StrEnum):
     DOWNLOAD_FAILED = "download_failed"
     EMPTY_REGION = "empty_region"
     NO_FOREGROUND = "no_foreground"
+    NO_GARMENT = "no_garment"
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from apps.core.operations import ImageInput
 from apps.core.outcome import WarningCode
 
 SECURITY: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Bearer": []}]
-# A 32 x 32 PNG, a red square on grey: what the document shows, and what its tests send.
+# A 64 x 64 PNG, a red square on grey, large enough for every operation: what the document shows, and what its tests send.
 EXAMPLE_IMAGE = (
-    "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAIAAAD8GO2jAAAAL0lEQVR42mN4TWPAMGrBqAVD2IJ9GhokoVELRi0YtWDUglELhqcF"
-    "o1XmqAUjyAIAAZFRiBPlqDMAAAAASUVORK5CYII="
+    "iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAIAAAAlC+aJAAAAWUlEQVR42u3PQQ0AIAwAsSnhjX8VKEHHRJCRLenlDDTu8AIAAAAAAAAA4CPg"
+    "rF06AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAEAnQLcAAAAAAJ5K794b/9AxfCcAAAAASUVORK5CYII="
 )
 _ID = {"type": "string", "format": "uuid"}
 _TIME = {"type": "string", "format": "date-time"}
@@ -76,7 +76,8 @@ def image_sources(image: ImageInput, *, files: bool) -> dict[str, Any]:
     formats = ", ".join(sorted(item.value for item in limits.formats)).upper()
     about = (
         f"{formats}; at most {limits.max_bytes // 1_048_576} MB, {limits.max_width_px} x {limits.max_height_px} px "
-        f"and {limits.max_pixels // 1_000_000} MP."
+        f"and {limits.max_pixels // 1_000_000} MP"
+        + (f"; at least {limits.min_width_px} x {limits.min_height_px} px." if limits.min_width_px > 1 else ".")
     )
     described: dict[str, Any] = {}
     if files:
@@ -252,6 +253,7 @@ FAILURE_TEXTS = {
     "500": "Unexpected; the request id helps us to find it.",
     "502": "The image could not be processed, or not in time; nothing was charged.",
     "503": "Busy, or a backing service is away; Retry-After says when.",
+    "504": "The image was not ready in time; nothing was charged.",
 }
 
 

@@ -20,7 +20,7 @@ from keyline_client import (
 )
 from keyline_client.exceptions import ApiException, BadRequestException, NotFoundException
 
-# 32 x 32, a red square on grey: the document's own example
+# 32 x 32, a red square on grey
 PHOTO = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAIAAAD8GO2jAAAAL0lEQVR42mN4TWPAMGrBqAVD2IJ9GhokoVELRi0YtWDUglELhqcFo1XmqAUj"
     "yAIAAZFRiBPlqDMAAAAASUVORK5CYII="

@@ -24,6 +24,7 @@ from apps.core.dialects.envelope import ENVELOPE
 from apps.core.errors import AppError, Detail, ErrorCode, Fault, invalid
 
 log = logging.getLogger(__name__)
+_FAULTS = {"required": Fault.MISSING, "invalid_choice": Fault.UNSUPPORTED_VALUE}
 
 
 def answer_exception(exc: Exception, context: dict[str, Any]) -> HttpResponse:
@@ -93,5 +94,5 @@ def _details(detail: Any, field: str = "") -> list[Detail]:
         return [found for name, inner in detail.items() for found in _details(inner, f"{field}.{name}".lstrip("."))]
     if isinstance(detail, list):
         return [found for inner in detail for found in _details(inner, field)]
-    fault = Fault.MISSING if getattr(detail, "code", "") == "required" else Fault.INVALID_VALUE
+    fault = _FAULTS.get(getattr(detail, "code", ""), Fault.INVALID_VALUE)
     return [Detail(field or "body", str(detail), fault)]

@@ -1,0 +1,128 @@
+"""Every way to fail, in every wire form; and the tables of the forms that have codes of their own, to the letter."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+
+import pytest
+from django.http import HttpRequest
+from django.test import RequestFactory
+
+from apps.core.dialects.base import Dialect
+from apps.core.dialects.elements import ELEMENTS, TABLE
+from apps.core.dialects.envelope import ENVELOPE
+from apps.core.dialects.raw import RAW
+from apps.core.dialects.removebg import REMOVEBG
+from apps.core.errors import AppError, Detail, ErrorCode, Fault, invalid
+
+DIALECTS = {"envelope": ENVELOPE, "raw": RAW, "removebg": REMOVEBG, "elements": ELEMENTS}
+
+# PRODUCT section 2.2, by our own codes and faults.
+ELEMENTS_CODES = {
+    ErrorCode.VALIDATION_ERROR: (400, "ERROR_INVALID_PARAMETER"),
+    ErrorCode.UNAUTHENTICATED: (401, "ERROR_USER_NOT_EXISTS"),
+    ErrorCode.INSUFFICIENT_CREDITS: (429, "ERROR_NOT_ENOUGH_CREDITS"),
+    ErrorCode.PAYMENT_REQUIRED: (429, "ERROR_NOT_ENOUGH_CREDITS"),
+    ErrorCode.FORBIDDEN: (403, "ERROR_USER_LOCKED"),
+    ErrorCode.NOT_FOUND: (404, "ERROR_INVALID_PARAMETER"),
+    ErrorCode.METHOD_NOT_ALLOWED: (405, "ERROR_INVALID_PARAMETER"),
+    ErrorCode.CONFLICT: (409, "ERROR_INVALID_PARAMETER"),
+    ErrorCode.GONE: (410, "ERROR_INVALID_PARAMETER"),
+    ErrorCode.PAYLOAD_TOO_LARGE: (413, "FILE_SIZE_EXCEEDS_LIMIT"),
+    ErrorCode.UNSUPPORTED_MEDIA_TYPE: (415, "UNSUPPORTED_FILE_TYPES"),
+    ErrorCode.IDEMPOTENCY_MISMATCH: (422, "ERROR_INVALID_PARAMETER"),
+    ErrorCode.RATE_LIMITED: (429, "EXCEEDING_LIMITS"),
+    ErrorCode.INTERNAL_ERROR: (500, "SERVICE_INTERNAL_ERROR"),
+    ErrorCode.PROCESSING_FAILED: (502, "AI_SERVICE_ERROR"),
+    ErrorCode.PROCESSING_TIMEOUT: (504, "AI_SERVICE_TIMEOUT"),
+    ErrorCode.OVERLOADED: (503, "ERROR_INSUFFICIENT_RESOURCES"),
+}
+ELEMENTS_FAULTS = {
+    Fault.MISSING: (400, "MISSING_PARAMETERS"),
+    Fault.SEVERAL_SOURCES: (400, "ERROR_INVALID_PARAMETER"),
+    Fault.INVALID_VALUE: (400, "ERROR_INVALID_PARAMETER"),
+    Fault.UNSUPPORTED_VALUE: (400, "UNSUPPORTED_PARAMETER_VALUES"),
+    Fault.EMPTY_FILE: (422, "ERROR_INVALID_FILE"),
+    Fault.FILE_TOO_LARGE: (413, "FILE_SIZE_EXCEEDS_LIMIT"),
+    Fault.UNSUPPORTED_FORMAT: (415, "UNSUPPORTED_FILE_TYPES"),
+    Fault.UNREADABLE_FILE: (422, "FILE_DECODING_FAILURE"),
+    Fault.RESOLUTION_TOO_HIGH: (413, "FILE_RESOLUTION_EXCEEDS_LIMITS"),
+    Fault.RESOLUTION_TOO_LOW: (422, "ERROR_LOW_RESOLUTION"),
+    Fault.BAD_URL: (400, "ERROR_INVALID_PARAMETER"),
+    Fault.REFUSED_URL: (400, "ERROR_INVALID_PARAMETER"),
+    Fault.DOWNLOAD_FAILED: (502, "ERROR_FILE_DOWNLOAD_FAILED"),
+    Fault.EMPTY_REGION: (400, "ERROR_INVALID_PARAMETER"),
+    Fault.NO_FOREGROUND: (422, "ERROR_NO_RECOGNITION_TARGET_DETECTED"),
+    Fault.NO_GARMENT: (422, "ERROR_NO_RECOGNITION_TARGET_DETECTED"),
+}
+
+
+@pytest.fixture
+def request_() -> HttpRequest:
+    request = RequestFactory().post("/")
+    request.request_id, request.began = str(uuid.uuid4()), time.monotonic()
+    return request
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_every_error_code_has_an_answer_of_its_kind_in_every_dialect(
+    dialect: Dialect, code: ErrorCode, request_: HttpRequest
+) -> None:
+    response = dialect.failure(AppError(code, "A sentence for people."), request_)
+
+    assert response.status_code // 100 == code.status // 100
+    assert "A sentence for people." in response.content.decode()
+    assert isinstance(json.loads(response.content), dict)
+    assert "no-store" in response.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_every_fault_of_a_field_has_an_answer_in_every_dialect(
+    dialect: Dialect, fault: Fault, request_: HttpRequest
+) -> None:
+    response = dialect.failure(invalid("image", "Send another one.", fault), request_)
+
+    assert 400 <= response.status_code <= 502
+    assert "Send another one." in response.content.decode()
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+def test_elements_have_the_tables_code_for_every_error(code: ErrorCode, request_: HttpRequest) -> None:
+    assert_told(AppError(code), request_, *ELEMENTS_CODES[code])
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_elements_have_the_tables_code_for_every_fault(fault: Fault, request_: HttpRequest) -> None:
+    assert_told(invalid("image", "Send another one.", fault), request_, *ELEMENTS_FAULTS[fault])
+
+
+def test_elements_body_that_cannot_be_read_is_no_damaged_file(request_: HttpRequest) -> None:
+    error = invalid("body", "The form cannot be read.", Fault.UNREADABLE_FILE)
+
+    assert_told(error, request_, 400, "ERROR_INVALID_PARAMETER")
+
+
+def test_elements_name_every_field_at_fault(request_: HttpRequest) -> None:
+    error = AppError(ErrorCode.VALIDATION_ERROR, details=[Detail("a", "One thing."), Detail("b", "Another.")])
+
+    body = json.loads(ELEMENTS.failure(error, request_).content)
+
+    assert body["error_detail"]["message"] == "a: One thing. b: Another."
+
+
+def assert_told(error: AppError, request: HttpRequest, status: int, code: str) -> None:
+    response = ELEMENTS.failure(error, request)
+    body = json.loads(response.content)
+
+    assert list(body) == ["request_id", "log_id", "error_code", "error_msg", "error_detail"]
+    assert list(body["error_detail"]) == ["status_code", "code", "code_message", "message"]
+    assert (response.status_code, body["error_code"], body["error_detail"]["status_code"]) == (status, status, status)
+    assert body["error_detail"]["code"] == code
+    assert body["error_detail"]["code_message"] == TABLE[code]
+    assert body["request_id"] == request.request_id
+    assert body["error_msg"]
+    assert body["error_detail"]["message"]
