@@ -73,6 +73,7 @@ class Operation:
         main_artifact: the artifact that a binary answer carries.
         present: (images by artifact name, facts) -> the operation's part of `data`.
         result_schema: JSON Schema of what `present` returns, for the OpenAPI document.
+        result_example: such a result, for the document too.
         fixed: parameters that the route decides; a client that contradicts them gets a 400.
         image_fields: the fields that carry the main image.
         more_images: further images, such as a mask or a background.
@@ -88,6 +89,7 @@ class Operation:
     body_cap_bytes: int
     binary_default: bool
     result_schema: Mapping[str, Any]
+    result_example: Mapping[str, Any] | None = None
     main_artifact: str = "image"
     present: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]] = _side_by_side
     fixed: Mapping[str, Any] = field(default_factory=dict)

@@ -96,9 +96,8 @@ def choose_source(data: Mapping[str, Any], image: ImageInput) -> Source | None:
     field, value = given[0], data[given[0]]
     if field == fields.file and not isinstance(value, UploadedFile):
         others = " or ".join(fields.names[1:])
-        raise invalid(
-            field, f"{field} must be a file part of multipart/form-data, with a filename; send text as {others}."
-        )
+        instead = f"; send text as {others}" if others else ""
+        raise invalid(field, f"{field} must be a file part of multipart/form-data, with a filename{instead}.")
     if field == fields.url and isinstance(value, LongText):
         raise invalid(field, "The address is too long.", Fault.BAD_URL)
     if field != fields.file and not isinstance(value, str | LongText):

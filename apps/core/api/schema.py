@@ -105,6 +105,9 @@ class KeylineSchema(AutoSchema):
         text: dict[str, Any] = {"schema": fields(files=False)}
         if operation.image_fields.base64:
             text["example"] = {operation.image_fields.base64: EXAMPLE_IMAGE}
+        if not operation.image_fields.names[1:]:  # the image is a file, so there is no text that could carry it
+            form["multipart/form-data"]["schema"]["required"] = [operation.image_fields.file]
+            return {"required": True, "content": form}
         if dialect is not ENVELOPE:
             urlencoded = {"application/x-www-form-urlencoded": text} if dialect.takes_urlencoded else {}
             return {"required": True, "content": {**form, "application/json": text, **urlencoded}}

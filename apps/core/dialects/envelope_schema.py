@@ -44,7 +44,10 @@ def operation_responses(operation: Operation) -> dict[str, Any]:
         "200": {
             "description": f"Done. Accept chooses the form: application/json or image/*; without it {default}.",
             "headers": headers,
-            "content": {**json_content(enveloped(name, named(f"{name}Data", data))), **binary},
+            "content": {
+                "application/json": {"schema": enveloped(name, named(f"{name}Data", data)), **_example(operation)},
+                **binary,
+            },
         },
         "202": {
             "description": "Accepted; ask the job at Location.",
@@ -60,3 +63,17 @@ def operation_responses(operation: Operation) -> dict[str, Any]:
         },
         **failures("400", "401", "402", "403", "405", "409", "410", "413", "415", "422", "429", "500", "502", "503"),
     }
+
+
+def _example(operation: Operation) -> dict[str, Any]:
+    """The operation's result as the synchronous answer has it."""
+    if operation.result_example is None:
+        return {}
+    meta = {
+        "requestId": "e7f8a9b0-c1d2-3456-e012-789012345678",
+        "createdAt": "2026-02-17T17:40:22.456Z",
+        "processingMs": 640,
+        "creditsCharged": operation.price_credits,
+    }
+    data = {"jobId": "0b6f5c1e-6c0e-4f0e-9d63-1f0c2a7b9e11", "status": "succeeded", **operation.result_example}
+    return {"example": {"meta": meta, "data": data, "warnings": [], "error": None}}
