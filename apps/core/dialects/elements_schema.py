@@ -97,7 +97,7 @@ def operation_responses() -> dict[str, Any]:
     data = {
         "type": "object",
         "description": "The result; with dry_run=true price and valid instead.",
-        "properties": {"elements": {"type": "array", "items": named("Element", _ELEMENT)}, **QUOTE},
+        "properties": {"elements": {"type": "array", "items": named("ElementsItem", _ELEMENT)}, **QUOTE},
     }
     answer = named("ElementsResult", _answer({"data": named("ElementsData", data)}))
     return {
