@@ -9,6 +9,7 @@ A new model is one `ModelSpec` here.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,12 @@ from ml.errors import WeightsMissingError
 from ml.specs import ModelSpec, NpmChunks, NpmMember, Profile, WeightsFile, WheelMember
 
 if TYPE_CHECKING:
+    from ml.models.clothing import ClothingNetwork
     from ml.models.judge import JudgeNetwork
     from ml.models.saliency import SaliencyNetwork, Session
     from ml.models.sam import SamNetwork
     from ml.pipelines.background import BackgroundPipeline
+    from ml.pipelines.clothing import ClothingPipeline
     from ml.pipelines.pointing import PointingPipeline
     from ml.sessions.onnx import InferenceSlots
 
@@ -238,6 +241,7 @@ def _load_sam(weights_dir: Path, choice: SamChoice, slots: InferenceSlots) -> tu
 
 _networks: dict[tuple[str, Path], SaliencyNetwork] = {}
 _judges: dict[Path, JudgeNetwork] = {}
+_clothing: dict[Path, ClothingNetwork] = {}
 _networks_lock = threading.Lock()
 
 
@@ -333,3 +337,36 @@ def load_judge(*, slots: InferenceSlots | None = None) -> JudgeNetwork:
         if JUDGE_FILE not in _judges:
             _judges[JUDGE_FILE] = JudgeNetwork(OnnxSession(JUDGE_FILE, slots=slots or InferenceSlots()))
         return _judges[JUDGE_FILE]
+
+
+def load_clothing(*, slots: InferenceSlots | None = None) -> ClothingPipeline:
+    """
+    Load the clothing pipeline and run it once; its weights are part of this repository (`ml/weights/clothing.md`).
+
+    Args:
+        slots: how many runs at once, and threads for each; the machine's own by default.
+    """
+    from ml.pipelines.clothing import ClothingPipeline
+
+    pipeline = ClothingPipeline(
+        load_clothing_network(slots=slots), model_name="clothing", model_version=content_version(CLOTHING_FILE)
+    )
+    pipeline.warm_up()
+    return pipeline
+
+
+def load_clothing_network(*, slots: InferenceSlots | None = None) -> ClothingNetwork:
+    """Load the clothing network once per process."""
+    from ml.models.clothing import ClothingNetwork
+    from ml.sessions.onnx import InferenceSlots, OnnxSession
+
+    with _networks_lock:
+        if CLOTHING_FILE not in _clothing:
+            session = OnnxSession(CLOTHING_FILE, slots=slots or InferenceSlots())
+            _clothing[CLOTHING_FILE] = ClothingNetwork(session)
+        return _clothing[CLOTHING_FILE]
+
+
+def content_version(file: Path) -> str:
+    """The version of weights made here: the first eight digits of their SHA-256."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:8]

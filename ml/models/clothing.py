@@ -148,6 +148,10 @@ class ClothingNetwork:
         """Where it runs."""
         return self._session.device
 
+    def glance(self, image: RgbImage, view: View) -> Shares:
+        """Say what a view shows; as `predict`, without the mirror image, in half of the time."""
+        return self._session.run(to_tensor(look(require_rgb(image), view))[None])[0]
+
     def predict(self, image: RgbImage, view: View) -> Shares:
         """
         Say what a view shows: the mean of the view and of its mirror image.
@@ -156,7 +160,7 @@ class ClothingNetwork:
             image: (H, W, 3) uint8, sRGB, 0..255.
 
         Returns:
-            (10, rows / 2, columns / 2) float32, 0..1: the channels of `CHANNELS`.
+            (10, rows / 2, columns / 2) float32, 0..1: `CHANNELS`.
 
         Raises:
             ShapeError: `image` is not (H, W, 3) uint8 with at least one pixel.

@@ -1,10 +1,69 @@
-"""Clothing segmentation: a photo in, one soft cut-out a garment class out."""
+"""
+Clothing segmentation: a photo in, one soft cut-out a garment class out.
+
+A glance at the whole photo finds who wears something or what lies there -> a closer look at that part, large enough for
+shoes and hats -> each garment takes one class -> soft outer edges, brought to the photo's own; the classes share what
+is inside of them without gap or overlap.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from ml.types import AlphaChannel, BoxXywh
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.compositing import bounding_box, over_colour, remove_specks
+from ml.garment_vote import vote
+from ml.garments import DRESS, GARMENTS, SKIRT
+from ml.models.clothing import NOTHING, Shares, View, unlook, view_of
+from ml.refinement import refine_edges
+from ml.transforms import require_alpha, require_rgb, resize_alpha, to_alpha
+from ml.types import AlphaChannel, BoxXywh, BoxXyxy, Mask, RgbImage
+
+GLANCE_PIXELS, LOOK_PIXELS = 320 * 320, 640 * 256
+"""Of the network's input."""
+
+MOST_LOOK_PIXELS = 4 * LOOK_PIXELS
+"""For groups: several people in a wide part of the photo are each seen as large as one alone."""
+
+LOOK_MARGIN = 0.06
+FOUND_SHARE = 0.5
+"""From which on a pixel of the glance belongs to somebody or something."""
+
+MIN_FOUND_SHARE = 0.02
+"""Of the largest thing that the glance finds: smaller ones are not looked at."""
+
+VOTE_SIDE_PX, WORK_SIDE_PX = 320, 1024
+"""Long sides of the part of the photo: where pieces vote, and where edges are made before the photo's own size."""
+
+NEUTRAL_GREY = (127, 127, 127)
+CLEAR_UNTO, SOLID_FROM = 0.2, 0.8
+"""Of the clothes' share of a pixel: what is soft between them is the edge."""
+
+MIN_AREA_RATIO = 0.0006
+"""Of the photo: a class with less is a stray spot."""
+
+MIN_CONFIDENCE = 0.4
+
+
+class Network(Protocol):
+    """What names pixels: `ml.models.clothing.ClothingNetwork`, or a test's fake."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+        ...
+
+    def glance(self, image: RgbImage, view: View) -> Shares:
+        """Say quickly what a view shows: (10, rows / 2, columns / 2) float32, 0..1."""
+        ...
+
+    def predict(self, image: RgbImage, view: View) -> Shares:
+        """Say carefully what a view shows: (10, rows / 2, columns / 2) float32, 0..1."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +89,163 @@ class ClothingResult:
     """What was found: classes that are there, in the order of `ml.garments.GARMENTS`."""
 
     garments: dict[str, Garment]
+
+
+class ClothingPipeline:
+    """Cuts garments out by class. Holds no state between calls; many threads may run it at once."""
+
+    def __init__(
+        self, network: Network, *, model_name: str, model_version: str, warnings: tuple[str, ...] = ()
+    ) -> None:
+        """
+        Args:
+            network: names pixels.
+            model_name, model_version: what answers say about it.
+            warnings: what an operator should know, one sentence each.
+        """
+        self._network = network
+        self.model_name = model_name
+        self.model_version = model_version
+        self.device = network.device
+        self.warnings = warnings
+
+    def warm_up(self) -> None:
+        """Run the network once, so that the first photo finds its memory and threads ready."""
+        self.run(np.zeros((64, 64, 3), np.uint8))
+
+    def run(
+        self, image: RgbImage, *, separate_dress: bool = False, opacity: AlphaChannel | None = None
+    ) -> ClothingResult:
+        """
+        Find the garments.
+
+        Args:
+            image: (H, W, 3) uint8, sRGB, 0..255, upright.
+            separate_dress: give dresses a class of their own; else they count as skirts.
+            opacity: (H, W) uint8, 0..255: the alpha channel that the photo has already, if any. The network sees the
+                photo over neutral grey, and no garment is more opaque than this.
+
+        Raises:
+            ShapeError: `image` is not (H, W, 3) uint8, or `opacity` has another size.
+        """
+        height, width = require_rgb(image).shape[:2]
+        seen = image
+        if opacity is not None:
+            seen = over_colour(image, require_alpha(opacity, (height, width)), NEUTRAL_GREY)
+        found = self._find(seen)
+        if found is None:
+            return ClothingResult({})
+        box, pixels = found
+        view = view_of(box, pixels=pixels, margin=LOOK_MARGIN)
+        part = _seen_part(view, (width, height))
+        shares = self._named(seen, view, part)
+        if not separate_dress:
+            shares[GARMENTS.index(SKIRT)] += shares[GARMENTS.index(DRESS)]
+            shares[GARMENTS.index(DRESS)] = 0
+        alphas = _soft(seen, shares, part)
+        if opacity is not None:
+            alphas = {name: np.asarray(cv2.multiply(a, opacity, scale=1 / 255), np.uint8) for name, a in alphas.items()}
+        garments = {name: _garment(alpha, shares[GARMENTS.index(name)], part) for name, alpha in alphas.items()}
+        return ClothingResult({name: garment for name, garment in garments.items() if garment is not None})
+
+    def _find(self, seen: RgbImage) -> tuple[BoxXyxy, int] | None:
+        """The part of the photo where people or garments are, and how closely to look at it."""
+        height, width = seen.shape[:2]
+        view = view_of((0, 0, width, height), pixels=GLANCE_PIXELS, margin=0)
+        shares = self._network.glance(seen, view)
+        size_wh = _within((width, height), 256)
+        there = 1 - unlook(shares, view, box_xyxy=(0, 0, width, height), size_wh=size_wh)[NOTHING]
+        _, _, facts, _ = cv2.connectedComponentsWithStats((there >= FOUND_SHARE).astype(np.uint8), connectivity=8)
+        things = facts[1:]
+        if not len(things) or things[:, cv2.CC_STAT_AREA].max() < 0.5 * MIN_AREA_RATIO * there.size:
+            return None
+        things = things[things[:, cv2.CC_STAT_AREA] >= MIN_FOUND_SHARE * things[:, cv2.CC_STAT_AREA].max()]
+        left, top = things[:, 0].min(), things[:, 1].min()
+        right, bottom = (things[:, 0] + things[:, 2]).max(), (things[:, 1] + things[:, 3]).max()
+        largest = things[things[:, cv2.CC_STAT_AREA].argmax()]
+        crowd = (right - left) * (bottom - top) / max(1, int(largest[2]) * int(largest[3]))
+        x, y = width / size_wh[0], height / size_wh[1]
+        box = int(left * x), int(top * y), min(width, round(right * x)), min(height, round(bottom * y))
+        return box, int(min(MOST_LOOK_PIXELS, LOOK_PIXELS * max(1.0, crowd)))
+
+    def _named(self, seen: RgbImage, view: View, part: BoxXyxy) -> Shares:
+        """(10, h, w) float32 over the part of the photo: voted on, at the size at which edges are made."""
+        shares = self._network.predict(seen, view)
+        x0, y0, x1, y1 = part
+        small_wh, work_wh = _within((x1 - x0, y1 - y0), VOTE_SIDE_PX), _within((x1 - x0, y1 - y0), WORK_SIDE_PX)
+        small = unlook(shares, view, box_xyxy=part, size_wh=small_wh)
+        image = np.asarray(cv2.resize(seen[y0:y1, x0:x1], small_wh, interpolation=cv2.INTER_AREA), np.uint8)
+        voted = vote(small, image, _worn(small))
+        work = unlook(shares, view, box_xyxy=part, size_wh=work_wh)
+        return _follow(work, voted)
+
+
+def _follow(work: Shares, voted: Shares) -> Shares:
+    """What clothes have of each pixel stays the network's; which class has it is what was voted."""
+    size_wh = (work.shape[2], work.shape[1])
+    worn = work[: len(GARMENTS)].sum(0)
+    classes = np.stack([cv2.resize(plane, size_wh, interpolation=cv2.INTER_LINEAR) for plane in voted[: len(GARMENTS)]])
+    classes = np.square(np.square(classes))  # the leader takes most of it: a border, not a gradient
+    total = classes.sum(0)
+    work[: len(GARMENTS)] = np.where(total > 1e-9, classes / np.maximum(total, 1e-9), 0) * worn
+    return work
+
+
+def _worn(shares: Shares) -> Mask:
+    mask: Mask = shares[: len(GARMENTS)].sum(0) >= 0.5
+    return mask
+
+
+def _soft(seen: RgbImage, shares: Shares, part: BoxXyxy) -> dict[str, AlphaChannel]:
+    """Each class's alpha at the photo's size; they share the clothes' outer matte, whose edges are the photo's."""
+    height, width = seen.shape[:2]
+    x0, y0, x1, y1 = part
+    worn = np.clip((shares[: len(GARMENTS)].sum(0) - CLEAR_UNTO) / (SOLID_FROM - CLEAR_UNTO), 0, 1)
+    outer = remove_specks(resize_alpha(to_alpha(worn.astype(np.float32)), (x1 - x0, y1 - y0)))
+    outer = refine_edges(np.ascontiguousarray(seen[y0:y1, x0:x1]), outer)
+    planes: dict[str, NDArray[np.uint8]] = {}
+    left = outer.copy()
+    there = [index for index in range(len(GARMENTS)) if shares[index].max() >= FOUND_SHARE]
+    total = np.maximum(shares[there].sum(0), 1e-6) if there else None
+    for place, index in enumerate(there):
+        if place == len(there) - 1:
+            planes[GARMENTS[index]] = left
+            break
+        share = to_alpha((shares[index] / total).astype(np.float32))
+        own = cv2.multiply(outer, resize_alpha(share, (x1 - x0, y1 - y0)), scale=1 / 255)
+        planes[GARMENTS[index]] = np.minimum(np.asarray(own, np.uint8), left)
+        left = left - planes[GARMENTS[index]]
+    alphas = {}
+    for name, plane in planes.items():
+        alphas[name] = np.zeros((height, width), np.uint8)
+        alphas[name][y0:y1, x0:x1] = plane
+    return alphas
+
+
+def _garment(alpha: AlphaChannel, shares: NDArray[np.float32], part: BoxXyxy) -> Garment | None:
+    area_ratio = float(cv2.mean(alpha)[0]) / 255
+    box = bounding_box(alpha)
+    if box is None or area_ratio < MIN_AREA_RATIO:
+        return None
+    x0, y0, x1, y1 = part
+    small = cv2.resize(alpha[y0:y1, x0:x1], (shares.shape[1], shares.shape[0]), interpolation=cv2.INTER_AREA)
+    its = shares[small >= 128]
+    confidence = float(its.mean()) if its.size else 0.0
+    if confidence < MIN_CONFIDENCE:
+        return None
+    return Garment(alpha, box, area_ratio, confidence)
+
+
+def _seen_part(view: View, size_wh: tuple[int, int]) -> BoxXyxy:
+    """What of the photo lies inside a view."""
+    rows, columns = view.shape_hw
+    x0, y0 = max(0, int(view.left)), max(0, int(view.top))
+    x1 = min(size_wh[0], int(np.ceil(view.left + columns / view.scale)))
+    y1 = min(size_wh[1], int(np.ceil(view.top + rows / view.scale)))
+    return x0, y0, x1, y1
+
+
+def _within(size_wh: tuple[int, int], side_px: int) -> tuple[int, int]:
+    """The size scaled down so that its long side is `side_px` at most."""
+    scale = min(1.0, side_px / max(size_wh))
+    return max(1, round(size_wh[0] * scale)), max(1, round(size_wh[1] * scale))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ml.compositing import bounding_box, over_colour, remove_specks
 from ml.object_edges import soften
 from ml.pipelines.background import NEUTRAL_GREY, BackgroundResult
+from ml.subject import touches_border
 from ml.transforms import require_alpha, require_rgb, resize_alpha, resize_matte, shrink_or_grow, to_alpha
 from ml.types import AlphaChannel, Mask, Matte, RgbImage
 
@@ -204,7 +205,9 @@ class PointingPipeline:
         box = bounding_box(alpha)
         if box is None:
             return BackgroundResult(np.zeros((height, width), np.uint8), None, 0.0, meant.iou, is_empty=True)
-        return BackgroundResult(alpha, box, float(cv2.mean(alpha)[0]) / 255, meant.iou, is_empty=False)
+        # How many things were meant is the caller's own choice: `subjects` stays 1.
+        area_ratio, is_cut = float(cv2.mean(alpha)[0]) / 255, touches_border(alpha)
+        return BackgroundResult(alpha, box, area_ratio, meant.iou, is_empty=False, touches_border=is_cut)
 
 
 def _inside(prompts: Prompts, shape_hw: tuple[int, ...]) -> Prompts:

@@ -104,6 +104,14 @@ def test_click_beside_the_subject_gives_that_thing_alone() -> None:
     assert result.area_ratio == pytest.approx(70 * 80 / SIDE**2, rel=0.05)
 
 
+def test_border_that_cuts_the_pointed_thing_is_told() -> None:
+    whole = cut(Scene(), Prompts(box_xyxy=PERSON))
+    cut_off = cut(Scene(), Prompts(box_xyxy=(100, 40, SIDE, 200)))
+
+    assert not whole.touches_border
+    assert cut_off.touches_border
+
+
 def test_points_that_one_mask_does_not_cover_are_united() -> None:
     result = cut(Scene(joint=box_mask(PERSON)), Prompts(keep_xy=(ON_HEAD, ON_DOG)))
 

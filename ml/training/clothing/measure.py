@@ -15,7 +15,7 @@ from ml.training.clothing.network import ClothingNetwork, Served
 from ml.training.clothing.photos import LabelledPhoto
 
 SEVEN = tuple(name for name in GARMENTS if name != DRESS)
-_NOTHING = 255
+NO_GARMENT = 255
 LOOK_PIXELS, LOOK_MARGIN = 512 * 224, 0.06
 
 LabelMap = NDArray[np.uint8]
@@ -53,7 +53,7 @@ class Agreement:
 
 def fold(labels: LabelMap) -> LabelMap:
     """Count dresses as skirts, and what is no garment as nothing."""
-    lookup = np.full(256, _NOTHING, np.uint8)
+    lookup = np.full(256, NO_GARMENT, np.uint8)
     lookup[: len(GARMENTS)] = np.arange(len(GARMENTS))
     lookup[GARMENTS.index(DRESS)] = GARMENTS.index(SKIRT)
     return lookup[labels]
@@ -63,7 +63,7 @@ def _masks(found: LabelMap, truth: LabelMap) -> Iterable[tuple[NDArray[np.bool_]
     found, truth = fold(found), fold(truth)
     for name in SEVEN:
         yield found == GARMENTS.index(name), truth == GARMENTS.index(name)
-    yield found != _NOTHING, truth != _NOTHING
+    yield found != NO_GARMENT, truth != NO_GARMENT
 
 
 def agreement_of(network: ClothingNetwork, photos: list[LabelledPhoto], device: str) -> Agreement:
