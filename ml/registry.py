@@ -345,6 +345,9 @@ def load_clothing(*, slots: InferenceSlots | None = None) -> ClothingPipeline:
 
     Args:
         slots: how many runs at once, and threads for each; the machine's own by default.
+
+    Raises:
+        WeightsMissingError: the file is not there.
     """
     from ml.pipelines.clothing import ClothingPipeline
 
@@ -356,12 +359,17 @@ def load_clothing(*, slots: InferenceSlots | None = None) -> ClothingPipeline:
 
 
 def load_clothing_network(*, slots: InferenceSlots | None = None) -> ClothingNetwork:
-    """Load the clothing network once per process."""
+    """Load the clothing network once per process. Raises WeightsMissingError when its file is not there."""
     from ml.models.clothing import ClothingNetwork
     from ml.sessions.onnx import InferenceSlots, OnnxSession
 
     with _networks_lock:
         if CLOTHING_FILE not in _clothing:
+            if not CLOTHING_FILE.is_file():
+                raise WeightsMissingError(
+                    f"{CLOTHING_FILE.name} is missing from ml/weights. Restore it, or run `make train-clothing`; then restart "
+                    "the worker."
+                )
             session = OnnxSession(CLOTHING_FILE, slots=slots or InferenceSlots())
             _clothing[CLOTHING_FILE] = ClothingNetwork(session)
         return _clothing[CLOTHING_FILE]
