@@ -1,0 +1,154 @@
+"""Clothing segmentation in the worker: decode, find the garments, draw each class and all together, store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.core.decoding import Photo, decode
+from apps.core.encoding import encode_png
+from apps.core.engine import Engine
+from apps.core.errors import AppError, ErrorCode, Fault, invalid
+from apps.core.execution import Work
+from apps.core.outcome import Outcome, WarningCode
+from ml import compositing, registry
+from ml.errors import WeightsError
+from ml.foreground import estimate_foreground
+from ml.pipelines.clothing import ClothingPipeline, Garment
+from ml.stamp import stamp
+from ml.types import AlphaChannel
+
+_WHITE = (255, 255, 255)
+_ABSENT = {"present": False, "areaRatio": 0.0, "bbox": None, "confidence": 0.0}
+
+
+class ClothingRunner:
+    """One for the process; it holds the network and nothing of any job. Without weights it refuses, and the rest works."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.models: list[str] = []
+        self.device = "cpu"
+        self.warnings: list[str] = []
+        self._pipeline: ClothingPipeline | None = None
+        try:
+            pipeline = registry.load_clothing(slots=engine.slots)
+        except WeightsError as error:
+            self.warnings.append(f"Requests for garments are refused. {error}")
+            return
+        self._pipeline = pipeline
+        self.models.append(f"{pipeline.model_name}@{pipeline.model_version}")
+        self.device = pipeline.device
+        self.warnings.extend(pipeline.warnings)
+
+    def run(self, work: Work) -> Outcome:
+        """
+        Do the job.
+
+        Raises:
+            AppError: VALIDATION_ERROR when the file can't be decoded after all; OVERLOADED without weights.
+        """
+        photo, garments = self._find(work)
+        return self._keep(work, photo, garments)
+
+    def _find(self, work: Work) -> tuple[Photo, dict[str, Garment]]:
+        """The photo, and those of the requested classes that it shows."""
+        if self._pipeline is None:
+            raise AppError(
+                ErrorCode.OVERLOADED, "This service is set up without the network for garments; ask its operator."
+            )
+        data = work.input("image")
+        with work.timed("decode"):
+            photo = decode(data, limits=work.operation.image_limits, field=work.operation.image_fields.file)
+        with work.stage("infer", progress=0.2):
+            is_separate = work.params["dress"] == "separate"
+            found = self._pipeline.run(photo.to_srgb(), separate_dress=is_separate, opacity=photo.opacity).garments
+        return photo, {name: found[name] for name in work.params["cloth_class"] if name in found}
+
+    def _keep(self, work: Work, photo: Photo, garments: dict[str, Garment]) -> Outcome:
+        """Draw and store the pictures, and tell what is on them."""
+        with work.stage("encode", progress=0.6):
+            files = _files(work, photo, garments)
+        height, width = photo.rgb.shape[:2]
+        artifacts = {
+            name: work.keep(name, data, content_type="image/png", size_wh=(width, height))
+            for name, data in files.items()
+        }
+        warnings = [WarningCode.FIRST_FRAME_ONLY] if photo.is_animated else []
+        warnings += [] if garments else [WarningCode.NO_GARMENT]
+        told = {name: _told(garments[name]) if name in garments else _ABSENT for name in work.params["cloth_class"]}
+        return Outcome(
+            artifacts=artifacts,
+            facts={"classes": told, "subject": {"bbox": _common_box(garments)}},
+            warnings=tuple(warnings),
+            model=self.models[0],
+            device=self.device,
+            timings_ms=work.timings_ms,
+            chargeable=bool(garments),
+        )
+
+
+class CostumeRunner(ClothingRunner):
+    """The same for a form that knows no empty success."""
+
+    def run(self, work: Work) -> Outcome:
+        """Do the job. Raises AppError(VALIDATION_ERROR) as the ClothingRunner does, and where there is no garment."""
+        photo, garments = self._find(work)
+        if not garments:
+            classes = ", ".join(work.params["cloth_class"])
+            issue = f"The image shows no garment of the requested classes ({classes}); nothing was charged."
+            raise invalid(work.operation.image_fields.file, issue, Fault.NO_GARMENT)
+        return self._keep(work, photo, garments)
+
+
+def _files(work: Work, photo: Photo, garments: dict[str, Garment]) -> dict[str, bytes]:
+    """All together as `image`, then each class under its name."""
+    image = _file(work, photo, _together(photo, garments))
+    if len(garments) == 1:  # nothing else to draw
+        return {"image": image, **dict.fromkeys(garments, image)}
+    return {"image": image, **{name: _file(work, photo, garment.alpha) for name, garment in garments.items()}}
+
+
+def _together(photo: Photo, garments: dict[str, Garment]) -> AlphaChannel:
+    alpha = np.zeros(photo.rgb.shape[:2], np.uint8)
+    for garment in garments.values():  # they never add up to more than 255; if they did, this would stop there
+        alpha = np.asarray(cv2.add(alpha, garment.alpha), np.uint8)
+    return alpha
+
+
+def _file(work: Work, photo: Photo, alpha: AlphaChannel) -> bytes:
+    picture = _picture(photo, alpha, form=work.params["return_form"])
+    if work.is_sandbox:
+        picture = stamp(picture)
+    return encode_png(picture, icc_profile=photo.icc_profile if picture.ndim == 3 else None)
+
+
+def _picture(photo: Photo, alpha: AlphaChannel, *, form: str) -> NDArray[np.uint8]:
+    """(H, W), (H, W, 3) or (H, W, 4) uint8, in the photo's own colours."""
+    if form == "mask":
+        return alpha
+    foreground = estimate_foreground(photo.rgb, alpha)
+    if form == "whiteBK":
+        return compositing.over_colour(foreground, alpha, _WHITE)
+    return compositing.cut_out(foreground, alpha)
+
+
+def _told(garment: Garment) -> dict[str, Any]:
+    return {
+        "present": True,
+        "areaRatio": round(float(garment.area_ratio), 4),
+        "bbox": [int(side) for side in garment.bbox_xywh],
+        "confidence": round(float(garment.confidence), 3),
+    }
+
+
+def _common_box(garments: dict[str, Garment]) -> list[int] | None:
+    """The smallest box around all of them."""
+    if not garments:
+        return None
+    boxes = [garment.bbox_xywh for garment in garments.values()]
+    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    right, bottom = max(box[0] + box[2] for box in boxes), max(box[1] + box[3] for box in boxes)
+    return [int(left), int(top), int(right - left), int(bottom - top)]
