@@ -79,6 +79,12 @@ def mpp_rpc_url() -> str:
     return settings.MPP_RPC_URL or TEMPO_RPC_URLS[settings.MPP_CHAIN_ID]
 
 
+def rails_on() -> frozenset[Rail]:
+    """The rails that any host name offers."""
+    names = [*settings.PAYMENT_RAILS, *(name for names in settings.PAYMENT_RAIL_HOSTS.values() for name in names)]
+    return frozenset(Rail(name) for name in names)
+
+
 def rails_for(request: HttpRequest) -> tuple[Rail, ...]:
     """The rails that this host name offers, in the order of the settings."""
     host = request.get_host().partition(":")[0].lower()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
-
 from apps.core.openapi import json_content, named
 from apps.core.operations import Operation
 from apps.payments.funding import MICROS_PER_CREDIT
 from apps.payments.models import Rail
-from apps.payments.rails import PATH_USD, x402_rail
+from apps.payments.rails import PATH_USD, rails_on, x402_rail
 
 _PROBLEM = {
     "type": "object",
@@ -80,11 +78,11 @@ def _offers(amount: str) -> list[dict[str, Any]]:
     """Advisory: what the 402 says counts."""
     title = "Remove the background of one image"
     offers: list[dict[str, Any]] = []
-    if Rail.MPP in settings.PAYMENT_RAILS:
+    if Rail.MPP in rails_on():
         offers.append(
             {"intent": "charge", "method": "tempo", "amount": amount, "currency": PATH_USD, "description": title}
         )
-    if Rail.X402 in settings.PAYMENT_RAILS:
+    if Rail.X402 in rails_on():
         asset = x402_rail().network.asset
         offers.append({"intent": "charge", "method": "x402", "amount": amount, "currency": asset, "description": title})
     return offers or [

@@ -2,6 +2,7 @@
 
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.payments.signatures import address_of, checksummed
 from config.env import VAR, env
 from config.settings.base import *
 from config.test_addresses import KNOWN_TO_EVERYBODY
@@ -21,17 +22,26 @@ if env.str("AWS_SESSION_TOKEN", ""):
     )
 if not (S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY):
     raise ImproperlyConfigured("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY must be set.")
+
+_RAILS = {*PAYMENT_RAILS, *(_rail for _offered in PAYMENT_RAIL_HOSTS.values() for _rail in _offered)}
 for _name, _address, _is_on in (
-    ("X402_PAY_TO", X402_PAY_TO, "x402" in PAYMENT_RAILS),
-    ("MPP_RECIPIENT", MPP_RECIPIENT, "mpp" in PAYMENT_RAILS),
+    ("X402_PAY_TO", X402_PAY_TO, "x402" in _RAILS),
+    ("MPP_RECIPIENT", MPP_RECIPIENT, "mpp" in _RAILS),
 ):
-    if _is_on and (not _address or _address.lower() in KNOWN_TO_EVERYBODY):
+    if not _is_on:
+        continue
+    if not _address or _address.lower() in KNOWN_TO_EVERYBODY:
         raise ImproperlyConfigured(f"{_name} must be an address of yours: whoever wants can empty the test addresses.")
-if "x402" in PAYMENT_RAILS and not (X402_FACILITATOR_URL or X402_FACILITATOR_KEY):
+    # The capitals of an address are its checksum (EIP-55); written in one case it has none.
+    if _address[2:] not in {_address[2:].lower(), _address[2:].upper()} and _address != checksummed(_address):
+        raise ImproperlyConfigured(f"{_name} has a typing error: its capitals do not fit. Copy it once more.")
+if "x402" in _RAILS and not (X402_FACILITATOR_URL or X402_FACILITATOR_KEY):
     raise ImproperlyConfigured("x402 needs X402_FACILITATOR_URL, or X402_FACILITATOR_KEY to settle by itself.")
-if "mpp" in PAYMENT_RAILS and (not MPP_SECRETS or any(len(secret) < 32 for secret in MPP_SECRETS)):
+if X402_FACILITATOR_KEY and address_of(X402_FACILITATOR_KEY) in KNOWN_TO_EVERYBODY:
+    raise ImproperlyConfigured("X402_FACILITATOR_KEY must be a key of yours: the test keys are everybody's.")
+if "mpp" in _RAILS and (not MPP_SECRETS or any(len(secret) < 32 for secret in MPP_SECRETS)):
     raise ImproperlyConfigured("MPP_SECRET must be set to at least 32 random characters.")
-if "mpp" in PAYMENT_RAILS and MPP_CHAIN_ID not in {4217, 42431} and not MPP_RPC_URL:
+if "mpp" in _RAILS and MPP_CHAIN_ID not in {4217, 42431} and not MPP_RPC_URL:
     raise ImproperlyConfigured("MPP_RPC_URL must be set for a chain other than Tempo's own.")
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
