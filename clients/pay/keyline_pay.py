@@ -27,6 +27,11 @@ import httpx
 TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
 MICROS = 1_000_000
 PATIENCE_S = 180.0
+DOLLARS = {  # what counts as a dollar, and has six decimals; 50000 of another token may be worth a house
+    "eip155:8453": "0x833589fcd6edb6e08f4c7c32d4f71b54bda02913",
+    "eip155:84532": "0x036cbd53842c5426634e7929541ec2318f3dcf7e",
+    "tempo": "0x20c0000000000000000000000000000000000000",
+}
 
 
 class PayError(Exception):
@@ -101,13 +106,20 @@ def price(asked: httpx.Response, rail: str) -> tuple[int, str]:
         if "PAYMENT-REQUIRED" not in asked.headers:
             raise PayError("the service does not offer x402.")
         (offer, *_) = decoded(asked.headers["PAYMENT-REQUIRED"])["accepts"]
+        refuse_other_tokens(offer["asset"], DOLLARS.get(offer["network"], ""), offer["network"])
         return int(offer["amount"]), f"x402 on {offer['network']} to {offer['payTo']}"
     if not asked.headers.get("WWW-Authenticate", "").startswith("Payment "):
         raise PayError("the service does not offer MPP.")
     from mpp import Challenge
 
     request = Challenge.from_www_authenticate(asked.headers["WWW-Authenticate"]).request
+    refuse_other_tokens(request["currency"], DOLLARS["tempo"], "Tempo")
     return int(request["amount"]), f"MPP on Tempo chain {request['methodDetails']['chainId']} to {request['recipient']}"
+
+
+def refuse_other_tokens(token: str, dollar: str, network: str) -> None:
+    if token.lower() != dollar:
+        raise PayError(f"the service asks for {token} on {network}, which is no dollar that is known here.")
 
 
 async def sign(asked: httpx.Response, options: argparse.Namespace) -> dict[str, str]:

@@ -15,7 +15,7 @@ from tests.conftest import Api
 from tests.drawing import photo_png
 from tests.payments.conftest import Rig
 from tests.payments.rig.chains import ADDRESSES, KEYS, MERCHANT, PAYER, PYTHON
-from tests.payments.wallet import PRICE
+from tests.payments.wallet import PRICE, b64
 
 
 def keyline_pay(rig: Rig, url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -56,3 +56,19 @@ def test_it_pays_the_price_and_writes_the_picture(
     assert done.returncode == 0, done.stderr
     assert out.read_bytes()[:4] == b"\x89PNG"
     assert chain.balance(ADDRESSES[MERCHANT]) - before == PRICE
+
+
+def test_it_pays_in_no_token_but_the_dollar(rig: Rig) -> None:
+    offer = {"network": "eip155:8453", "asset": "0x" + "12" * 20, "amount": "50000", "payTo": ADDRESSES[MERCHANT]}
+    headers = {"PAYMENT-REQUIRED": b64({"accepts": [offer]})}
+    code = f"import httpx, keyline_pay; keyline_pay.price(httpx.Response(402, headers={headers!r}), 'x402')"
+
+    done = subprocess.run(
+        [str(PYTHON), "-W", "ignore", "-c", code],
+        cwd=ROOT / "clients" / "pay",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "no dollar that is known here" in done.stderr, done.stderr
