@@ -16,12 +16,15 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from apps.core.errors import AppError, ErrorCode
 from apps.core.models import Job
 from apps.payments.models import CLAIMABLE_STATES, DELIVERED_STATES, Payment, PaymentState, Rail
 
 KEPT = timedelta(hours=24)
 _SETTLE_LEASE_S = 60
 _SILENCE = timedelta(seconds=5)
+UNSENT = "not sent yet"
+"""Says of a settling row that its transaction will be in it before it is broadcast."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,6 @@ class KeyInUseError(Exception):
         super().__init__(payment.key)
 
 
-class TransactionInUseError(Exception):
-    """The same transaction has paid for something else."""
-
-
 def claim(claimed: Claim) -> tuple[Payment, bool]:
     """
     Make the credential's row ours, or find out whose it is.
@@ -70,7 +69,7 @@ def claim(claimed: Claim) -> tuple[Payment, bool]:
         The row, and whether the caller is the one who may go on with it.
 
     Raises:
-        KeyInUseError, TransactionInUseError.
+        KeyInUseError. AppError: CONFLICT, where another request was faster and has let go again.
     """
     facts = vars(claimed) | {"rail": claimed.rail.value}
     fresh = facts | {"state": PaymentState.CLAIMED, "lease_until": _lease(_working_lease_s())}
@@ -110,7 +109,7 @@ def _conflict_of(facts: dict[str, Any]) -> Exception:
         taken = Payment.objects.filter(payer=facts["payer"], idempotency_key=facts["idempotency_key"])
         if (row := taken.exclude(state__in=CLAIMABLE_STATES).first()) is not None:
             return KeyInUseError(row)
-    return TransactionInUseError()
+    return AppError(ErrorCode.CONFLICT, retry_after_s=1)
 
 
 def move(payment: Payment, sources: Iterable[PaymentState], target: PaymentState, **fields: Any) -> bool:
@@ -137,10 +136,31 @@ def start_settling(payment: Payment, *, source: PaymentState, **fields: Any) -> 
     return move(payment, [source], PaymentState.SETTLING, lease_s=_SETTLE_LEASE_S, **fields)
 
 
-def note_transaction(payment: Payment, transaction_hash: str) -> None:
-    """Before it is broadcast: whatever dies from here on, the chain can be asked."""
-    Payment.objects.filter(id=payment.id).update(transaction=transaction_hash)
+def note_transaction(payment: Payment, transaction_hash: str) -> bool:
+    """
+    Before it is broadcast: whatever dies from here on, the chain can be asked.
+
+    False: it took so long that the row was taken back; then nothing may be broadcast.
+    """
+    settling = Payment.objects.filter(id=payment.id, state=PaymentState.SETTLING)
+    if not settling.update(transaction=transaction_hash, reason="", updated_at=timezone.now()):
+        return False
     payment.transaction = transaction_hash
+    return True
+
+
+def forget_transaction(payment: Payment) -> None:
+    """The node has refused it, so it never was one."""
+    Payment.objects.filter(id=payment.id).update(transaction=None)
+    payment.transaction = None
+
+
+def release_unsent(payment: Payment, reason: str) -> bool:
+    """The web process stopped before it had written a transaction down: nothing was broadcast, and none can be now."""
+    unsent = Payment.objects.filter(id=payment.id, state=PaymentState.SETTLING, reason=UNSENT, transaction=None)
+    return bool(
+        unsent.update(state=PaymentState.RELEASED, reason=reason[:200], lease_until=None, updated_at=timezone.now())
+    )
 
 
 def release(payment: Payment, reason: str) -> bool:
@@ -160,9 +180,10 @@ def fail(payment: Payment, reason: str) -> bool:
     return move(payment, sources, PaymentState.FAILED, reason=reason[:200])
 
 
-def doubt(payment: Payment, reason: str) -> bool:
+def doubt(payment: Payment, reason: str, *, transaction_hash: str = "") -> bool:
     """Money may have moved; only the chain knows. Whoever waited may be alive: what the chain says is the same for both."""
-    return move(payment, [PaymentState.SETTLING], PaymentState.UNKNOWN, reason=reason[:200])
+    known = {"transaction": transaction_hash} if transaction_hash else {}
+    return move(payment, [PaymentState.SETTLING], PaymentState.UNKNOWN, reason=reason[:200], **known)
 
 
 def settle_x402(payment: Payment, *, transaction_hash: str, receipt: dict[str, Any]) -> bool:
@@ -175,11 +196,44 @@ def settle_x402(payment: Payment, *, transaction_hash: str, receipt: dict[str, A
 
 
 def note_paid(payment: Payment, *, payer: str, receipt: dict[str, Any]) -> bool:
-    """MPP: the money is here, and the work is owed."""
-    return move(
-        payment, [PaymentState.SETTLING, PaymentState.UNKNOWN], PaymentState.PAID,
-        payer=payer, receipt=receipt, money_moved=True, settled_at=timezone.now(), reason="",
-    )  # fmt: skip
+    """
+    MPP: the money is here, and the work is owed.
+
+    Who paid a transaction that the client sent itself is known only now. If he has paid under the same Idempotency-Key
+    before, the key stays with the first payment, and this one is due back.
+    """
+    sources = [PaymentState.SETTLING, PaymentState.UNKNOWN]
+    facts = {"payer": payer, "receipt": receipt, "money_moved": True, "settled_at": timezone.now(), "reason": ""}
+    try:
+        with transaction.atomic():
+            return move(payment, sources, PaymentState.PAID, **facts)
+    except IntegrityError:
+        if _has_paid_already(payment):
+            fail(payment, "its transaction has paid for another challenge")
+            return False
+    first = other_with_key(payment, payer=payer)
+    moved = move(payment, sources, PaymentState.PAID, **facts, idempotency_key=None)
+    if moved and first is not None and first.fingerprint == payment.fingerprint:
+        owe_refund(payment, f"paid twice under one Idempotency-Key; the first was {first.id}")
+    return moved
+
+
+def other_with_key(payment: Payment, *, payer: str) -> Payment | None:
+    """The payment that had this payer's Idempotency-Key before."""
+    if not payment.idempotency_key:
+        return None
+    others = Payment.objects.select_related("job").filter(payer=payer, idempotency_key=payment.idempotency_key)
+    return others.exclude(id=payment.id).exclude(state__in=CLAIMABLE_STATES).first()
+
+
+def _has_paid_already(payment: Payment) -> bool:
+    same = Payment.objects.filter(rail=Rail.MPP, transaction=payment.transaction, money_moved=True)
+    return same.exclude(id=payment.id).exists()
+
+
+def deliver_from(payment: Payment, earlier: Payment) -> bool:
+    """MPP: paid a second time; what the first payment has bought was given again."""
+    return move(payment, [PaymentState.PAID], PaymentState.SETTLED, job_id=earlier.job_id)
 
 
 def owe_work(payment: Payment, reason: str) -> bool:

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 from django.db import connection
@@ -19,7 +20,7 @@ from apps.payments import book
 from apps.payments.facilitator import FacilitatorAwayError, Outcome, Settlement
 from apps.payments.models import Payment
 from apps.payments.rails import X402Rail
-from apps.payments.rpc import Node, NodeAwayError, RefusedError
+from apps.payments.rpc import Node, NodeAwayError, RefusedError, sense
 from apps.payments.signatures import address_of, call_data, keccak, rlp_encode, sign, word
 from apps.payments.x402 import ALREADY_USED, Authorization, X402Payment
 
@@ -38,6 +39,8 @@ _BLOCK_MARGIN_S = 60
 
 class ChainFacilitator:
     """Verifies and settles by JSON-RPC. Several processes may share one key: they take turns at its nonce."""
+
+    notes_what_it_sends = True
 
     def __init__(self, node: Node, rail: X402Rail, *, private_key: str) -> None:
         self._node = node
@@ -80,19 +83,20 @@ class ChainFacilitator:
             raise _RefusedAtOnceError("X402_FACILITATOR_KEY is not set")
         with _turn_of_the_signer():
             raw = self._signed(transfer_call(paid))
-            book.note_transaction(row, "0x" + keccak(raw).hex())
+            if not book.note_transaction(row, "0x" + keccak(raw).hex()):
+                raise _RefusedAtOnceError("too late")
             try:
                 self._node.call("eth_sendRawTransaction", "0x" + raw.hex())
             except RefusedError as error:
                 if "already known" in str(error).lower():
                     return
                 # The one node that ever saw it has refused it: there is nothing on the way.
-                Payment.objects.filter(id=row.id).update(transaction=None)
-                row.transaction = None
+                book.forget_transaction(row)
                 raise _RefusedAtOnceError(f"node: {error}") from error
 
+    @sense()
     def _signed(self, data: str) -> bytes:
-        """An EIP-1559 transaction from our key to the token."""
+        """An EIP-1559 transaction from our key to the token. Raises NodeAwayError, RefusedError."""
         node, ours = self._node, address_of(self._private_key)
         block = node.call("eth_getBlockByNumber", "latest", False)
         base_fee = int(block.get("baseFeePerGas") or "0x0", 16)
@@ -135,9 +139,11 @@ class Fate(StrEnum):
 
     PAID = "paid"
     CANCELLED = "cancelled"
+    SPENT = "spent"
+    """Its nonce was used for another transfer of the payer's: a nonce is not bound to payee and amount."""
     EXPIRED = "expired"
     OPEN = "open"
-    """Not used, and still good: it may be used at any moment."""
+    """Not used, and still good: it may be used at any moment. Or used, and the node does not show by what."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +154,7 @@ class Finding:
     transaction: str = ""
 
 
+@sense()
 def ask(node: Node, rail: X402Rail, row: Payment, *, receipt: dict[str, Any] | None = None) -> Finding:
     """
     Ask the token what became of a row's authorization.
@@ -158,18 +165,21 @@ def ask(node: Node, rail: X402Rail, row: Payment, *, receipt: dict[str, Any] | N
         NodeAwayError, RefusedError.
     """
     receipt = receipt or (node.receipt(row.transaction) if row.transaction else None)
-    if receipt and int(receipt["status"], 16) == 1 and _has_transfer(receipt, rail, row):
+    if receipt and _pays(receipt, rail, row):
         return Finding(Fate.PAID, receipt["transactionHash"].lower())
     block = node.call("eth_getBlockByNumber", "latest", False)  # first: what it says is at least as old as the books
     if not node.view(rail.network.asset, state_call(row.payer, row.nonce)):
         assert row.valid_until is not None  # noqa: S101 - every x402 row has it
         is_over = int(block["timestamp"], 16) > row.valid_until.timestamp() + _BLOCK_MARGIN_S
         return Finding(Fate.EXPIRED if is_over else Fate.OPEN)
-    for topic in (_USED_TOPIC, _CANCELLED_TOPIC):
-        if found := _log(node, rail, row, topic, latest=int(block["number"], 16)):
-            paid = topic == _USED_TOPIC
-            return Finding(Fate.PAID if paid else Fate.CANCELLED, found["transactionHash"].lower())
-    return Finding(Fate.PAID)  # used, too long ago for the node's logs; a cancellation is the rare case
+    latest = int(block["number"], 16)
+    if _transaction_of(node, rail, row, _CANCELLED_TOPIC, latest=latest):
+        return Finding(Fate.CANCELLED)
+    transaction = _transaction_of(node, rail, row, _USED_TOPIC, latest=latest)
+    receipt = node.receipt(transaction) if transaction else None
+    if receipt is None:
+        return Finding(Fate.OPEN)
+    return Finding(Fate.PAID, transaction) if _pays(receipt, rail, row) else Finding(Fate.SPENT)
 
 
 def settlement_of(finding: Finding) -> Settlement:
@@ -178,9 +188,7 @@ def settlement_of(finding: Finding) -> Settlement:
         return Settlement(Outcome.SETTLED, finding.transaction)
     if finding.fate is Fate.OPEN:
         return Settlement(Outcome.UNKNOWN, reason="transaction_failed")
-    return Settlement(
-        Outcome.REFUSED, reason=ALREADY_USED if finding.fate is Fate.CANCELLED else "authorization_expired"
-    )
+    return Settlement(Outcome.REFUSED, reason="authorization_expired" if finding.fate is Fate.EXPIRED else ALREADY_USED)
 
 
 def state_call(payer: str, nonce: str) -> str:
@@ -198,27 +206,37 @@ def transfer_call(paid: X402Payment) -> str:
     return call_data(_TRANSFER, *fields, v, signature[:32], signature[32:64])
 
 
-def _has_transfer(receipt: dict[str, Any], rail: X402Rail, row: Payment) -> bool:
-    expected = [_TRANSFER_TOPIC, "0x" + word(row.payer).hex(), "0x" + word(row.recipient).hex()]
+def _pays(receipt: dict[str, Any], rail: X402Rail, row: Payment) -> bool:
+    """Whether the use of this very nonce moved the amount to us: the token tells of the transfer right after the use."""
+    if int(receipt["status"], 16) != 1:
+        return False
+    used = [_USED_TOPIC, "0x" + word(row.payer).hex(), row.nonce]
+    transfer = [_TRANSFER_TOPIC, "0x" + word(row.payer).hex(), "0x" + word(row.recipient).hex()]
+    logs = [log for log in receipt["logs"] if log["address"].lower() == rail.network.asset.lower()]
     return any(
-        log["address"].lower() == rail.network.asset.lower()
-        and [topic.lower() for topic in log["topics"]] == expected
-        and int(log["data"], 16) == row.amount
-        for log in receipt.get("logs", [])
+        _topics(use) == used and _topics(move) == transfer and int(move["data"], 16) == row.amount
+        for use, move in pairwise(logs)
     )
 
 
-def _log(node: Node, rail: X402Rail, row: Payment, topic: str, *, latest: int) -> dict[str, Any] | None:
-    """The token's log about this authorization since the payment came; a block takes a second at least."""
-    age_s = (timezone.now() - row.created_at).total_seconds()
+def _topics(log: dict[str, Any]) -> list[str]:
+    return [topic.lower() for topic in log["topics"]]
+
+
+def _transaction_of(node: Node, rail: X402Rail, row: Payment, topic: str, *, latest: int) -> str:
+    """The transaction of the token's log about this authorization since the payment came; "" where none is shown."""
+    age_s = (timezone.now() - row.created_at).total_seconds()  # a block takes a second at least
     query = {
         "address": rail.network.asset,
         "fromBlock": hex(max(0, latest - int(age_s) - _BLOCKS_BEFORE)),
         "toBlock": "latest",
         "topics": [topic, "0x" + word(row.payer).hex(), row.nonce],
     }
-    logs = node.call("eth_getLogs", query)
-    return logs[0] if logs else None
+    try:
+        logs = node.call("eth_getLogs", query)
+    except RefusedError:  # so far back that the node does not look
+        return ""
+    return logs[0]["transactionHash"].lower() if logs else ""
 
 
 _REASONS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -18,6 +19,7 @@ from apps.payments.x402 import Authorization, X402Payment, requirement
 
 _VERIFY_TIMEOUT_S = 10
 _SETTLE_TIMEOUT_S = 30
+_HASH = re.compile(r"0x[0-9a-f]{64}")
 
 
 class Outcome(StrEnum):
@@ -47,7 +49,14 @@ class FacilitatorAwayError(Exception):
 
 
 class Facilitator(Protocol):
-    """Both methods are given a payment whose signature, times, payee and amount are right."""
+    """
+    Both methods are given a payment whose signature, times, payee and amount are right.
+
+    Attributes:
+        notes_what_it_sends: the transaction's hash is in the row before it is broadcast.
+    """
+
+    notes_what_it_sends: bool
 
     def verify(self, paid: X402Payment) -> str:
         """Ask whether it would go through now. Returns x402's code for why not, or "". Raises FacilitatorAwayError."""
@@ -58,6 +67,8 @@ class Facilitator(Protocol):
 
 class RemoteFacilitator:
     """x402's facilitator interface over HTTP. Version 2 whatever the client spoke: its answers tell pending from failed."""
+
+    notes_what_it_sends = False
 
     def __init__(self, url: str, rail: X402Rail, *, token: str = "") -> None:
         self._url = url.rstrip("/")
@@ -79,6 +90,7 @@ class RemoteFacilitator:
         try:
             said = self._post("settle", paid, timeout_s=_SETTLE_TIMEOUT_S)
             transaction, reason = str(said.get("transaction") or "").lower(), str(said.get("errorReason") or "")
+            transaction = transaction if _HASH.fullmatch(transaction) else ""
             if said["success"] is True and transaction:
                 return Settlement(Outcome.SETTLED, transaction)
         except requests.ConnectTimeout:

@@ -89,7 +89,7 @@ class Payment(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["transaction"],
-                condition=Q(rail="mpp", transaction__isnull=False),
+                condition=Q(rail="mpp", transaction__isnull=False, money_moved=True),
                 name="payment_transaction_once",
             ),
             models.UniqueConstraint(

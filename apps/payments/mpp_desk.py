@@ -94,14 +94,14 @@ def _take(
     earlier: Payment | None = None
     try:
         row, is_ours = book.claim(claimed)
-    except book.TransactionInUseError:
-        return _already_used(visit)
     except book.KeyInUseError as taken:
-        if taken.payment.fingerprint != visit.fingerprint:
+        is_same = taken.payment.fingerprint == visit.fingerprint
+        if signed is not None and not is_same:
             raise AppError(ErrorCode.IDEMPOTENCY_MISMATCH) from taken
         if signed is not None:
             return answer_again(visit, taken.payment)  # the signed transaction is not sent
-        earlier = taken.payment
+        # Money that the client has sent itself is here, whatever the key says: it buys what it came for.
+        earlier = taken.payment if is_same else None
         row, is_ours = book.claim(replace(claimed, idempotency_key=None))
     if not is_ours:
         raise in_progress()
@@ -126,7 +126,10 @@ def _collect(
     finding = _settle(row, credential, signed)
     match finding.fate:
         case tempo.Fate.PAID:
+            first = book.other_with_key(row, payer=finding.payer)
+            earlier = earlier or (first if first is not None and first.fingerprint == row.fingerprint else None)
             note_paid(row, finding)
+            visit.note_paid()
         case tempo.Fate.PENDING:
             book.doubt(row, "not mined yet")
             raise in_doubt()
@@ -134,10 +137,14 @@ def _collect(
             book.fail(row, f"the transaction {finding.fate}")
             detail = "The transaction did not make the payment that was asked for."
             return mpp_refusal(visit, "verification-failed", detail, may_have_moved=signed is None)
+    row.refresh_from_db()
+    if row.state == PaymentState.FAILED:
+        return _already_used(visit)
     if earlier is not None:
-        book.move(row, [PaymentState.PAID], PaymentState.SETTLED)
         book.owe_refund(row, f"paid twice under one Idempotency-Key; the first was {earlier.id}")
-        return answer_again(visit, earlier)
+        response = answer_again(visit, earlier)
+        book.deliver_from(row, earlier)
+        return response
     return serve_paid(visit, row)
 
 
@@ -195,7 +202,7 @@ def answer_again(visit: Visit, row: Payment) -> HttpResponse:
         row.refresh_from_db()
     if row.state == PaymentState.PAID:
         response = serve_paid(visit, row)
-    elif row.state in LEASED_STATES:
+    elif row.state in LEASED_STATES or row.state in CLAIMABLE_STATES:  # the latter only since a moment ago
         raise in_progress()
     elif row.job is None or row.state == PaymentState.UNKNOWN:
         raise in_doubt()

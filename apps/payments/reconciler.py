@@ -29,7 +29,9 @@ def take_back_lapsed() -> int:
     """Rows whose web process stopped: what cannot have moved money is free again, the rest is asked of the chain."""
     moved = 0
     for row in book.lapsed()[:_BATCH]:
-        if row.state == PaymentState.SETTLING:
+        if book.release_unsent(row, "the web process stopped before anything was sent"):
+            moved += 1
+        elif row.state == PaymentState.SETTLING:
             moved += book.doubt(row, "the web process stopped while settling")
         elif row.money_moved:
             moved += book.owe_work(row, "the web process stopped while working")
@@ -74,6 +76,10 @@ def _resolve_x402(row: Payment) -> bool:
     if finding.fate is Fate.PAID:
         transaction = finding.transaction or row.transaction or ""
         return book.settle_x402(row, transaction_hash=transaction, receipt={"transaction": transaction})
+    if finding.fate is Fate.OPEN and row.created_at < timezone.now() - _UNCLAIMED_AFTER:
+        # Used, by the token's books, and no node has shown by what for a day: the result is gone, a person has to look.
+        book.owe_refund(row, "the authorization was used, but the node shows no transfer: look at the chain")
+        return book.settle_x402(row, transaction_hash="", receipt={})
     if finding.fate is Fate.OPEN:
         Payment.objects.filter(id=row.id).update(updated_at=timezone.now())
         return False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import requests
@@ -18,6 +20,15 @@ class NodeAwayError(Exception):
 
 class RefusedError(Exception):
     """The node's own error for a call: it was understood, and not done."""
+
+
+@contextlib.contextmanager
+def sense() -> Iterator[None]:
+    """Read what a node has said; what makes none is as good as no answer. Raises NodeAwayError."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise NodeAwayError(f"no sense: {type(error).__name__}") from error
 
 
 class Node:
@@ -49,12 +60,14 @@ class Node:
 
     def number(self, method: str, *params: Any) -> int:
         """A call whose answer is a number."""
-        return int(self.call(method, *params), 16)
+        with sense():
+            return int(self.call(method, *params), 16)
 
     def view(self, contract: str, data: str) -> int:
         """Call a contract's view; its one word as a number, 0 for an empty answer."""
         said = self.call("eth_call", {"to": contract, "data": data}, "latest")
-        return int(said, 16) if len(said) > 2 else 0
+        with sense():
+            return int(said, 16) if len(said) > 2 else 0
 
     def receipt(self, transaction: str) -> dict[str, Any] | None:
         """The receipt of a mined transaction, None before."""

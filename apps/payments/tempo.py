@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from apps.payments.mpp import Challenge, Credential, CredentialError
-from apps.payments.rpc import Node, RefusedError
+from apps.payments.rpc import Node, RefusedError, sense
 from apps.payments.signatures import DecodeError, Rlp, keccak, recover, rlp_decode, rlp_encode, word
 
 TRANSFER = keccak(b"transferWithMemo(address,uint256,bytes32)")[:4]
@@ -142,10 +142,11 @@ def judge(receipt: dict[str, Any] | None, challenge: Challenge) -> Finding:
     )
 
 
+@sense()
 def judge_terms(
     receipt: dict[str, Any] | None, *, challenge_id: str, realm: str, amount: int, currency: str, recipient: str
 ) -> Finding:
-    """The same from the facts that a payment's row keeps."""
+    """The same from the facts that a payment's row keeps. Raises NodeAwayError."""
     if receipt is None:
         return Finding(Fate.PENDING)
     if int(receipt["status"], 16) != 1:

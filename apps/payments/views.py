@@ -159,12 +159,15 @@ def _has_key(request: Request) -> bool:
 
 
 def _count_outcome(request: Request, response: HttpResponse) -> None:
-    """A refused payment counts against its address; a taken one gives back the request that asked for the price."""
-    address = client_address(request._request)
-    if response.status_code in {400, 402, 403, 413, 415}:
-        count_request(f"refused:{address}", limit=settings.UNPAID_PER_MINUTE)
-    elif response.status_code == 200:
+    """
+    A payment that is refused, or that gets its result for nothing, counts against its address; one that moves money gives
+    back the request that asked for the price, once: its repetitions do neither.
+    """
+    address, is_paid = client_address(request._request), getattr(request._request, "_is_paid", None)
+    if is_paid:
         uncount_request(f"unpaid:{address}")
+    elif is_paid is False or response.status_code in {400, 402, 403, 413, 415}:
+        count_request(f"refused:{address}", limit=settings.UNPAID_PER_MINUTE)
 
 
 def _preflight() -> HttpResponse:

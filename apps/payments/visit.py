@@ -19,13 +19,14 @@ from apps.core.errors import AppError, ErrorCode
 from apps.core.identity import Identity
 from apps.core.models import FINAL_STATES, Job, State
 from apps.core.operations import Operation
-from apps.core.results import error_of, outcome_of
+from apps.core.results import error_of, outcome_of, visible_state
 from apps.core.uploads import Upload
 from apps.payments import book
 from apps.payments.models import Payment, Rail
 from apps.payments.rails import rails_for
 
 _PLAN = Plan.PRO
+_WITHOUT_RESULT = (State.FAILED, State.CANCELLED, State.EXPIRED)
 
 
 class TooLateError(Exception):
@@ -65,6 +66,14 @@ class Visit:
         told = f"{self.request.method}\n{self.request.path}\n{query}\n".encode() + self.body_sha256
         return hashlib.sha256(told).hexdigest()
 
+    def note_paid(self) -> None:
+        """This request has moved money: the one that asked for the price does not count as unpaid."""
+        self.request._request._is_paid = True
+
+    def note_free(self) -> None:
+        """It got a result for nothing, and so counts as unpaid."""
+        self.request._request._is_paid = False
+
 
 def refuse_without_worker() -> None:
     """Nobody is asked to pay while there is nobody to do the work. Raises AppError(OVERLOADED)."""
@@ -103,7 +112,7 @@ def work(visit: Visit, payment: Payment, order: jobs.Order) -> Job:
         AppError: it failed, or could not be begun.
     """
     job = payment.job
-    if job is None or job.state in {State.FAILED, State.CANCELLED} or job.deleted_at is not None:
+    if job is None or visible_state(job) in _WITHOUT_RESULT or job.deleted_at is not None:
         job = jobs.submit(order)
         book.note_job(payment, job)
     visit.request._request.job_id = str(job.id)

@@ -234,8 +234,8 @@ def _text(value: Any) -> str:
 # --- what can be told without the chain ----------------------------------------------------------------------
 
 
-def fault_of(payment: X402Payment, rail: X402Rail, *, amount: int, least_left_s: int = LEAST_LEFT_S) -> str:
-    """The code of the first thing that is wrong with a payment, by x402's names; "" for none."""
+def fault_of(payment: X402Payment, rail: X402Rail, *, amount: int) -> str:
+    """The code of the first thing that is wrong with a fresh payment, by x402's names; "" for none."""
     authorization, network = payment.authorization, rail.network
     if payment.scheme != "exact":
         return "unsupported_scheme"
@@ -247,13 +247,13 @@ def fault_of(payment: X402Payment, rail: X402Rail, *, amount: int, least_left_s:
         return "invalid_exact_evm_payload_recipient_mismatch"
     if authorization.value != amount:
         return f"{_PREFIX}_value_mismatch"
-    return timing_fault(authorization, least_left_s=least_left_s) or signature_fault(payment, rail)
+    return timing_fault(authorization) or signature_fault(payment, rail)
 
 
-def timing_fault(authorization: Authorization, *, least_left_s: int = LEAST_LEFT_S) -> str:
+def timing_fault(authorization: Authorization) -> str:
     """By our clock; "" while it is good."""
     now = int(time.time())
-    if not now + least_left_s <= authorization.valid_before <= now + LONGEST_WINDOW_S:
+    if not now + LEAST_LEFT_S <= authorization.valid_before <= now + LONGEST_WINDOW_S:
         return f"{_PREFIX}_valid_before"
     return f"{_PREFIX}_valid_after" if authorization.valid_after > now else ""
 

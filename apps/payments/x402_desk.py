@@ -12,6 +12,7 @@ from apps.payments import book, reconciler, x402
 from apps.payments.challenge import payment_required
 from apps.payments.facilitator import FacilitatorAwayError, Outcome, Settlement, facilitator
 from apps.payments.models import CLAIMABLE_STATES, DELIVERED_STATES, LEASED_STATES, Payment, PaymentState, Rail
+from apps.payments.mpp_desk import answer_again
 from apps.payments.rails import x402_rail
 from apps.payments.visit import (
     TooLateError,
@@ -37,23 +38,21 @@ def pay_by_x402(visit: Visit, paid: X402Payment) -> HttpResponse:
     """
     rail = x402_rail()
     row = Payment.objects.select_related("job").filter(key=x402.key_of(paid.authorization, rail)).first()
-    is_used = row is not None and row.state not in CLAIMABLE_STATES
-    amount = row.amount if row is not None and is_used else visit.amount
-    if reason := x402.fault_of(paid, rail, amount=amount):
-        return _refuse(visit, paid, reason)
-    if row is not None and is_used:
-        return _again(visit, paid, row)
-    if reason := x402.timing_fault(paid.authorization):
+    if row is not None and row.state not in CLAIMABLE_STATES:
+        # Its time may be over and our terms may have changed since; that it is the payer's own still counts.
+        reason = x402.signature_fault(paid, rail)
+        return _refuse(visit, paid, reason) if reason else _again(visit, paid, row)
+    if reason := x402.fault_of(paid, rail, amount=visit.amount):
         return _refuse(visit, paid, reason)
     refuse_without_worker()
     try:
-        row, is_ours = book.claim(_claim(visit, paid, amount=amount))
+        row, is_ours = book.claim(_claim(visit, paid))
     except book.KeyInUseError as taken:
         return _again_by_key(visit, paid, taken.payment)
     return _serve(visit, paid, row) if is_ours else _again(visit, paid, row)
 
 
-def _claim(visit: Visit, paid: X402Payment, *, amount: int) -> book.Claim:
+def _claim(visit: Visit, paid: X402Payment) -> book.Claim:
     rail, authorization = x402_rail(), paid.authorization
     return book.Claim(
         rail=Rail.X402,
@@ -63,7 +62,7 @@ def _claim(visit: Visit, paid: X402Payment, *, amount: int) -> book.Claim:
         recipient=authorization.to,
         asset=rail.network.asset.lower(),
         network=rail.network.caip2,
-        amount=amount,
+        amount=visit.amount,
         valid_until=authorization.expires_at,
         nonce=authorization.nonce,
         idempotency_key=visit.idempotency_key or paid.identifier,
@@ -85,6 +84,7 @@ def _serve(visit: Visit, paid: X402Payment, row: Payment) -> HttpResponse:
     job = _work(visit, row)
     if is_free(job):
         book.give_free(row)
+        visit.note_free()
         return picture(visit, job)
     if reason := x402.timing_fault(paid.authorization):
         book.release(row, reason)
@@ -109,11 +109,15 @@ def _work(visit: Visit, row: Payment) -> Job:
 
 
 def _settle(visit: Visit, paid: X402Payment, row: Payment, job: Job) -> HttpResponse:
-    if not book.start_settling(row, source=PaymentState.WORKING):
+    reason = book.UNSENT if facilitator().notes_what_it_sends else ""
+    if not book.start_settling(row, source=PaymentState.WORKING, reason=reason):
         raise in_progress()
     done = facilitator().settle(paid, row)
     if done.outcome is Outcome.UNKNOWN and not row.transaction:
-        done = facilitator().settle(paid, row)  # the same payment again: it was carried out, or it is refused now
+        again = facilitator().settle(paid, row)  # the same payment: a facilitator that has carried it out says so now
+        # What it refuses or does not take the second time says nothing about the first.
+        if again.outcome is Outcome.SETTLED or again.transaction:
+            done = again
     return _after(visit, paid, row, job, done)
 
 
@@ -121,6 +125,7 @@ def _after(visit: Visit, paid: X402Payment, row: Payment, job: Job, done: Settle
     match done.outcome:
         case Outcome.SETTLED:
             book.settle_x402(row, transaction_hash=done.transaction, receipt={"transaction": done.transaction})
+            visit.note_paid()
         case Outcome.REFUSED:
             book.fail(row, done.reason)
             return _refuse(visit, paid, done.reason)
@@ -132,7 +137,7 @@ def _after(visit: Visit, paid: X402Payment, row: Payment, job: Job, done: Settle
                 retry_after_s=5,
             )
         case Outcome.UNKNOWN:
-            book.doubt(row, done.reason)
+            book.doubt(row, done.reason, transaction_hash=done.transaction)
     row.refresh_from_db()
     if row.state != PaymentState.SETTLED:
         raise in_doubt()
@@ -158,6 +163,8 @@ def _again_by_key(visit: Visit, paid: X402Payment, row: Payment) -> HttpResponse
     if row.fingerprint != visit.fingerprint:
         code = ErrorCode.CONFLICT if paid.identifier and not visit.idempotency_key else ErrorCode.IDEMPOTENCY_MISMATCH
         raise AppError(code, "This key was used for another request; the new payment was not touched.")
+    if row.rail == Rail.MPP:
+        return answer_again(visit, row)
     response = _again(visit, paid, row)
     response.headers["Idempotency-Replayed"] = "true"
     return response

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from apps.payments import facilitator, mpp_desk, rails, reconciler
+from apps.payments import facilitator, mpp_desk, rails, reconciler, x402, x402_desk
+from apps.payments.facilitator import Settlement
+from apps.payments.models import Payment
 from tests.conftest import Api
 from tests.payments.rig import chains
 from tests.payments.rig.chains import ADDRESSES, KEYS, MERCHANT, PAYER, SETTLER, Chain
@@ -75,6 +77,26 @@ def paid(desk: Api, rig: Rig, settings: Any) -> Api:
     """The same on the rig's chains."""
     point_at(settings, x402_url=rig.x402.url, mpp_url=rig.mpp.url)
     return desk
+
+
+class FakeFacilitator:
+    """Everything is right with every payment; it settles as it is told, one outcome after the other."""
+
+    def __init__(self, *outcomes: Settlement) -> None:
+        self.outcomes = list(outcomes)
+
+    notes_what_it_sends = False
+
+    def verify(self, paid: x402.X402Payment) -> str:
+        return ""
+
+    def settle(self, paid: x402.X402Payment, row: Payment) -> Settlement:
+        return self.outcomes.pop(0)
+
+
+def settled_by(monkeypatch: pytest.MonkeyPatch, *outcomes: Settlement) -> None:
+    fake = FakeFacilitator(*outcomes)
+    monkeypatch.setattr(x402_desk, "facilitator", lambda: fake)
 
 
 def run_client(name: str, rig: Rig, *arguments: str, key: str = KEYS[PAYER]) -> dict[str, Any]:

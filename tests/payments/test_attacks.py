@@ -69,6 +69,7 @@ def test_wrong_x402_payment_is_refused(name: str, paid: Api, rig: Rig) -> None:
     before = earned(rig)
 
     response = post(**make())
+    print(f"\n{name}: {response.status_code} {reason}")
 
     assert response.status_code == status, response.content
     if status == 402:
@@ -128,6 +129,7 @@ def test_thirty_two_at_once_with_one_payment_settle_once(paid: Api, rig: Rig) ->
     answers = at_once(32, lambda: post(**header))
 
     counted = Counter(answer.status_code for answer in answers)
+    print(f"\n32 at once: {dict(counted)}")
     assert set(counted) <= {200, 409}
     assert counted[200] >= 1
     assert len({answer.content for answer in answers if answer.status_code == 200}) == 1
@@ -240,6 +242,7 @@ def test_wrong_mpp_credential_is_a_problem_with_a_fresh_challenge(name: str, pai
     before, challenge = earned(rig), challenge_of(post())
 
     response = post(**make(challenge))
+    print(f"\n{name}: {response.status_code} {response.json()['type'].rpartition('/')[2]}")
 
     assert (response.status_code, response.headers["Content-Type"]) == (402, "application/problem+json"), (
         response.content
@@ -269,6 +272,7 @@ def test_thirty_two_at_once_with_one_credential_settle_once(paid: Api, rig: Rig)
     answers = at_once(32, lambda: post(**header))
 
     counted = Counter(answer.status_code for answer in answers)
+    print(f"\n32 at once: {dict(counted)}")
     assert set(counted) <= {200, 409}
     assert counted[200] >= 1
     assert earned(rig)[1] - before[1] == PRICE

@@ -12,9 +12,12 @@ from django.test import Client
 
 from apps.core import broker
 from apps.core.models import Job
+from apps.payments import schema
+from apps.payments.facilitator import Outcome, Settlement
 from apps.payments.models import Payment
 from tests.conftest import Api
 from tests.drawing import photo_png
+from tests.payments.conftest import settled_by
 from tests.payments.wallet import PATH, challenge_of, post, unb64, x402_header
 
 
@@ -91,6 +94,31 @@ def test_unpaid_requests_are_limited_by_address_and_bad_files_count(desk: Api, s
     assert int(late.headers["Retry-After"]) > 0
 
 
+@pytest.fixture
+def two_a_minute(desk: Api, settings: Any) -> None:
+    settings.UNPAID_PER_MINUTE = 2
+    broker.broker().delete("keyline:rate:unpaid:127.0.0.1", "keyline:rate:refused:127.0.0.1")
+
+
+def test_a_payment_gives_back_one_unpaid_request_and_its_repetitions_none(
+    two_a_minute: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled_by(monkeypatch, Settlement(Outcome.SETTLED, "0x" + "ee" * 32))
+    header = x402_header()
+
+    statuses = [post(**paying).status_code for paying in ({}, header, {}, header, {}, header, {})]
+
+    assert statuses == [402, 200, 402, 200, 402, 200, 429]
+
+
+def test_results_for_nothing_count_as_unpaid(two_a_minute: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled_by(monkeypatch)
+
+    statuses = [post(photo_png(box=None), **x402_header()).status_code for _ in range(3)]
+
+    assert statuses == [200, 200, 429]
+
+
 def test_without_a_worker_nobody_is_asked_to_pay(desk: Api) -> None:
     broker.forget("in-process")
 
@@ -110,6 +138,12 @@ def test_a_host_name_may_offer_one_rail_alone(
 
     assert response.status_code == 402
     assert ("PAYMENT-REQUIRED" in response.headers, "WWW-Authenticate" in response.headers) == (x402, mpp)
+
+
+def test_a_rail_of_a_host_name_alone_is_in_the_openapi_document(desk: Api, settings: Any) -> None:
+    settings.PAYMENT_RAILS, settings.PAYMENT_RAIL_HOSTS = [], {"pay.example.com": ["mpp"]}
+
+    assert [(offer["method"], offer["amount"]) for offer in schema._offers("50000")] == [("tempo", "50000")]
 
 
 def test_rails_off_is_a_401(desk: Api, settings: Any) -> None:

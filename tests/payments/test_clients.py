@@ -53,6 +53,7 @@ def test_a_real_client_pays_the_price_and_gets_its_picture(
         spent == PRICE if rail == "x402" else PRICE <= spent < PRICE + 20_000
     )  # on Tempo the payer pays the fee in dollars
     assert (row.state, row.rail, row.amount, row.money_moved) == ("settled", rail, PRICE, True)
+    print(f"\n{client}: 200, {len(out.read_bytes())} bytes; merchant +{PRICE}, payer -{spent} millionths of a dollar")
     receipt = decoded(said["receipt"])
     assert (receipt.get("transaction") or receipt["reference"]) == row.transaction
     assert chain.rpc("eth_getTransactionReceipt", row.transaction)["status"] == "0x1"

@@ -273,6 +273,9 @@ def test_figures(service: Stack, rig: Rig) -> None:
             headers = {"X-Api-Key": service.api_key} if rail == "key" else payment(rail, service)
             began = time.monotonic()
             status, content, _ = ask(service, headers)
+            if status == 503:  # a machine that is busy with other things: not in time, and no figure
+                insist(service, headers)
+                continue
             assert status == 200, (rail, status, content)
             if turn:  # the first of each warms up
                 spent.append((time.monotonic() - began) * 1000)

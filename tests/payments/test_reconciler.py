@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from apps.payments import reconciler
+from apps.payments import book, reconciler
 from apps.payments.models import Payment
 from tests.conftest import Api
 from tests.payments.conftest import Rig
@@ -91,14 +91,32 @@ def test_paid_and_never_fetched_is_a_refund_due(desk: Api) -> None:
 
 
 def test_admin_shows_unknown_payments_first_and_totals(desk: Api, admin_client: Client) -> None:
-    row(key="old", state="unknown", transaction="0x" + "11" * 32)
-    row(key="new", state="settled", money_moved=True, settled_at=timezone.now())
+    row(key="oldest", state="unknown", transaction="0x" + "11" * 32)
+    for number in range(3):
+        row(key=f"x402 {number}", state="settled", money_moved=True, settled_at=timezone.now(), reason=f"r{number}")
+    row(key="mpp", rail="mpp", state="paid", money_moved=True, settled_at=timezone.now(), refund_due=True)
 
-    page = admin_client.get("/admin/payments/payment/").content.decode()
+    answer = admin_client.get("/admin/payments/payment/")
 
-    assert "0.05" in page
-    assert page.index("unknown</") < page.index("settled</") if "unknown</" in page else "unknown" in page
-    assert "Taken by day and rail" in page
+    states = [payment.state for payment in answer.context["cl"].result_list]
+    totals = [(total["rail"], total["payments"], total["dollars"]) for total in answer.context["totals"]]
+    page = answer.content.decode()
+    assert states == ["unknown", "paid", "settled", "settled", "settled"]
+    assert totals == [("mpp", 1, "0.05"), ("x402", 3, "0.15")]
+    assert "refunds due: 1; unknown: 1" in page
+    assert "0x" + "11" * 32 in page
+    assert ADDRESSES[PAYER].lower() in page
+
+
+def test_admin_ticks_off_a_refund(desk: Api, admin_client: Client) -> None:
+    due = row(state="paid", money_moved=True, refund_due=True)
+
+    admin_client.post(
+        "/admin/payments/payment/", {"action": "mark_refunded", "_selected_action": [str(due.id)]}, follow=True
+    )
+
+    due.refresh_from_db()
+    assert due.refunded_at is not None
 
 
 def test_machines_find_the_paid_address(desk: Api) -> None:
@@ -109,3 +127,21 @@ def test_machines_find_the_paid_address(desk: Api) -> None:
     assert "/v1/remove-background" in client.get("/llms.txt").content.decode()
     assert document["paths"]["/v1/remove-background"]["post"]["x-payment-info"]["offers"]
     assert document["x-service-info"]["categories"] == ["media"]
+
+
+def test_row_that_was_taken_back_unsent_is_not_sent_any_more(desk: Api) -> None:
+    slow = row(state="settling", reason=book.UNSENT)
+    reconciler.reconcile()
+
+    is_noted = book.note_transaction(slow, "0x" + "aa" * 32)
+
+    slow.refresh_from_db()
+    assert (is_noted, slow.state, slow.transaction) == (False, "released", None)
+
+
+def test_row_with_a_transaction_is_never_taken_back_as_unsent(desk: Api) -> None:
+    sent = row(state="settling", reason=book.UNSENT)
+    book.note_transaction(sent, "0x" + "aa" * 32)
+
+    assert not book.release_unsent(sent, "late")
+    assert Payment.objects.get().state == "settling"
