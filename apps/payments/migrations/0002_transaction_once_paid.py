@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.RemoveConstraint(model_name='payment', name='payment_transaction_once'),
         migrations.AddConstraint(
             model_name='payment',
-            constraint=models.UniqueConstraint(condition=models.Q(('rail', 'mpp'), ('transaction__isnull', False), ('money_moved', True)), fields=('transaction',), name='payment_transaction_once'),
+            constraint=models.UniqueConstraint(condition=models.Q(('money_moved', True), ('rail', 'mpp'), ('transaction__isnull', False)), fields=('transaction',), name='payment_transaction_once'),
         ),
     ]
