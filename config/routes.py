@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from apps.background.operation import REMOVE_BACKGROUND
 from apps.background.raw import REMOVE_BACKGROUND_RAW
 from apps.background.removebg import REMOVE_BG
+from apps.clothing.operation import CLOTHING_SEGMENTATION, COSTUME_REMOVAL
 from apps.core.api.views import OperationView
 from apps.core.dialects.base import Dialect
+from apps.core.dialects.elements import ELEMENTS
 from apps.core.dialects.envelope import ENVELOPE
 from apps.core.dialects.raw import RAW
 from apps.core.dialects.removebg import REMOVEBG
@@ -32,4 +34,6 @@ ROUTES = (
     Route("v1/remove-bg/product", REMOVE_BACKGROUND.fix(subject="product"), ENVELOPE),
     Route("v1.0/removebg", REMOVE_BG, REMOVEBG),
     Route("v1/remove-background", REMOVE_BACKGROUND_RAW, RAW, view=PaidOperationView),
+    Route("v1/clothing-segmentation", CLOTHING_SEGMENTATION, ENVELOPE),
+    Route("api/cutout/general/apparel-background-removal", COSTUME_REMOVAL, ELEMENTS),
 )

@@ -10,6 +10,7 @@ from apps.core.api import errors, system
 from apps.core.api.events import JobEventsView
 from apps.core.api.schema import OpenApiView
 from apps.core.api.views import JobView
+from apps.core.dialects.elements import ELEMENTS
 from apps.core.dialects.removebg import REMOVEBG
 from apps.payments import discovery
 from config.routes import ROUTES
@@ -30,6 +31,7 @@ urlpatterns = [
     path("v1/account", AccountView.as_view(), name="account"),
     path("v1.0/account", RemoveBgAccountView.as_view(), name="removebg-account"),
     re_path(r"^v1\.0/", errors.nothing_here(REMOVEBG)),
+    re_path(r"^api/cutout/", errors.nothing_here(ELEMENTS)),
     path("v1/usage", UsageView.as_view(), name="usage"),
     path("v1/version", system.VersionView.as_view(), name="version"),
     path("healthz", system.healthz, name="healthz"),

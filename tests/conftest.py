@@ -15,6 +15,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from tests import drawing
+from tests.garments import GarmentsByColour
 
 
 @dataclass
@@ -119,6 +120,7 @@ def _worker(sam_stand_in: OneColour) -> None:
     """Make this process a worker whose networks are stand-ins."""
     from apps.background.removebg_runner import RemoveBgRunner
     from apps.background.runner import BackgroundRunner
+    from apps.clothing.runner import ClothingRunner, CostumeRunner
     from apps.core.engine import Engine
     from apps.core.worker import Worker, adopt_worker
     from ml import registry
@@ -133,9 +135,16 @@ def _worker(sam_stand_in: OneColour) -> None:
         sam_stand_in, matte=NotTheCornersColour().predict_native, model_name="one-colour", model_version="1"
     )
     patch.setattr(registry, "load_pointing", lambda *_, **__: pointing)
+    patch.setattr(registry, "load_clothing", lambda *_, **__: GarmentsByColour())
     engine = Engine(profile="best", weights_dir=Path(), slots=InferenceSlots(1))
     background = BackgroundRunner(engine)
-    runners = {"remove-bg": background, "removebg": RemoveBgRunner(engine), "remove-background": background}
+    runners = {
+        "remove-bg": background,
+        "removebg": RemoveBgRunner(engine),
+        "remove-background": background,
+        "clothing-segmentation": ClothingRunner(engine),
+        "apparel-background-removal": CostumeRunner(engine),
+    }
     patch.undo()
     adopt_worker(Worker(name="in-process", runners=runners, facts={}))
 

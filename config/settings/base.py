@@ -33,6 +33,7 @@ INSTALLED_APPS = [
     "apps.billing",
     "apps.payments",
     "apps.background",
+    "apps.clothing",
 ]
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
