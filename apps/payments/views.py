@@ -30,7 +30,8 @@ _KEY_HEADERS = ("X-Api-Key", "X-RapidAPI-Key", "ailabapi-api-key")
 _LEAST_KEY_CHARS = 16
 _EXPOSED = (
     "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, WWW-Authenticate, Payment-Receipt, Retry-After, X-Request-Id, "
-    "X-Job-Id, X-Width, X-Height, X-Warnings, Idempotency-Replayed"
+    "X-Job-Id, X-Width, X-Height, X-Foreground-Top, X-Foreground-Left, X-Foreground-Width, X-Foreground-Height, X-Warnings, "
+    "Server-Timing, RateLimit, RateLimit-Policy, Idempotency-Replayed"
 )
 _ALLOWED = (
     "Content-Type, X-PAYMENT, PAYMENT-SIGNATURE, Authorization, Accept, Accept-Payment, Idempotency-Key, X-Api-Key, "
