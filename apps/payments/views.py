@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +15,7 @@ from apps.core import idempotency
 from apps.core.api.fields import is_dry_run
 from apps.core.api.raw import Body, RawOperationView
 from apps.core.api.throttles import client_address
+from apps.core.broker import BrokerAwayError
 from apps.core.errors import Fault, invalid
 from apps.core.funding import funding_named
 from apps.core.limits import Quota, count_request, counted_requests, refuse_if_exceeded, uncount_request
@@ -168,7 +170,8 @@ def _count_outcome(request: Request, response: HttpResponse) -> None:
     if is_paid:
         uncount_request(f"unpaid:{address}")
     elif is_paid is False or response.status_code in {400, 402, 403, 413, 415}:
-        count_request(f"refused:{address}", limit=settings.UNPAID_PER_MINUTE)
+        with contextlib.suppress(BrokerAwayError):  # the answer stands; the next request is refused anyway
+            count_request(f"refused:{address}", limit=settings.UNPAID_PER_MINUTE)
 
 
 def _preflight() -> HttpResponse:

@@ -12,7 +12,7 @@ from django.test import Client
 
 from apps.core import broker
 from apps.core.models import Job
-from apps.payments import schema
+from apps.payments import schema, views
 from apps.payments.facilitator import Outcome, Settlement
 from apps.payments.models import Payment
 from tests.conftest import Api
@@ -117,6 +117,15 @@ def test_results_for_nothing_count_as_unpaid(two_a_minute: None, monkeypatch: py
     statuses = [post(photo_png(box=None), **x402_header()).status_code for _ in range(3)]
 
     assert statuses == [200, 200, 429]
+
+
+def test_answer_stands_although_nobody_can_count_it(desk: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(caller: str, *, limit: int) -> Any:
+        raise broker.BrokerAwayError
+
+    monkeypatch.setattr(views, "count_request", away)
+
+    assert post(**x402_header(value="1")).status_code == 402
 
 
 def test_without_a_worker_nobody_is_asked_to_pay(desk: Api) -> None:
