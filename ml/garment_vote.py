@@ -4,7 +4,8 @@ One garment, one class.
 A network names pixels; people name garments. Tops, coats, skirts and dresses are confused most, and a garment that is
 half of each can't be sold. So what is worn is cut into pieces of one colour (P. Felzenszwalb, D. Huttenlocher,
 "Efficient Graph-Based Image Segmentation", IJCV 2004), each piece takes the class that most of it speaks for, and a
-class's small patch inside another garment takes that garment's.
+class's small patch inside another garment takes that garment's. What nobody wears (a garment on a floor, on a hanger)
+is one garment.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from ml.types import Mask, RgbImage
 
 Floats = NDArray[np.float32]
 
+BODY = len(GARMENTS)
+"""The channel of the body that wears them."""
+
 CONFUSED = tuple(GARMENTS.index(name) for name in ("tops", "coat", "skirt", "dress", "pants"))
 """Classes between which a garment as a whole decides."""
 
@@ -30,13 +34,19 @@ PATCH_SHARE = 0.12
 MIN_CONTACT = 0.5
 """Of the patch's outline among clothes: where less of it touches the garment, it is one of its own."""
 
+UNWORN_BODY_SHARE = 0.02
+"""Of what hangs together: with less of a body in it, nobody wears it."""
+
+LEADING_SHARE = 0.5
+"""Of an unworn thing: a class that has less does not decide for all of it."""
+
 
 def vote(shares: Floats, image: RgbImage, worn: Mask) -> Floats:
     """
     Let pieces, then garments, decide.
 
     Args:
-        shares: (C, H, W) float32: what the network says; the first eight are `GARMENTS`.
+        shares: (C, H, W) float32: what the network says; the first eight are `GARMENTS`, the ninth the body.
         image: (H, W, 3) uint8 of the same size: the network's own resolution is enough.
         worn: (H, W) bool: where clothes are.
 
@@ -47,7 +57,7 @@ def vote(shares: Floats, image: RgbImage, worn: Mask) -> Floats:
         return shares
     labels = _by_piece(shares, image, worn)
     labels = _absorb_patches(labels)
-    return _moved(shares, labels)
+    return _unworn(_moved(shares, labels), worn)
 
 
 def _by_piece(shares: Floats, image: RgbImage, worn: Mask) -> NDArray[np.int8]:
@@ -96,3 +106,19 @@ def _moved(shares: Floats, labels: NDArray[np.int8]) -> Floats:
     for own in CONFUSED:
         moved[own] = np.where(decided, np.where(labels == own, total, 0), shares[own])
     return moved
+
+
+def _unworn(shares: Floats, worn: Mask) -> Floats:
+    """Give things without a body in them to the class that leads there."""
+    there = worn | (shares[BODY] >= 0.5)
+    count, numbers = cv2.connectedComponents(there.astype(np.uint8), connectivity=8)
+    for number in range(1, count):
+        thing = numbers == number
+        sums = shares[:, thing].sum(1)
+        total = sums[: len(GARMENTS)].sum()
+        leader = int(sums[: len(GARMENTS)].argmax())
+        if sums[BODY] < UNWORN_BODY_SHARE * total and sums[leader] >= LEADING_SHARE * total:
+            its = shares[: len(GARMENTS), thing].sum(0)
+            shares[: len(GARMENTS), thing] = 0
+            shares[leader, thing] = its
+    return shares

@@ -23,7 +23,7 @@ from ml.refinement import refine_edges
 from ml.transforms import require_alpha, require_rgb, resize_alpha, to_alpha
 from ml.types import AlphaChannel, BoxXywh, BoxXyxy, Mask, RgbImage
 
-GLANCE_PIXELS, LOOK_PIXELS = 320 * 320, 640 * 256
+GLANCE_PIXELS, LOOK_PIXELS = 320 * 320, 512 * 224
 """Of the network's input."""
 
 MOST_LOOK_PIXELS = 4 * LOOK_PIXELS
@@ -138,10 +138,11 @@ class ClothingPipeline:
         box, pixels = found
         view = view_of(box, pixels=pixels, margin=LOOK_MARGIN)
         part = _seen_part(view, (width, height))
-        shares = self._named(seen, view, part)
+        shares = self._network.predict(seen, view)
         if not separate_dress:
             shares[GARMENTS.index(SKIRT)] += shares[GARMENTS.index(DRESS)]
             shares[GARMENTS.index(DRESS)] = 0
+        shares = _named(seen, shares, view, part)
         alphas = _soft(seen, shares, part)
         if opacity is not None:
             alphas = {name: np.asarray(cv2.multiply(a, opacity, scale=1 / 255), np.uint8) for name, a in alphas.items()}
@@ -168,16 +169,15 @@ class ClothingPipeline:
         box = int(left * x), int(top * y), min(width, round(right * x)), min(height, round(bottom * y))
         return box, int(min(MOST_LOOK_PIXELS, LOOK_PIXELS * max(1.0, crowd)))
 
-    def _named(self, seen: RgbImage, view: View, part: BoxXyxy) -> Shares:
-        """(10, h, w) float32 over the part of the photo: voted on, at the size at which edges are made."""
-        shares = self._network.predict(seen, view)
-        x0, y0, x1, y1 = part
-        small_wh, work_wh = _within((x1 - x0, y1 - y0), VOTE_SIDE_PX), _within((x1 - x0, y1 - y0), WORK_SIDE_PX)
-        small = unlook(shares, view, box_xyxy=part, size_wh=small_wh)
-        image = np.asarray(cv2.resize(seen[y0:y1, x0:x1], small_wh, interpolation=cv2.INTER_AREA), np.uint8)
-        voted = vote(small, image, _worn(small))
-        work = unlook(shares, view, box_xyxy=part, size_wh=work_wh)
-        return _follow(work, voted)
+
+def _named(seen: RgbImage, shares: Shares, view: View, part: BoxXyxy) -> Shares:
+    """(10, h, w) float32 over the part of the photo: voted on, at the size at which edges are made."""
+    x0, y0, x1, y1 = part
+    small_wh, work_wh = _within((x1 - x0, y1 - y0), VOTE_SIDE_PX), _within((x1 - x0, y1 - y0), WORK_SIDE_PX)
+    small = unlook(shares, view, box_xyxy=part, size_wh=small_wh)
+    image = np.asarray(cv2.resize(seen[y0:y1, x0:x1], small_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    voted = vote(small, image, _worn(small))
+    return _follow(unlook(shares, view, box_xyxy=part, size_wh=work_wh), voted)
 
 
 def _follow(work: Shares, voted: Shares) -> Shares:

@@ -101,6 +101,14 @@ def test_one_garment_takes_one_class() -> None:
     assert garments["tops"].alpha[105:195, 105:195].min() == 255
 
 
+def test_garment_that_nobody_wears_is_one() -> None:
+    photo = np.full((400, 300, 3), WALL, np.uint8)
+    photo[100:300, 100:200] = COLOURS["tops"]
+    photo[230:300, 100:200] = COLOURS["shoes"]
+
+    assert list(pipeline().run(photo).garments) == ["tops"]
+
+
 def test_photo_without_garments_gives_none() -> None:
     assert pipeline().run(np.full((50, 80, 3), WALL, np.uint8)).garments == {}
     assert pipeline().run(np.full((50, 80, 3), SKIN, np.uint8)).garments == {}

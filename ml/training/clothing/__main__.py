@@ -16,7 +16,7 @@ from ml.training.clothing.measure import agreement_of
 from ml.training.clothing.network import ClothingNetwork, Served
 from ml.training.clothing.photos import LabelledPhoto, read_flat_lays, read_street, read_without_clothes
 from ml.training.clothing.samples import Sources
-from ml.training.clothing.train import Recipe, Training, steps_within
+from ml.training.clothing.train import Recipe, Training, fine, start_from, steps_within
 from ml.training.encoder import imagenet_encoder
 from ml.training.onnx_file import write_onnx
 from ml.types import Matte, RgbImage
@@ -37,6 +37,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=45, help="how long to train")
     parser.add_argument(
         "--steps", type=int, help="instead of minutes: how many batches, to make the same weights again"
+    )
+    parser.add_argument(
+        "--fine", type=Path, metavar="STATE", help="a second, finer cycle from an earlier one's state.pt"
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=registry.CLOTHING_FILE)
@@ -70,9 +73,12 @@ def _train(options: argparse.Namespace, sources: Sources, val: list[LabelledPhot
     def training(steps: int, state: Path) -> Training:
         torch.manual_seed(options.seed)
         recipe = Recipe(steps=steps, seed=options.seed, device=options.device)
-        return Training(ClothingNetwork(imagenet_encoder()), sources, recipe, state)
+        network = ClothingNetwork(imagenet_encoder())
+        if options.fine:
+            start_from(network, options.fine)
+        return Training(network, sources, fine(recipe) if options.fine else recipe, state)
 
-    state = options.work / "state.pt"
+    state = options.work / ("fine.pt" if options.fine else "state.pt")
     steps = options.steps
     if steps is None and state.exists():
         steps = torch.load(state, map_location="cpu", weights_only=True)["steps"]

@@ -36,36 +36,45 @@ class Sources:
     bare: Sequence[RgbImage]
 
 
-def draw_street(sources: Sources, rng: np.random.Generator, batch: int, *, size: float = 1.0) -> tuple[Floats, Labels]:
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """`size` scales the sides of views, `variety` how often people are seen close, in pairs or moved elsewhere."""
+
+    size: float = 1.0
+    variety: float = 1.0
+
+
+def draw_street(sources: Sources, rng: np.random.Generator, batch: int, manner: Manner) -> tuple[Floats, Labels]:
     """
     A batch of street photos: some are two people side by side, some people were put before another background.
-
-    Args:
-        size: of the views' sides; small ones teach more in a minute.
 
     Returns:
         (N, 3, H, W) float32 as the encoder sees it, (N, H / 2, W / 2) uint8 labels.
     """
     photos = sources.street
-    if rng.random() < PAIRS:
+    if rng.random() < manner.variety * PAIRS:
         chosen = [photos[i] for i in rng.choice(len(photos), 2 * batch, replace=False)]
-        halves = [_view(photo, _sized(PAIR_SHAPE, size), rng) for photo in chosen]
+        halves = [_view(photo, _sized(PAIR_SHAPE, manner.size), rng) for photo in chosen]
         views = [
             (np.hstack([left[0], right[0]]), np.hstack([left[1], right[1]]))
             for left, right in zip(halves[::2], halves[1::2], strict=True)
         ]
         return _stack(views, rng)
-    shape_hw = _sized(STREET_SHAPES[rng.choice(len(STREET_SHAPES), p=(0.55, 0.2, 0.15, 0.1))], size)
+    shape_hw = _sized(STREET_SHAPES[rng.choice(len(STREET_SHAPES), p=(0.55, 0.2, 0.15, 0.1))], manner.size)
     views = []
     for i in rng.choice(len(photos), batch, replace=False):
-        is_moved = len(sources.bare) and rng.random() < MOVED
-        views.append(_moved(photos[i], sources, shape_hw, rng) if is_moved else _view(photos[i], shape_hw, rng))
+        is_moved = len(sources.bare) and rng.random() < manner.variety * MOVED
+        views.append(
+            _moved(photos[i], sources, shape_hw, rng)
+            if is_moved
+            else _view(photos[i], shape_hw, rng, variety=manner.variety)
+        )
     return _stack(views, rng)
 
 
-def draw_flat(sources: Sources, rng: np.random.Generator, batch: int, *, size: float = 1.0) -> tuple[Floats, Labels]:
+def draw_flat(sources: Sources, rng: np.random.Generator, batch: int, manner: Manner) -> tuple[Floats, Labels]:
     """A batch of flat-lays and some photos without clothes, as `draw_street` gives it."""
-    shape_hw = _sized(FLAT_SHAPES[rng.integers(len(FLAT_SHAPES))], size)
+    shape_hw = _sized(FLAT_SHAPES[rng.integers(len(FLAT_SHAPES))], manner.size)
     bare = min(BARE_OF_EIGHT * batch // 8, len(sources.bare))
     chosen = [sources.flat[i] for i in rng.choice(len(sources.flat), batch - bare, replace=False)]
     views = [_view(photo, shape_hw, rng, turns_deg=25.0) for photo in chosen]
@@ -110,6 +119,7 @@ def _view(
     *,
     turns_deg: float = 8.0,
     zoom: float | None = None,
+    variety: float = 1.0,
 ) -> tuple[Labels, Labels]:
     """One crop of the photo's box, and its labels. `zoom`: of the scale at which the box fits; by chance without."""
     height, width = shape_hw
@@ -119,7 +129,7 @@ def _view(
     centre = np.array([(x0 + x1) / 2, (y0 + y1) / 2]) + rng.uniform(-0.06, 0.06, 2) * box_wh
     if zoom is not None:
         centre += rng.uniform(-0.5, 0.5, 2) * np.maximum(0, np.array([width, height]) / scale - box_wh)
-    elif rng.random() < CLOSE_UPS:  # shoes, a hat, a bag from nearby
+    elif rng.random() < variety * CLOSE_UPS:  # shoes, a hat, a bag from nearby
         scale *= rng.uniform(1.2, 2.0)
         room = np.maximum(0, box_wh - np.array([width, height]) / scale) / 2
         centre = np.array([(x0 + x1) / 2, (y0 + y1) / 2]) + rng.uniform(-1, 1, 2) * room
@@ -154,12 +164,12 @@ def _relight(photo: Floats, rng: np.random.Generator) -> Floats:
     return np.clip(photo, 0, 255)
 
 
-def class_weights(photos: Sequence[LabelledPhoto], classes: int) -> Floats:
-    """1 / sqrt(frequency), scaled to the mean class and kept within 0.25..3: (classes,) float32."""
+def class_weights(photos: Sequence[LabelledPhoto], classes: int, *, evenness: float) -> Floats:
+    """1 / frequency ** evenness, scaled to the mean class and kept within 0.25..3: (classes,) float32."""
     counts = np.zeros(256)
     for photo in photos:
         counts += np.bincount(photo.labels.ravel(), minlength=256)
     counts[IGNORED] = 0
     shares = counts[:classes] / counts.sum()
-    weights = 1 / np.sqrt(np.maximum(shares, 1e-6))
+    weights = np.maximum(shares, 1e-6) ** -evenness
     return np.clip(weights / np.median(weights), 0.25, 3.0).astype(np.float32)

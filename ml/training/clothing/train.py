@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ml.training.clothing.labels import CLASSES, IGNORED
 from ml.training.clothing.network import ClothingNetwork
-from ml.training.clothing.samples import Sources, class_weights, draw_flat, draw_street
+from ml.training.clothing.samples import Manner, Sources, class_weights, draw_flat, draw_street
 from ml.training.encoder import trained_parameters
 
 logger = logging.getLogger(__name__)
@@ -28,13 +28,19 @@ TIMED_STEPS = 12
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What training depends on. One batch in `flat_every` is of flat-lays; the first share of steps is small."""
+    """What training depends on.
+    One batch in `flat_every` is of flat-lays; the first share of steps is small. `variety` scales how often people are
+    seen close, in pairs or before another background; classes weigh 1 / frequency ** `evenness`.
+    """
 
     steps: int
     batch: int = 8
     flat_every: int = 4
     small_share: float = 0.5
     small_size: float = 0.75
+    variety: float = 1.0
+    evenness: float = 0.5
+    smoothing: float = 0.03
     encoder_rate: float = 5e-4
     decoder_rate: float = 2e-3
     weight_decay: float = 2e-2
@@ -50,6 +56,19 @@ class Curves:
 
     loss: list[tuple[int, float]] = field(default_factory=list)
     iou: list[tuple[int, float]] = field(default_factory=list)
+
+
+def fine(recipe: Recipe) -> Recipe:
+    """The second cycle: lower rates, full size, less variety, weights nearer to what is counted."""
+    return replace(
+        recipe,
+        encoder_rate=0.8 * recipe.encoder_rate,
+        decoder_rate=0.5 * recipe.decoder_rate,
+        small_share=0.0,
+        variety=0.4,
+        evenness=0.3,
+        smoothing=0.0,
+    )
 
 
 Look = Callable[[ClothingNetwork], float]
@@ -79,7 +98,9 @@ class Training:
             self._optimiser, max_lr=[recipe.encoder_rate, recipe.decoder_rate], total_steps=recipe.steps, pct_start=0.12
         )
         self._average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
-        self._weights = torch.from_numpy(class_weights(sources.street, CLASSES)).to(recipe.device)
+        self._weights = torch.from_numpy(class_weights(sources.street, CLASSES, evenness=recipe.evenness)).to(
+            recipe.device
+        )
         self._step = 0
 
     def run(self, look: Look) -> ClothingNetwork:
@@ -108,14 +129,16 @@ class Training:
         rng = np.random.default_rng([recipe.seed, self._step])
         is_flat = self._step % recipe.flat_every == recipe.flat_every - 1
         size = recipe.small_size if self._step < recipe.small_share * recipe.steps else 1.0
-        photo, labels = (draw_flat if is_flat else draw_street)(self._sources, rng, recipe.batch, size=size)
+        photo, labels = (draw_flat if is_flat else draw_street)(
+            self._sources, rng, recipe.batch, Manner(size, recipe.variety)
+        )
         self._network.train()
         self._network.encoder.eval()  # batches of eight are too few for the statistics that ImageNet left
         seen = torch.from_numpy(photo).to(recipe.device, memory_format=torch.channels_last)
         truth = torch.from_numpy(labels).to(recipe.device).long()
         with torch.autocast(recipe.device, torch.bfloat16, enabled=recipe.device == "cuda"):
             logits = self._network(seen)
-        loss = _loss(logits.float(), truth, self._weights)
+        loss = _loss(logits.float(), truth, self._weights, recipe.smoothing)
         self._optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self._network.parameters(), 2.0)
@@ -156,6 +179,13 @@ class Training:
         self.curves = Curves([(s, v) for s, v in state["loss"]], [(s, v) for s, v in state["iou"]])
 
 
+def start_from(network: ClothingNetwork, state_file: Path) -> None:
+    """Give a network the running mean of an earlier cycle's weights."""
+    average = torch.load(state_file, map_location="cpu", weights_only=True)["average"]
+    prefix = "module."
+    network.load_state_dict({k.removeprefix(prefix): v for k, v in average.items() if k.startswith(prefix)})
+
+
 def steps_within(minutes: float, training: Training) -> int:
     """How many steps fit into a budget, by timing some. The object is spoilt for real training."""
     training.one_step()
@@ -165,9 +195,9 @@ def steps_within(minutes: float, training: Training) -> int:
     return max(100, round(60 * minutes * TIMED_STEPS / (time.monotonic() - began)))
 
 
-def _loss(logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
+def _loss(logits: Tensor, truth: Tensor, weights: Tensor, smoothing: float) -> Tensor:
     """Weighted cross-entropy, and the soft Dice of the classes that are there (Milletari et al., arXiv 1606.04797)."""
-    cross = functional.cross_entropy(logits, truth, weight=weights, ignore_index=IGNORED, label_smoothing=0.03)
+    cross = functional.cross_entropy(logits, truth, weight=weights, ignore_index=IGNORED, label_smoothing=smoothing)
     known = (truth != IGNORED)[:, None]
     hot = functional.one_hot(truth.clamp(max=CLASSES - 1), CLASSES).permute(0, 3, 1, 2) * known
     shares = logits.softmax(1) * known
