@@ -310,10 +310,10 @@ def use(monkeypatch: pytest.MonkeyPatch, load: Any) -> None:
     monkeypatch.setitem(worker.this_worker()._runners, "apparel-background-removal", runner)
 
 
-def test_pipeline_that_fails_is_a_502_and_free(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pipeline_that_fails_is_a_500_and_free(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, lambda *_, **__: Broken())
 
-    body = assert_failed(call(api), 502, "AI_SERVICE_ERROR")
+    body = assert_failed(call(api), 500, "PROCESSING_FAILURE")
 
     assert "ZeroDivisionError" not in str(body)
     assert credits(api) == {"balance": 1000, "held": 0}

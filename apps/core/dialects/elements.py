@@ -35,7 +35,7 @@ TABLE = {
     "ERROR_NOT_ENOUGH_CREDITS": "The account has too few credits.",
     "EXCEEDING_LIMITS": "Too many requests.",
     "SERVICE_INTERNAL_ERROR": "Something went wrong on our side.",
-    "AI_SERVICE_ERROR": "The image could not be processed.",
+    "PROCESSING_FAILURE": "The image could not be processed.",
     "ERROR_FILE_DOWNLOAD_FAILED": "The file could not be downloaded.",
     "ERROR_INSUFFICIENT_RESOURCES": "The service is busy.",
     "AI_SERVICE_TIMEOUT": "The image was not ready in time.",
@@ -57,7 +57,7 @@ _CODES = {
     ErrorCode.IDEMPOTENCY_MISMATCH: (422, "ERROR_INVALID_PARAMETER"),
     ErrorCode.RATE_LIMITED: (429, "EXCEEDING_LIMITS"),
     ErrorCode.INTERNAL_ERROR: (500, "SERVICE_INTERNAL_ERROR"),
-    ErrorCode.PROCESSING_FAILED: (502, "AI_SERVICE_ERROR"),
+    ErrorCode.PROCESSING_FAILED: (500, "PROCESSING_FAILURE"),
     ErrorCode.PROCESSING_TIMEOUT: (504, "AI_SERVICE_TIMEOUT"),
     ErrorCode.OVERLOADED: (503, "ERROR_INSUFFICIENT_RESOURCES"),
 }

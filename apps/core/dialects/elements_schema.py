@@ -17,8 +17,8 @@ _TEXTS = {
     "422": "FILE_DECODING_FAILURE, ERROR_INVALID_FILE, ERROR_LOW_RESOLUTION or ERROR_NO_RECOGNITION_TARGET_DETECTED; "
     "ERROR_INVALID_PARAMETER where this Idempotency-Key was used for another request.",
     "429": "ERROR_NOT_ENOUGH_CREDITS or EXCEEDING_LIMITS; Retry-After says when.",
-    "500": "SERVICE_INTERNAL_ERROR.",
-    "502": "AI_SERVICE_ERROR; nothing was charged.",
+    "500": "PROCESSING_FAILURE or SERVICE_INTERNAL_ERROR; nothing was charged.",
+    "502": "ERROR_FILE_DOWNLOAD_FAILED; nothing was charged.",
     "503": "ERROR_INSUFFICIENT_RESOURCES; Retry-After says when.",
     "504": "AI_SERVICE_TIMEOUT; nothing was charged.",
 }
