@@ -36,6 +36,10 @@ PLACES_PER_SLOT = 2
 More in hand would only wait for the slot, out of turn: a job is claimed in the order that is fair at that moment.
 A GPU has a slot for each core of its machine (`ml.sessions.gpu`): its batches form from what these have decoded.
 """
+NICENESS_BESIDE_NETWORKS = 10
+"""Of the threads that decode, encode and store. A network's run on several cores stands still as long as one of its
+threads waits for a core, so what runs beside it takes what the run leaves: 13 % more images a second on two cores."""
+
 _RENEW_EVERY_S = 5.0
 _WATCH_EVERY_S = 1.0
 _EXIT_FOR_RESTART = 70
@@ -54,16 +58,20 @@ class Worker:
         self._turned_away = threading.Event()
         self._in_hand: dict[Any, tuple[int, float]] = {}
         self._last_done_at = 0.0
+        self._gives_way = False  # in a process that is a worker and nothing else
         self._lock = threading.Lock()
 
     def start(self) -> None:
         """Start the two threads that keep leases alive and watch for jobs that hang."""
+        self._gives_way = True
         for loop in (self._keep_alive, self._watch):
             threading.Thread(target=loop, name=loop.__name__, daemon=True).start()
 
     def execute(self, job: Job) -> Outcome:
         """Run the job's operation on its input."""
         operation, began = operation_named(job.operation), time.monotonic()
+        if self._gives_way:
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS_BESIDE_NETWORKS)  # this thread alone
         try:
             outcome = self._runners[operation.slug].run(Work(job, operation))
         except DeviceLostError:

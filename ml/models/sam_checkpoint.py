@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 
 from ml.errors import WeightsDamagedError, WeightsMissingError
 from ml.models.torchvision_stand_in import torchvision_at_hand
+from ml.sessions.onnx import InferenceSlots
 
 with torchvision_at_hand():
     from segment_anything import sam_model_registry
@@ -20,14 +20,14 @@ _TYPE_BY_WIDTH = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 _WIDTH_KEY = "image_encoder.pos_embed"
 
 
-def load_checkpoint(path: Path, *, model_type: str | None, slots: AbstractContextManager[None]) -> Sam:
+def load_checkpoint(path: Path, *, model_type: str | None, slots: InferenceSlots) -> Sam:
     """
     Build the published network and load a checkpoint into it.
 
     Args:
         path: a `.pth` file as its authors publish it.
         model_type: `vit_b`, `vit_l` or `vit_h`; None to tell it from the weights.
-        slots: held while the image encoder runs.
+        slots: where the image encoder runs.
 
     Raises:
         WeightsMissingError: there is no such file.
@@ -43,7 +43,7 @@ def load_checkpoint(path: Path, *, model_type: str | None, slots: AbstractContex
     except RuntimeError as error:
         raise WeightsDamagedError(f"{path.name} does not fit {kind}: check SAM_MODEL_TYPE.") from error
     model.requires_grad_(False)
-    _hold_while_encoding(model, slots)
+    _encode_in(slots, model)
     return model
 
 
@@ -59,11 +59,10 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def _hold_while_encoding(model: Sam, slots: AbstractContextManager[None]) -> None:
+def _encode_in(slots: InferenceSlots, model: Sam) -> None:
     encode = model.image_encoder.forward
 
     def forward(image: torch.Tensor) -> torch.Tensor:
-        with slots:
-            return encode(image)
+        return slots.run(lambda: encode(image))
 
     model.image_encoder.forward = forward

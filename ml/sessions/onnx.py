@@ -17,9 +17,10 @@ import ctypes
 import os
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 import onnxruntime as ort
@@ -27,6 +28,8 @@ from numpy.typing import NDArray
 
 from ml.sessions.gpu import Gpu
 from ml.sessions.onnx_graph import write_with_first_output_only, write_with_outputs
+
+Output = TypeVar("Output")
 
 CORES_PER_SLOT = 4
 """Convolutions of these sizes stop gaining much beyond four threads; more runs at once gain more."""
@@ -36,7 +39,8 @@ class InferenceSlots:
     """
     Where networks run, and how many runs the CPU takes at once. Sessions of one process share one object.
 
-    Used as a context manager around a run on the CPU; a caller without a slot waits.
+    Runs have threads of their own, made here and now: a caller that lowers its own priority to let networks go first
+    (a run on several cores stands still while one of its threads waits for a core) doesn't lower theirs.
     """
 
     def __init__(self, count: int | None = None, *, threads_per_run: int | None = None, gpu: Gpu | None = None) -> None:
@@ -56,20 +60,20 @@ class InferenceSlots:
         if self.count < 1 or self.threads_per_run < 1:
             raise ValueError("count and threads_per_run are at least 1")
         self.gpu = gpu
-        self._free = threading.Semaphore(self.count)
+        self._runs = ThreadPoolExecutor(self.count, thread_name_prefix="network")
+        all_there = threading.Barrier(self.count + 1)
+        for _ in range(self.count):
+            self._runs.submit(all_there.wait)
+        all_there.wait()
 
     @property
     def jobs(self) -> int:
         """Jobs that the device works on at once; more in hand only wait."""
         return self.count if self.gpu is None else self.gpu.jobs
 
-    def __enter__(self) -> None:
-        self._free.acquire()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._free.release()
+    def run(self, network: Callable[[], Output]) -> Output:
+        """Wait for a free slot, run `network` there, and give what it gives or raise what it raises."""
+        return self._runs.submit(network).result()
 
 
 class OnnxSession:
@@ -106,8 +110,8 @@ class OnnxSession:
         Returns:
             The first output, float32, in the network's own range.
         """
-        with self._slots:
-            output: NDArray[np.float32] = self._session.run(self._output_names, {self._input_name: tensor})[0]
+        outputs = self._slots.run(lambda: self._session.run(self._output_names, {self._input_name: tensor}))
+        output: NDArray[np.float32] = outputs[0]
         return output
 
 
@@ -144,8 +148,7 @@ class OnnxGraph:
         Returns:
             The outputs asked for, float32, in the network's own range.
         """
-        with self._slots:
-            return list(self._session.run(self._outputs, dict(tensors)))
+        return list(self._slots.run(lambda: self._session.run(self._outputs, dict(tensors))))
 
 
 def _options(threads: int) -> ort.SessionOptions:

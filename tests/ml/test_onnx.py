@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from pathlib import Path
 
@@ -72,11 +73,10 @@ def test_slots_bound_the_runs_at_once() -> None:
     leave = threading.Event()
 
     def work() -> None:
-        with slots:
-            inside.release()
-            leave.wait(10)
+        inside.release()
+        leave.wait(10)
 
-    threads = [threading.Thread(target=work) for _ in range(3)]
+    threads = [threading.Thread(target=slots.run, args=(work,)) for _ in range(3)]
     for thread in threads:
         thread.start()
 
@@ -92,9 +92,32 @@ def test_slots_bound_the_runs_at_once() -> None:
 def test_slot_is_free_again_after_an_error() -> None:
     slots = InferenceSlots(1, threads_per_run=1)
 
+    def bad() -> None:
+        raise RuntimeError("bad")
+
     for _ in range(2):
-        with pytest.raises(RuntimeError, match="bad"), slots:
-            raise RuntimeError("bad")
+        with pytest.raises(RuntimeError, match="bad"):
+            slots.run(bad)
+
+
+def test_network_goes_first_when_its_caller_gives_way() -> None:
+    slots = InferenceSlots(2, threads_per_run=1)
+    seen: list[tuple[int, int]] = []
+
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def caller() -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        seen.append((priority(), slots.run(priority)))
+
+    threads = [threading.Thread(target=caller) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert seen == [(10, priority())] * 3
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +18,7 @@ from ml.errors import WeightsDamagedError, WeightsMissingError
 torch = pytest.importorskip("torch", reason="torch is not installed; without it there is no pointing")
 
 from ml.models import sam, sam_checkpoint, torchvision_stand_in  # noqa: E402
+from ml.sessions.onnx import InferenceSlots  # noqa: E402
 
 
 class Encoder:
@@ -137,12 +137,6 @@ def test_many_threads_never_mix_their_photos(parts: Any) -> None:
 # Official checkpoints: the published class with a single block, so that it is small.
 
 
-@contextmanager
-def counting(entered: list[int]) -> Iterator[None]:
-    entered.append(1)
-    yield
-
-
 @pytest.fixture
 def small_vit_b(monkeypatch: pytest.MonkeyPatch) -> Any:
     make = partial(
@@ -159,7 +153,9 @@ def small_vit_b(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_checkpoint_is_loaded_by_its_own_type_and_its_encoder_takes_a_slot(small_vit_b: Any, tmp_path: Path) -> None:
     published, entered = small_vit_b(), []
     torch.save(published.state_dict(), tmp_path / "sam.pth")
-    slots = type("Slots", (), {"__enter__": lambda _: entered.append(1), "__exit__": lambda *_: None})()
+    slots = InferenceSlots(1)
+    run = slots.run
+    slots.run = lambda network: (entered.append(1), run(network))[1]
 
     model = sam_checkpoint.load_checkpoint(tmp_path / "sam.pth", model_type=None, slots=slots)
     sam.SamNetwork(model, threads=1).embed(np.zeros((16, 32, 3), np.uint8))
@@ -173,11 +169,11 @@ def test_checkpoint_that_runs_code_when_it_is_read_is_refused(tmp_path: Path) ->
     torch.save({"image_encoder.pos_embed": partial(print, "code ran")}, tmp_path / "evil.pth")
 
     with pytest.raises(WeightsDamagedError, match="no checkpoint"):
-        sam_checkpoint.load_checkpoint(tmp_path / "evil.pth", model_type=None, slots=counting([]))
+        sam_checkpoint.load_checkpoint(tmp_path / "evil.pth", model_type=None, slots=InferenceSlots(1))
 
 
 def test_wrong_checkpoints_are_named(small_vit_b: Any, tmp_path: Path) -> None:
-    slots: Any = counting([])
+    slots = InferenceSlots(1)
     (tmp_path / "text.pth").write_text("not a checkpoint")
     torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pth")
     torch.save({"image_encoder.pos_embed": torch.zeros(1, 64, 64, 768)}, tmp_path / "part.pth")
