@@ -235,8 +235,8 @@ def test_no_credits_and_too_many_requests_are_both_429(api: Api) -> None:
     assert_failed(call(poor), 429, "ERROR_NOT_ENOUGH_CREDITS")
     assert not Job.objects.exists()
 
-    for _ in range(60):
-        hurried.get("/v1/account")
+    asked = (hurried.get("/v1/account").status_code for _ in range(300))  # a slow machine gets some back meanwhile
+    assert 429 in asked
     response = call(hurried)
 
     assert_failed(response, 429, "EXCEEDING_LIMITS")
