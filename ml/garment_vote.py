@@ -22,10 +22,10 @@ Floats = NDArray[np.float32]
 BODY = len(GARMENTS)
 """The channel of the body that wears them."""
 
-CONFUSED = tuple(GARMENTS.index(name) for name in ("tops", "coat", "skirt", "dress", "pants"))
+CONFUSED = tuple(GARMENTS.index(name) for name in ("tops", "coat", "skirt", "dress"))
 """Classes between which a garment as a whole decides."""
 
-SIGMA, COARSENESS, MIN_PIECE_SHARE = 0.6, 250.0, 0.004
+SIGMA, COARSENESS, MIN_PIECE_SHARE = 0.6, 60.0, 0.001
 """Of the segmentation: blur in pixels, its k, and the smallest piece as a share of the picture."""
 
 PATCH_SHARE = 0.12

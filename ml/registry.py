@@ -339,20 +339,27 @@ def load_judge(*, slots: InferenceSlots | None = None) -> JudgeNetwork:
         return _judges[JUDGE_FILE]
 
 
-def load_clothing(*, slots: InferenceSlots | None = None) -> ClothingPipeline:
+def load_clothing(weights_dir: Path, *, slots: InferenceSlots | None = None) -> ClothingPipeline:
     """
     Load the clothing pipeline and run it once; its weights are part of this repository (`ml/weights/clothing.md`).
 
     Args:
+        weights_dir: where u2netp may be, which helps; without it there is a warning.
         slots: how many runs at once, and threads for each; the machine's own by default.
 
     Raises:
         WeightsMissingError: the file is not there.
     """
     from ml.pipelines.clothing import ClothingPipeline
+    from ml.weights import is_right
 
+    helps = is_right(U2NETP.files[0], weights_dir)
     pipeline = ClothingPipeline(
-        load_clothing_network(slots=slots), model_name="clothing", model_version=content_version(CLOTHING_FILE)
+        load_clothing_network(slots=slots),
+        saliency=load_network(U2NETP, weights_dir, slots=slots).predict_native if helps else None,
+        model_name="clothing",
+        model_version=content_version(CLOTHING_FILE),
+        warnings=() if helps else ("u2netp.onnx is missing: garments are told from their background less well.",),
     )
     pipeline.warm_up()
     return pipeline

@@ -34,7 +34,7 @@ class ClothingRunner:
         self.warnings: list[str] = []
         self._pipeline: ClothingPipeline | None = None
         try:
-            pipeline = registry.load_clothing(slots=engine.slots)
+            pipeline = registry.load_clothing(engine.weights_dir, slots=engine.slots)
         except WeightsError as error:
             self.warnings.append(f"Requests for garments are refused. {error}")
             return

@@ -8,6 +8,7 @@ is inside of them without gap or overlap.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +22,7 @@ from ml.garments import DRESS, GARMENTS, SKIRT
 from ml.models.clothing import NOTHING, Shares, View, unlook, view_of
 from ml.refinement import refine_edges
 from ml.transforms import require_alpha, require_rgb, resize_alpha, to_alpha
-from ml.types import AlphaChannel, BoxXywh, BoxXyxy, Mask, RgbImage
+from ml.types import AlphaChannel, BoxXywh, BoxXyxy, Mask, Matte, RgbImage
 
 GLANCE_PIXELS, LOOK_PIXELS = 320 * 320, 512 * 224
 """Of the network's input."""
@@ -38,6 +39,9 @@ MIN_FOUND_SHARE = 0.02
 
 VOTE_SIDE_PX, WORK_SIDE_PX = 320, 1024
 """Long sides of the part of the photo: where pieces vote, and where edges are made before the photo's own size."""
+
+MATTE_WEIGHT = 0.25
+"""Of the background network's word against the clothing network's: measured on validation, +.005 mean IoU."""
 
 NEUTRAL_GREY = (127, 127, 127)
 CLEAR_UNTO, SOLID_FROM = 0.2, 0.8
@@ -95,15 +99,24 @@ class ClothingPipeline:
     """Cuts garments out by class. Holds no state between calls; many threads may run it at once."""
 
     def __init__(
-        self, network: Network, *, model_name: str, model_version: str, warnings: tuple[str, ...] = ()
+        self,
+        network: Network,
+        *,
+        saliency: Callable[[RgbImage], Matte] | None = None,
+        model_name: str,
+        model_version: str,
+        warnings: tuple[str, ...] = (),
     ) -> None:
         """
         Args:
             network: names pixels.
+            saliency: a quick background network, which helps to tell clothes from what is behind them: a square matte
+                of the whole photo.
             model_name, model_version: what answers say about it.
             warnings: what an operator should know, one sentence each.
         """
         self._network = network
+        self._saliency = saliency
         self.model_name = model_name
         self.model_version = model_version
         self.device = network.device
@@ -142,7 +155,8 @@ class ClothingPipeline:
         if not separate_dress:
             shares[GARMENTS.index(SKIRT)] += shares[GARMENTS.index(DRESS)]
             shares[GARMENTS.index(DRESS)] = 0
-        shares = _named(seen, shares, view, part)
+        matte = self._saliency(seen) if self._saliency else None
+        shares = _named(seen, _Look(shares, view, part, matte))
         alphas = _soft(seen, shares, part)
         if opacity is not None:
             alphas = {name: np.asarray(cv2.multiply(a, opacity, scale=1 / 255), np.uint8) for name, a in alphas.items()}
@@ -170,14 +184,47 @@ class ClothingPipeline:
         return box, int(min(MOST_LOOK_PIXELS, LOOK_PIXELS * max(1.0, crowd)))
 
 
-def _named(seen: RgbImage, shares: Shares, view: View, part: BoxXyxy) -> Shares:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What the network said of a view, the part of the photo in it, and the background network's matte of the photo."""
+
+    shares: Shares
+    view: View
+    part: BoxXyxy
+    matte: Matte | None
+
+    def at(self, size_wh: tuple[int, int], photo_wh: tuple[int, int]) -> Shares:
+        """(10, h, w) float32 over the part: clothes have more of a pixel where the background network sees a subject."""
+        shares = unlook(self.shares, self.view, box_xyxy=self.part, size_wh=size_wh)
+        if self.matte is None:
+            return shares
+        matte = self._part_of(self.matte, size_wh, photo_wh)
+        worn = shares[: len(GARMENTS)].sum(0)
+        agreed = np.clip(worn + MATTE_WEIGHT * (matte - 0.5), 0, 1)
+        shares[: len(GARMENTS)] *= agreed / np.maximum(worn, 1e-6)
+        return shares
+
+    def _part_of(self, whole: Matte, size_wh: tuple[int, int], photo_wh: tuple[int, int]) -> Matte:
+        rows, columns = whole.shape
+        across, down = columns / photo_wh[0], rows / photo_wh[1]
+        x0, y0, x1, y1 = self.part
+        step_x, step_y = (x1 - x0) / size_wh[0] * across, (y1 - y0) / size_wh[1] * down
+        matrix = np.array([[step_x, 0, x0 * across + (step_x - 1) / 2], [0, step_y, y0 * down + (step_y - 1) / 2]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(
+            cv2.warpAffine(whole, matrix, size_wh, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32
+        )
+
+
+def _named(seen: RgbImage, look: _Look) -> Shares:
     """(10, h, w) float32 over the part of the photo: voted on, at the size at which edges are made."""
-    x0, y0, x1, y1 = part
+    x0, y0, x1, y1 = look.part
+    photo_wh = seen.shape[1], seen.shape[0]
     small_wh, work_wh = _within((x1 - x0, y1 - y0), VOTE_SIDE_PX), _within((x1 - x0, y1 - y0), WORK_SIDE_PX)
-    small = unlook(shares, view, box_xyxy=part, size_wh=small_wh)
+    small = look.at(small_wh, photo_wh)
     image = np.asarray(cv2.resize(seen[y0:y1, x0:x1], small_wh, interpolation=cv2.INTER_AREA), np.uint8)
     voted = vote(small, image, _worn(small))
-    return _follow(unlook(shares, view, box_xyxy=part, size_wh=work_wh), voted)
+    return _follow(look.at(work_wh, photo_wh), voted)
 
 
 def _follow(work: Shares, voted: Shares) -> Shares:

@@ -28,8 +28,8 @@ class ByColour:
 
     device = "cpu"
 
-    def __init__(self, *, doubt: float = 0.0) -> None:
-        self.doubt = doubt
+    def __init__(self, *, doubt: float = 0.0, wavers: bool = False) -> None:
+        self.doubt, self.wavers = doubt, wavers
 
     def glance(self, image: RgbImage, view: View) -> Shares:
         seen = look(image, view).astype(int)[::2, ::2]
@@ -40,6 +40,8 @@ class ByColour:
         for number, channel in enumerate(channel_of):
             shares[channel] += nearest == number
         shares[GARMENTS.index("coat")] += self.doubt * shares[GARMENTS.index("tops")]
+        if self.wavers:
+            shares[NOTHING] += 0.8
         return shares / shares.sum(0)
 
     predict = glance
@@ -122,6 +124,23 @@ def test_garments_are_never_more_opaque_than_the_photo_was() -> None:
 
     assert garments["skirt"].alpha[:, :150].max() == 0
     assert garments["skirt"].alpha[220:280, 160:200].min() == 255
+
+
+def test_background_networks_word_counts_where_the_clothing_network_wavers() -> None:
+    photo = np.full((400, 300, 3), WALL, np.uint8)
+    photo[100:300, 50:250] = COLOURS["tops"]
+    right_half = np.zeros((320, 320), np.float32)
+    right_half[:, 160:] = 1
+    wavering = ByColour(wavers=True)
+
+    def cut(matte: np.ndarray | None) -> np.ndarray:
+        saliency = None if matte is None else lambda _: matte
+        made = ClothingPipeline(wavering, saliency=saliency, model_name="by-colour", model_version="1")
+        return made.run(photo).garments["tops"].alpha
+
+    alone, helped = cut(None), cut(right_half)
+    assert abs(int(alone[200, 100]) - int(alone[200, 200])) < 10
+    assert helped[200, 100] < alone[200, 100] < helped[200, 200]
 
 
 def test_two_people_are_both_found() -> None:

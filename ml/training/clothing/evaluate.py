@@ -152,7 +152,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("var/training/clothing"))
     parser.add_argument("--parts", default="val", help="comma separated: val, aside, flat, bare")
     options = parser.parse_args()
-    pipeline = registry.load_clothing()
+    pipeline = registry.load_clothing(default_dir())
     parts = options.parts.split(",")
 
     def saliency(image: RgbImage) -> Matte:
