@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ml.compositing import bounding_box, over_colour, remove_specks
 from ml.garment_vote import vote
 from ml.garments import DRESS, GARMENTS, SKIRT
-from ml.models.clothing import NOTHING, Shares, View, unlook, view_of
+from ml.models.clothing import BODY, NOTHING, Shares, View, unlook, view_of
 from ml.refinement import refine_edges
 from ml.transforms import require_alpha, require_rgb, resize_alpha, to_alpha
 from ml.types import AlphaChannel, BoxXywh, BoxXyxy, Mask, Matte, RgbImage
@@ -50,7 +50,12 @@ CLEAR_UNTO, SOLID_FROM = 0.2, 0.8
 MIN_AREA_RATIO = 0.0006
 """Of the photo: a class with less is a stray spot."""
 
-MIN_CONFIDENCE = 0.4
+MIN_CONFIDENCE, MIN_UNWORN_CONFIDENCE = 0.4, 0.92
+"""Without anybody in the photo, what the network is not sure of is no garment: a boat, a flower, a bird. Measured on 51
+flat-lays (all reach .92) and 91 photos without clothes (27 show something, 11 of it above .92)."""
+
+UNWORN_BODY_SHARE = 0.02
+"""Of clothes and body together: with less of a body, nobody is in the photo."""
 
 
 class Network(Protocol):
@@ -160,8 +165,10 @@ class ClothingPipeline:
         alphas = _soft(seen, shares, part)
         if opacity is not None:
             alphas = {name: np.asarray(cv2.multiply(a, opacity, scale=1 / 255), np.uint8) for name, a in alphas.items()}
+        least = MIN_CONFIDENCE if _is_somebody_there(shares) else MIN_UNWORN_CONFIDENCE
         garments = {name: _garment(alpha, shares[GARMENTS.index(name)], part) for name, alpha in alphas.items()}
-        return ClothingResult({name: garment for name, garment in garments.items() if garment is not None})
+        sure = {name: garment for name, garment in garments.items() if garment and garment.confidence >= least}
+        return ClothingResult(sure)
 
     def _find(self, seen: RgbImage) -> tuple[BoxXyxy, int] | None:
         """The part of the photo where people or garments are, and how closely to look at it."""
@@ -238,6 +245,11 @@ def _follow(work: Shares, voted: Shares) -> Shares:
     return work
 
 
+def _is_somebody_there(shares: Shares) -> bool:
+    body, clothes = float(shares[BODY].sum()), float(shares[: len(GARMENTS)].sum())
+    return body >= UNWORN_BODY_SHARE * (body + clothes)
+
+
 def _worn(shares: Shares) -> Mask:
     mask: Mask = shares[: len(GARMENTS)].sum(0) >= 0.5
     return mask
@@ -278,8 +290,6 @@ def _garment(alpha: AlphaChannel, shares: NDArray[np.float32], part: BoxXyxy) ->
     small = cv2.resize(alpha[y0:y1, x0:x1], (shares.shape[1], shares.shape[0]), interpolation=cv2.INTER_AREA)
     its = shares[small >= 128]
     confidence = float(its.mean()) if its.size else 0.0
-    if confidence < MIN_CONFIDENCE:
-        return None
     return Garment(alpha, box, area_ratio, confidence)
 
 

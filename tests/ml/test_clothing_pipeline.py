@@ -128,6 +128,7 @@ def test_garments_are_never_more_opaque_than_the_photo_was() -> None:
 
 def test_background_networks_word_counts_where_the_clothing_network_wavers() -> None:
     photo = np.full((400, 300, 3), WALL, np.uint8)
+    photo[60:100, 130:170] = SKIN
     photo[100:300, 50:250] = COLOURS["tops"]
     right_half = np.zeros((320, 320), np.float32)
     right_half[:, 160:] = 1
