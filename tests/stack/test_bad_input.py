@@ -148,13 +148,10 @@ def test_odd_files_are_read_in_bounded_time_and_are_free_when_empty(foe: Foe) ->
     quote = "/v1/remove-bg/universal?dry_run=true"
     for data in ODD_FILES.values():
         foe.check(foe.wire.post(image(data), path=quote), 200)
-    with ThreadPoolExecutor(2) as pool:  # in the worker too: what has no subject costs nothing
-        flat = [
-            data for data in ODD_FILES.values() if data[:200] != ODD_FILES["10 MB"][:200] and b"GIF8" not in data[:4]
-        ]
-        for heard in pool.map(lambda data: foe.wire.post(image(data), path="/v1/remove-bg/human"), flat):
-            foe.check(heard, 200, within_s=20)
-            assert heard.headers["x-credits-charged"] == "0"
+    flat = [data for data in ODD_FILES.values() if data[:200] != ODD_FILES["10 MB"][:200] and b"GIF8" not in data[:4]]
+    for data in flat:  # in the worker too: what has no subject costs nothing
+        heard = foe.check(foe.wire.post(image(data), path="/v1/remove-bg/human"), 200, within_s=25)
+        assert heard.headers["x-credits-charged"] == "0"
 
 
 # --- bodies -------------------------------------------------------------------------------------------------

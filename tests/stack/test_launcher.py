@@ -116,7 +116,7 @@ def test_a_killed_server_comes_back_and_the_service_with_it(stack: Stack, name: 
     os.kill(old_pid, signal.SIGKILL)
 
     assert wait_until(lambda: stack.pid(name) not in {0, old_pid}, timeout_s=10)
-    assert wait_until(lambda: is_ready(stack), timeout_s=40)
+    assert wait_until(lambda: is_ready(stack), timeout_s=120)
 
 
 @pytest.fixture
