@@ -8,6 +8,11 @@ MlError
 │   ├── DeviceFullError       one image alone does not fit into the GPU's free memory
 │   ├── DeviceLostError       the GPU, or what feeds it, is gone for this process: only a new process gets it back
 │   └── SessionClosedError    the session was closed, so that nothing runs on it any more
+├── SmearError           a smear mask says nothing that can be done
+│   ├── SmearSizeError        it is not of the photo's size
+│   ├── SmearEmptyError       it holds no stroke
+│   └── SmearTooLargeError    it covers too much of the photo
+├── TemplateError        a customer's own mark cannot be learned, read or used
 └── WeightsError
     ├── WeightsMissingError   no usable weights file: run `python -m ml.weights fetch`
     ├── WeightsDamagedError   a file's SHA-256 is not the pinned one
@@ -43,6 +48,26 @@ class DeviceLostError(DeviceError):
 
 class SessionClosedError(DeviceError):
     """The session was closed, so nothing runs on it any more."""
+
+
+class SmearError(MlError):
+    """A smear mask says nothing that can be done; the message is a sentence for the caller."""
+
+
+class SmearSizeError(SmearError):
+    """The smear mask is not of the photo's size."""
+
+
+class SmearEmptyError(SmearError):
+    """The smear mask holds no stroke: it is all black, all white, or noise."""
+
+
+class SmearTooLargeError(SmearError):
+    """The smear covers so much that nothing would be left to restore the photo from."""
+
+
+class TemplateError(MlError):
+    """A customer's own mark cannot be learned, read or used; the message is a sentence for the caller."""
 
 
 class WeightsError(MlError):

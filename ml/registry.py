@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from ml.models.judge import JudgeNetwork
     from ml.models.saliency import SaliencyNetwork, Session
     from ml.models.sam import SamNetwork
+    from ml.models.watermark import WatermarkNetwork
     from ml.pipelines.background import BackgroundPipeline
     from ml.pipelines.clothing import ClothingPipeline
     from ml.pipelines.pointing import PointingPipeline
+    from ml.pipelines.watermark import WatermarkPipeline
     from ml.sessions.onnx import InferenceSlots
 
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -125,6 +127,7 @@ SAM = ModelSpec(
 WEIGHTS_MADE_HERE = Path(__file__).parent / "weights"
 JUDGE_FILE = WEIGHTS_MADE_HERE / "judge.onnx"
 CLOTHING_FILE = WEIGHTS_MADE_HERE / "clothing.onnx"
+WATERMARK_FILE = WEIGHTS_MADE_HERE / "watermark.onnx"
 
 MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (ISNET, U2NET, U2NETP, SAM)}
 
@@ -242,6 +245,7 @@ def _load_sam(weights_dir: Path, choice: SamChoice, slots: InferenceSlots) -> tu
 _networks: dict[tuple[str, Path], SaliencyNetwork] = {}
 _judges: dict[Path, JudgeNetwork] = {}
 _clothing: dict[Path, ClothingNetwork] = {}
+_watermark: dict[Path, WatermarkNetwork] = {}
 _networks_lock = threading.Lock()
 
 
@@ -380,6 +384,35 @@ def load_clothing_network(*, slots: InferenceSlots | None = None) -> ClothingNet
             session = OnnxSession(CLOTHING_FILE, slots=slots or InferenceSlots())
             _clothing[CLOTHING_FILE] = ClothingNetwork(session)
         return _clothing[CLOTHING_FILE]
+
+
+def load_watermark(*, slots: InferenceSlots | None = None) -> WatermarkPipeline:
+    """
+    Load the watermark pipeline and run it once; its weights are part of this repository (`ml/weights/watermark.md`).
+
+    Args:
+        slots: how many runs at once, and threads for each; the machine's own by default.
+
+    Raises:
+        WeightsMissingError: the file is not there.
+    """
+    from ml.models.watermark import OUTPUTS, WatermarkNetwork
+    from ml.pipelines.watermark import WatermarkPipeline
+    from ml.sessions.onnx import InferenceSlots, OnnxGraph
+
+    with _networks_lock:
+        if WATERMARK_FILE not in _watermark:
+            if not WATERMARK_FILE.is_file():
+                raise WeightsMissingError(
+                    f"{WATERMARK_FILE.name} is missing from ml/weights. Restore it, or run `make train-watermark`; then "
+                    "restart the worker."
+                )
+            graph = OnnxGraph(WATERMARK_FILE, outputs=OUTPUTS, slots=slots or InferenceSlots())
+            _watermark[WATERMARK_FILE] = WatermarkNetwork(graph)
+        network = _watermark[WATERMARK_FILE]
+    pipeline = WatermarkPipeline(network, model_name="watermark", model_version=content_version(WATERMARK_FILE))
+    pipeline.warm_up()
+    return pipeline
 
 
 def content_version(file: Path) -> str:
