@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do \
   if $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 PY := .venv/bin/python
 
-.PHONY: help run start stop status demo test check check-clients bench evaluate packages weights train-judge train-clothing payments-rig test-payments
+.PHONY: help run start stop status demo test check check-clients bench evaluate packages weights train-judge train-clothing train-watermark payments-rig test-payments
 
 help:
 	@echo 'make run       set up, start everything, cut out a first picture, serve until Ctrl-C'
@@ -16,6 +16,7 @@ help:
 	@echo 'make bench     latency, throughput and memory of a service of its own beside bare onnxruntime and rembg'
 	@echo 'make train-judge DEVICE=cpu|cuda  make the judge anew from labelled photos (an hour on two cores)'
 	@echo 'make train-clothing DEVICE=cpu|cuda MINUTES=45  make the clothing network anew'
+	@echo 'make train-watermark DEVICE=cpu|cuda MINUTES=65  make the watermark network anew'
 	@echo 'make evaluate  the quality of cut-outs on labelled photos: EVALUATION_DATA=folder with their tars'
 	@echo 'make payments-rig   two local chains to try the paid address on (needs Node.js 20)'
 	@echo 'make test-payments  pay on them with the six real clients, and attack (needs Node.js 20)'
@@ -56,7 +57,7 @@ bench: packages weights
 evaluate: packages weights
 	@$(PY) -m ml.evaluation $(EVALUATE_ARGS)
 
-train-judge train-clothing: packages weights
+train-judge train-clothing train-watermark: packages weights
 	@$(PY) -m pip install --quiet --disable-pip-version-check setuptools wheel -r requirements/training.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -r requirements/training-encoder.txt
 	@$(PY) -m ml.training.$(@:train-%=%) --data $${EVALUATION_DATA:?says which folder the labelled photos lie in} \

@@ -1,0 +1,114 @@
+"""
+`python -m ml.training.watermark --data FOLDER [--device cuda] [--minutes 65]`: make `ml/weights/watermark.onnx` again.
+
+`python -m ml.training.watermark sheet --data FOLDER` draws a contact sheet of the marks, `export` writes what is learnt
+so far.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from ml.evaluation.errors import EvaluationError
+from ml.training.encoder import imagenet_encoder
+from ml.training.onnx_file import write_onnx
+from ml.training.watermark.curves import draw_curves
+from ml.training.watermark.measure import VALIDATION, Maps, draw_clean, draw_marked, image_score, of_purpose, scores
+from ml.training.watermark.network import Served, WatermarkNetwork
+from ml.training.watermark.photos import read_photos
+from ml.training.watermark.samples import as_seen
+from ml.training.watermark.sheet import draw_sheet
+from ml.training.watermark.strokes import read_assets
+from ml.training.watermark.train import Look, Recipe, Training, averaged
+from ml.types import RgbImage
+
+logger = logging.getLogger(__name__)
+
+WEIGHTS = Path("ml/weights/watermark.onnx")
+SHOWN, CLEAN, SEED = 45, 40, 7
+"""Photos of validation at each look: marked, and clean."""
+SURE = 0.5
+
+
+def main() -> int:
+    """Prepare, train, export; a second call goes on from what is there."""
+    parser = argparse.ArgumentParser(prog="python -m ml.training.watermark", description=__doc__)
+    parser.add_argument("what", nargs="?", default="train", choices=("train", "export", "sheet"))
+    parser.add_argument("--data", type=Path, required=True, help="the folder with the photo sets' tars")
+    parser.add_argument("--work", type=Path, default=Path("var/training/watermark"), help="state is kept here")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--threads", type=int, help="CPU threads; by default torch's own choice")
+    parser.add_argument("--minutes", type=float, default=65, help="how long to train")
+    parser.add_argument("--steps", type=int, help="instead of minutes: how many batches")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    cv2.setNumThreads(1)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    options.work.mkdir(parents=True, exist_ok=True)
+    try:
+        return _do(options)
+    except EvaluationError as error:
+        raise SystemExit(str(error)) from error
+
+
+def _do(options: argparse.Namespace) -> int:
+    state = options.work / "state.pt"
+    if options.what == "sheet":
+        file = options.work / "marks.png"
+        draw_sheet(read_photos(options.data, "train"), read_assets("train"), options.seed, file)
+        logger.info("wrote %s", file)
+        return 0
+    network = WatermarkNetwork(imagenet_encoder())
+    if options.what == "export":
+        network = averaged(network, state)
+    else:
+        photos, assets = read_photos(options.data, "train"), read_assets("train")
+        logger.info("%d photos, %d fonts", len(photos), len(assets.fonts))
+        recipe = Recipe(60 * options.minutes, steps=options.steps, seed=options.seed, device=options.device)
+        training = Training(network, photos, assets, recipe, state)
+        network = training.run(_look(options.data, options.device))
+        draw_curves(training.curves, options.work / "curves.png")
+    write_onnx(Served(network), torch.zeros(1, 3, 256, 320), options.out, any_sides=True)
+    logger.info("wrote %s", options.out)
+    return 0
+
+
+def _look(data: Path, device: str) -> Look:
+    """Validation: the same marked and clean photos at every look."""
+    held_out = of_purpose(read_photos(data, "test"), VALIDATION)
+    marked = draw_marked(held_out, read_assets("test"), count=SHOWN, seed=SEED)
+    clean = draw_clean(held_out, count=CLEAN, seed=SEED)
+
+    def look(network: WatermarkNetwork) -> float:
+        found = [predict(network, one.image, device)[..., 0] > SURE for one in marked]
+        alarms = [image_score(predict(network, image, device)) for image in clean]
+        by_kind = scores(found, marked)
+        for kind, score in by_kind.items():
+            logger.info("  %-7s IoU %.3f recall %.3f precision %.3f", kind, score.iou, score.recall, score.precision)
+        logger.info("  clean photos with a score above one half: %.2f", np.mean(np.array(alarms) > SURE))
+        return by_kind["all"].iou
+
+    return look
+
+
+def predict(network: WatermarkNetwork, image: RgbImage, device: str) -> Maps:
+    """Ask the network about a whole photo: (H, W, 3) float32, 0..1."""
+    height, width = image.shape[:2]
+    padded = np.pad(image, ((0, -height % 32), (0, -width % 32), (0, 0)), mode="reflect")
+    with torch.inference_mode():
+        maps = Served(network)(torch.from_numpy(as_seen(padded[None])).to(device))
+    return np.asarray(maps[0].permute(1, 2, 0).cpu().numpy()[:height, :width], np.float32)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""
+`python -m ml.training.watermark.evaluate --data FOLDER`: how well the network finds marks that nothing was learnt from.
+
+Photos, fonts, logos and words are held out. `--validation` measures, for several rules, on the photos on which the rule
+is chosen; without it the others are measured by the chosen one, and the worst twenty are drawn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from itertools import product
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+from ml.training.watermark.marks import Marked
+from ml.training.watermark.measure import (
+    TEST,
+    VALIDATION,
+    Maps,
+    Predict,
+    Rule,
+    auc,
+    draw_clean,
+    draw_marked,
+    image_score,
+    of_purpose,
+    score_one,
+    scores,
+)
+from ml.training.watermark.photos import read_photos, read_real
+from ml.training.watermark.samples import as_seen
+from ml.training.watermark.sheet import fit
+from ml.training.watermark.strokes import read_assets
+from ml.types import Mask, RgbImage
+
+logger = logging.getLogger(__name__)
+
+WEIGHTS = Path("ml/weights/watermark.onnx")
+CLEAN_SETS = ("saliency_ecssd", "garments_flatlay")
+SEEDS = {VALIDATION: 7, TEST: 11}
+WORST = 20
+
+
+def main() -> int:
+    """Measure; gives figures on standard output and a sheet of the worst."""
+    parser = argparse.ArgumentParser(prog="python -m ml.training.watermark.evaluate", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="the folder with the photo sets' tars")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--validation", action="store_true", help="try rules on the photos they are chosen on")
+    parser.add_argument("--count", type=int, default=180, help="marked photos")
+    parser.add_argument("--clean", type=int, default=200, help="unmarked photos")
+    parser.add_argument("--real", action="store_true", help="product photos from shops too")
+    parser.add_argument("--sheet", type=Path, default=Path("var/training/watermark/worst.png"))
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    purpose = VALIDATION if options.validation else TEST
+    predict = open_network(options.weights)
+    photos = of_purpose(read_photos(options.data, "test"), purpose)
+    marked = draw_marked(photos, read_assets("test"), count=options.count, seed=SEEDS[purpose])
+    seen = [predict(one.image) for one in marked]
+    clean = draw_clean([p for p in photos if p.set_name in CLEAN_SETS], count=options.clean, seed=SEEDS[purpose])
+    unmarked = [predict(image) for image in clean]
+    rules = [Rule(low, high, gate) for low, high, gate in product((0.3, 0.4, 0.5), (0.5, 0.7, 0.85), (0.3, 0.5))]
+    for rule in rules if options.validation else [Rule()]:
+        _report(rule, seen, marked, unmarked)
+    logger.info(
+        "AUC of marked against clean: %.3f", auc([image_score(m) for m in seen], [image_score(m) for m in unmarked])
+    )
+    if options.real:
+        _report_real(options.data, predict)
+    if not options.validation:
+        _draw_worst(marked, [Rule().strokes(maps) for maps in seen], options.sheet)
+        alarms = [(image, Rule().strokes(maps)) for image, maps in zip(clean, unmarked, strict=True)]
+        _draw([_tiles(i, None, mask) for i, mask in alarms if mask.any()], options.sheet.with_stem("alarms"))
+    return 0
+
+
+def open_network(weights: Path) -> Predict:
+    """Load the ONNX file; gives a function from (H, W, 3) uint8 to the network's (H, W, 3) float32 maps, 0..1."""
+    facts = onnxruntime.SessionOptions()
+    facts.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(weights, facts, providers=["CPUExecutionProvider"])
+
+    def predict(image: RgbImage) -> Maps:
+        height, width = image.shape[:2]
+        padded = np.pad(image, ((0, -height % 32), (0, -width % 32), (0, 0)), mode="reflect")
+        (maps,) = session.run(None, {"input": as_seen(padded[None])})
+        return np.asarray(maps[0].transpose(1, 2, 0)[:height, :width], np.float32)
+
+    return predict
+
+
+def _report(rule: Rule, seen: Sequence[Maps], marked: Sequence[Marked], unmarked: Sequence[Maps]) -> None:
+    alarms = np.mean([rule.strokes(maps).any() for maps in unmarked])
+    logger.info("%s: %.1f %% of %d clean photos have a region", rule, 100 * alarms, len(unmarked))
+    for kind, score in scores([rule.strokes(maps) for maps in seen], marked).items():
+        logger.info("  %-7s IoU %.3f recall %.3f precision %.3f", kind, score.iou, score.recall, score.precision)
+
+
+def _report_real(data: Path, predict: Predict) -> None:
+    photos = [(predict(image), is_marked) for _, image, is_marked in read_real(data)]
+    for name, score in SCORES.items():
+        values = np.array([score(maps) for maps, _ in photos])
+        labels = np.array([is_marked for _, is_marked in photos])
+        logger.info("real photos, %s: AUC %.3f", name, auc(values[labels], values[~labels]))
+
+
+def _border(maps: Maps) -> Maps:
+    height, width = maps.shape[:2]
+    kept = maps.copy()
+    y, x = round(0.15 * height), round(0.15 * width)
+    kept[y : height - y, x : width - x] = 0
+    return kept
+
+
+def _mean_of_top(maps: Maps) -> float:
+    smooth = (cv2.blur(maps[..., 0], (5, 5)) * maps[..., 2]).ravel()
+    count = max(1, smooth.size // 500)
+    return float(np.partition(smooth, -count)[-count:].mean())
+
+
+SCORES: dict[str, Callable[[Maps], float]] = {
+    "highest": image_score,
+    "highest at the border": lambda maps: image_score(_border(maps)),
+    "mean of the highest 0.2 %": _mean_of_top,
+    "the same at the border": lambda maps: _mean_of_top(_border(maps)),
+    "gate": lambda maps: float(maps[..., 2].max()),
+    "mean gate": lambda maps: float(maps[..., 2].mean()),
+}
+
+
+def _draw_worst(marked: Sequence[Marked], found: Sequence[Mask], file: Path) -> None:
+    by_iou = sorted(zip(marked, found, strict=True), key=lambda pair: score_one(pair[1], pair[0])[0])
+    _draw([_tiles(one.image, one.shape >= 0.5, mask) for one, mask in by_iou[:WORST]], file)
+    for one, mask in by_iou[:WORST]:
+        logger.info("worst: %s %s opacity %.2f IoU %.2f", one.kind, one.content, one.opacity, score_one(mask, one)[0])
+
+
+def _tiles(image: RgbImage, truth: Mask | None, found: Mask) -> RgbImage:
+    shown = [image] + [np.repeat(mask[..., None] * np.uint8(255), 3, 2) for mask in (truth, found) if mask is not None]
+    return np.concatenate([fit(picture) for picture in shown], 1)
+
+
+def _draw(rows: Sequence[RgbImage], file: Path) -> None:
+    if not rows:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    columns = [np.concatenate(rows[i : i + 10]) for i in range(0, len(rows), 10)]
+    tallest = max(column.shape[0] for column in columns)
+    sheet = np.concatenate([np.pad(c, ((0, tallest - c.shape[0]), (0, 0), (0, 0))) for c in columns], 1)
+    Image.fromarray(sheet).save(file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

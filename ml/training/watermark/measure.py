@@ -1,0 +1,105 @@
+"""How well strokes are found: IoU, recall and precision of each kind, and how often something is seen where nothing is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.evaluation.sets import is_held_out
+from ml.training.watermark.marks import JPEG_QUALITY, KINDS, Marked, draw_mark, save_as_jpeg
+from ml.training.watermark.photos import CleanPhoto
+from ml.training.watermark.strokes import Assets
+from ml.types import Mask, RgbImage
+
+Maps = NDArray[np.float32]
+"""(H, W, 3) float32, 0..1: strokes, opacity, whether a mark is near."""
+
+Predict = Callable[[RgbImage], Maps]
+
+TRUE_SHAPE = 0.5
+"""Strokes of the truth: where at least half of the full opacity is."""
+
+VALIDATION, TEST = "validation", "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Means over photos, 0..1."""
+
+    iou: float
+    recall: float
+    precision: float
+
+
+def of_purpose(photos: Sequence[CleanPhoto], purpose: str) -> list[CleanPhoto]:
+    """The held-out photos on which settings are chosen (a third of them by hash), or the others."""
+    return [photo for photo in photos if is_held_out(f"{photo.stem} {VALIDATION}") == (purpose == VALIDATION)]
+
+
+def draw_marked(photos: Sequence[CleanPhoto], assets: Assets, *, count: int, seed: int) -> list[Marked]:
+    """`count` marked photos, a third of each kind, whole; a photo comes once unless there are too few."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(photos))
+    return [draw_mark(photos[order[i % len(order)]].image, rng, kind=KINDS[i % 3], assets=assets) for i in range(count)]
+
+
+def draw_clean(photos: Sequence[CleanPhoto], *, count: int, seed: int) -> list[RgbImage]:
+    """`count` unmarked photos, saved as JPEG once more as marked ones are."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(photos))[:count]
+    return [save_as_jpeg(photos[i].image, int(rng.integers(*JPEG_QUALITY))) for i in order]
+
+
+def score_one(found: Mask, one: Marked) -> tuple[float, float, float]:
+    """IoU, recall, precision of one photo."""
+    truth = one.shape >= TRUE_SHAPE
+    shared = float((found & truth).sum())
+    return (
+        shared / max(1, (found | truth).sum()),
+        shared / max(1, truth.sum()),
+        shared / found.sum() if found.any() else float(not truth.any()),
+    )
+
+
+def scores(found: Sequence[Mask], marked: Sequence[Marked]) -> dict[str, Score]:
+    """The means of each kind, and over `all`."""
+    figures = np.array([score_one(mask, one) for mask, one in zip(found, marked, strict=True)])
+    kinds = np.array([one.kind for one in marked])
+    parts: dict[str, NDArray[np.float64]] = {kind: figures[kinds == kind] for kind in KINDS if (kinds == kind).any()}
+    parts["all"] = figures
+    return {name: Score(*part.mean(0).tolist()) for name, part in parts.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When a pixel is a stroke: it and its gate are above `low` and `gate`, and some pixel joined to it above `high`."""
+
+    low: float = 0.4
+    high: float = 0.7
+    gate: float = 0.5
+    min_px: int = 12
+
+    def strokes(self, maps: Maps) -> Mask:
+        """(H, W) bool."""
+        likely = (maps[..., 0] >= self.low) & (maps[..., 2] >= self.gate)
+        count, numbers, facts, _ = cv2.connectedComponentsWithStats(likely.astype(np.uint8), connectivity=8)
+        kept = np.zeros(count, bool)
+        kept[np.unique(numbers[likely & (maps[..., 0] >= self.high)])] = True
+        kept[0] = False
+        kept &= facts[:, cv2.CC_STAT_AREA] >= self.min_px
+        return np.asarray(kept[numbers], np.bool_)
+
+
+def image_score(maps: Maps) -> float:
+    """How sure it is that a photo is marked, 0..1: the highest mean of strokes over some 5 x 5 px, times the gate."""
+    return float((cv2.blur(maps[..., 0], (5, 5)) * maps[..., 2]).max())
+
+
+def auc(marked: Sequence[float], clean: Sequence[float]) -> float:
+    """The chance that a marked photo has a higher score than a clean one, 0..1."""
+    difference = np.subtract.outer(np.asarray(marked), np.asarray(clean))
+    return float((difference > 0).mean() + 0.5 * (difference == 0).mean())

@@ -1,0 +1,145 @@
+"""
+The watermark network's architecture.
+
+An EfficientNet-Lite0 encoder, a wide view at stride 32, and a decoder that grows back to stride 2, where the four
+pixels of each cell are seen side by side and told apart: strokes keep their edges, and no map is at full size.
+Batch norm, not group norm: what is said of a pixel then doesn't depend on how much else is in the picture, and it
+costs nothing once folded into the convolutions.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from ml.training.encoder import FEATURES, FROZEN_BLOCKS
+
+WIDE, WIDTHS, FINE = 128, (80, 48, 32), 32
+"""Channels at stride 32, at strides 16, 8 and 4, and at stride 2."""
+
+GATE_STRIDE = 8
+
+RARE = -2.5
+"""The first guess, as a logit: most pixels carry no mark."""
+
+
+class Separable(nn.Sequential):
+    """Depthwise, pointwise, batch norm, ReLU."""
+
+    def __init__(self, channels_in: int, channels_out: int, *, kernel: int = 3, dilation: int = 1) -> None:
+        reach = dilation * (kernel // 2)
+        super().__init__(
+            nn.Conv2d(
+                channels_in, channels_in, kernel, padding=reach, dilation=dilation, groups=channels_in, bias=False
+            ),
+            nn.Conv2d(channels_in, channels_out, 1, bias=False),
+            nn.BatchNorm2d(channels_out, momentum=0.05),
+            nn.ReLU(inplace=True),
+        )
+
+
+def _plain(channels_in: int, channels_out: int, *, kernel: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(channels_out, momentum=0.05),
+        nn.ReLU(inplace=True),
+    )
+
+
+class WatermarkNetwork(nn.Module):
+    """Photo in; logits of strokes, of the blend's opacity, and of a mark being near out."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        """Args: encoder: `ml.training.encoder.imagenet_encoder()`."""
+        super().__init__()
+        self.encoder = _folded(encoder)
+        channels = list(FEATURES.values())
+        self.narrow = _plain(channels[4], WIDE)
+        self.near, self.far = Separable(WIDE, WIDE, kernel=5), Separable(WIDE, WIDE, kernel=5, dilation=3)
+        before = (WIDE, *WIDTHS[:2])
+        self.laterals = nn.ModuleList(
+            _plain(coming + channels[level], width)
+            for coming, level, width in zip(before, (3, 2, 1), WIDTHS, strict=True)
+        )
+        self.smooth = nn.ModuleList(Separable(width, width, kernel=5) for width in WIDTHS)
+        self.edges = _plain(3 * 4, FINE, kernel=3)
+        self.join = _plain(WIDTHS[2] + channels[0] + FINE, FINE)
+        self.fine = Separable(FINE, FINE)
+        self.head = nn.Conv2d(FINE, 2 * 4, 3, padding=1)
+        self.gate = nn.Conv2d(WIDTHS[1], 1, 1)
+        for last in (self.head, self.gate):
+            nn.init.constant_(cast(Tensor, last.bias), RARE)
+
+    def forward(self, photo: Tensor) -> tuple[Tensor, Tensor]:
+        """
+        Args:
+            photo: (N, 3, H, W) float32, (RGB - 127) / 128; sides divisible by 32.
+
+        Returns:
+            (N, 2, H, W) float32 logits of the strokes' shape and of the blend's opacity, and (N, 1, H / 8, W / 8)
+            float32 logits of strokes being in or next to that cell.
+        """
+        f2, f4, f8, f16, f32 = self._features(photo)
+        x = self.narrow(f32)
+        x = x + self.near(x) + self.far(x)
+        gate = x
+        for lateral, smooth, features in zip(self.laterals, self.smooth, (f16, f8, f4), strict=True):
+            x = lateral(torch.cat([_grow(x, features), features], 1))
+            x = x + smooth(x)
+            if features is f8:
+                gate = self.gate(x)
+        edges = self.edges(functional.pixel_unshuffle(photo, 2))
+        x = self.join(torch.cat([_grow(x, f2), f2, edges], 1))
+        x = x + self.fine(x)
+        return functional.pixel_shuffle(self.head(x), 2), gate
+
+    def _features(self, photo: Tensor) -> list[Tensor]:
+        net = cast(Any, self.encoder)
+        with torch.no_grad():
+            x = net._blocks[0](net._swish(net._bn0(net._conv_stem(photo))))
+            taken = [x]
+            for index in range(1, FROZEN_BLOCKS):
+                x = net._blocks[index](x)
+        taken.append(x)
+        for index in range(FROZEN_BLOCKS, len(net._blocks)):
+            x = net._blocks[index](x)
+            if index in FEATURES:
+                taken.append(x)
+        return taken
+
+
+class Served(nn.Module):
+    """The network as it is run: (N, 3, H, W) float32 in 0..1: strokes, opacity, and whether a mark is near."""
+
+    def __init__(self, network: WatermarkNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, photo: Tensor) -> Tensor:
+        fine, gate = self.network(photo)
+        return torch.sigmoid(torch.cat([fine, _grow(gate, fine)], 1))
+
+
+def _folded(encoder: nn.Module) -> nn.Module:
+    """Fold the batch norms that training leaves as they are into the convolutions, and drop the classifier."""
+    net = cast(Any, encoder).eval()
+    net._conv_stem, net._bn0 = fuse_conv_bn_eval(net._conv_stem, net._bn0), nn.Identity()
+    for block in net._blocks:
+        for conv, norm in (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")):
+            if hasattr(block, conv):
+                fused = fuse_conv_bn_eval(getattr(block, conv), getattr(block, norm))
+                if fused.stride[0] == 1:  # the same padding on all sides
+                    fused.padding, fused.static_padding = (fused.kernel_size[0] // 2,) * 2, nn.Identity()
+                setattr(block, conv, fused)
+                setattr(block, norm, nn.Identity())
+        block._swish = nn.ReLU6(inplace=True)
+    net._conv_head = net._bn1 = net._fc = nn.Identity()
+    return encoder
+
+
+def _grow(x: Tensor, like: Tensor) -> Tensor:
+    return functional.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)

@@ -1,0 +1,141 @@
+"""Training batches: parts of clean photos at some scale, most with a mark over them, all saved as JPEG as life does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.training.watermark.marks import JPEG_QUALITY, JPEG_SHARE, KINDS, Window, draw_mark, save_as_jpeg
+from ml.training.watermark.photos import CleanPhoto
+from ml.training.watermark.strokes import Assets
+from ml.types import RgbImage
+
+UNMARKED_OF_EIGHT = 3
+WHOLE_SHARE = 0.35
+"""Of views that show a whole photo made smaller; the others are parts."""
+
+SCALES = (0.6, 1.4)
+"""Of parts; larger where a photo would not fill the view."""
+
+HARD_SHARE = 0.6
+"""Of unmarked views that are drawn by how much was found in them before."""
+
+MIN_SEEN_LEVELS = 6.0
+"""Strokes that change a pixel by less than this teach less: white on white can't be seen."""
+MIN_WEIGHT = 0.25
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """
+    Attributes:
+        photo: (N, 3, H, W) float32, (RGB - 127) / 128.
+        shape, alpha: (N, 1, H, W) float32, 0..1.
+        weight: (N, 1, H, W) float32, 0..1: how much each pixel teaches.
+        numbers: (N,) which photo each view is of.
+        is_marked: (N,) bool.
+    """
+
+    photo: Floats
+    shape: Floats
+    alpha: Floats
+    weight: Floats
+    numbers: NDArray[np.int64]
+    is_marked: NDArray[np.bool_]
+
+
+def draw_batch(
+    photos: Sequence[CleanPhoto],
+    assets: Assets,
+    rng: np.random.Generator,
+    *,
+    batch: int,
+    side_px: int,
+    lowest_opacity: float,
+    hardness: Floats,
+) -> Batch:
+    """
+    Args:
+        hardness: (len(photos),) float32, at least 0: how much was found on each when it was unmarked.
+    """
+    unmarked = UNMARKED_OF_EIGHT * batch // 8
+    chances = (hardness + 1e-3) / (hardness + 1e-3).sum()
+    views, numbers = [], []
+    for index in range(batch):
+        is_hard = index < unmarked and rng.random() < HARD_SHARE
+        number = int(rng.choice(len(photos), p=chances) if is_hard else rng.integers(len(photos)))
+        numbers.append(number)
+        if index < unmarked:
+            views.append(_unmarked(photos[number].image, rng, side_px))
+        else:
+            kind = KINDS[int(rng.integers(3))]
+            seen, window = _view(photos[number].image, rng, side_px, at_corner=kind == "corner")
+            marked = draw_mark(seen, rng, kind=kind, assets=assets, opacity_range=(lowest_opacity, 1.0), window=window)
+            change = np.abs(marked.colour - marked.clean).max(2) * marked.alpha
+            weight = np.where(marked.shape > 0.05, np.clip(change / MIN_SEEN_LEVELS, MIN_WEIGHT, 1), 1)
+            views.append((marked.image, marked.shape, marked.alpha, weight))
+    images, *truths = (np.stack(part) for part in zip(*views, strict=True))
+    shape, alpha, weight = (np.ascontiguousarray(truth[:, None], np.float32) for truth in truths)
+    return Batch(as_seen(images), shape, alpha, weight, np.array(numbers), np.arange(batch) >= unmarked)
+
+
+def as_seen(images: NDArray[np.uint8]) -> Floats:
+    """(N, H, W, 3) uint8 -> (N, 3, H, W) float32 as the encoder sees it."""
+    return np.ascontiguousarray(((images.astype(np.float32) - 127) / 128).transpose(0, 3, 1, 2))
+
+
+def _unmarked(photo: RgbImage, rng: np.random.Generator, side_px: int) -> tuple[RgbImage, Floats, Floats, Floats]:
+    seen, _ = _view(photo, rng, side_px, at_corner=rng.random() < 0.33)
+    if rng.random() < JPEG_SHARE:
+        seen = save_as_jpeg(seen, int(rng.integers(*JPEG_QUALITY)))
+    nothing = np.zeros(seen.shape[:2], np.float32)
+    return seen, nothing, nothing, np.ones_like(nothing)
+
+
+def _view(photo: RgbImage, rng: np.random.Generator, side_px: int, *, at_corner: bool) -> tuple[RgbImage, Window]:
+    height, width = photo.shape[:2]
+    if rng.random() < WHOLE_SHARE:
+        size = np.array([width, height])
+        cut = np.minimum(size, np.rint(size.min() * np.exp(rng.uniform(0, 0.4, 2))).astype(int))
+        left, top = (int(rng.integers(room + 1)) for room in size - cut)
+        part = photo[top : top + cut[1], left : left + cut[0]]
+        return _relit(_resized(part, (side_px, side_px)), rng), Window(0, 0, (side_px, side_px))
+    scale = max(float(rng.uniform(*SCALES)), side_px / min(height, width))
+    whole_wh = max(side_px, round(width * scale)), max(side_px, round(height * scale))
+    if at_corner:
+        room = rng.integers(0, 12, 2)
+        left, top = (
+            int(min(space, whole - side_px) if rng.random() < 0.5 else max(0, whole - side_px - space))
+            for space, whole in zip(room, whole_wh, strict=True)
+        )
+    else:
+        left, top = (int(rng.integers(whole - side_px + 1)) for whole in whole_wh)
+    side = round(side_px / scale)
+    x, y = min(round(left / scale), width - side), min(round(top / scale), height - side)
+    part = photo[max(0, y) : max(0, y) + side, max(0, x) : max(0, x) + side]
+    return _relit(_resized(part, (side_px, side_px)), rng), Window(left, top, whole_wh)
+
+
+def _resized(part: RgbImage, size_wh: tuple[int, int]) -> RgbImage:
+    way = cv2.INTER_AREA if part.shape[0] > size_wh[1] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(part, size_wh, interpolation=way), np.uint8)
+
+
+def _relit(seen: RgbImage, rng: np.random.Generator) -> RgbImage:
+    if rng.random() < 0.5:
+        seen = np.ascontiguousarray(seen[:, ::-1])
+    if rng.random() < 0.6:
+        gain, shift = rng.uniform(0.75, 1.25), rng.uniform(-20, 20)
+        seen = np.asarray(cv2.convertScaleAbs(seen, alpha=gain, beta=max(0.0, shift)), np.uint8)
+    if rng.random() < 0.06:
+        seen = np.asarray(cv2.cvtColor(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
+    if rng.random() < 0.15:
+        noise = rng.normal(0, rng.uniform(1, 6), seen.shape)
+        seen = np.clip(np.rint(seen + noise), 0, 255).astype(np.uint8)
+    return seen
