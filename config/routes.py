@@ -8,14 +8,17 @@ from apps.background.operation import REMOVE_BACKGROUND
 from apps.background.raw import REMOVE_BACKGROUND_RAW
 from apps.background.removebg import REMOVE_BG
 from apps.clothing.operation import CLOTHING_SEGMENTATION, COSTUME_REMOVAL
+from apps.core.api.submitted import SubmitView
 from apps.core.api.views import OperationView
 from apps.core.dialects.base import Dialect
+from apps.core.dialects.code_message import CODE_MESSAGE
 from apps.core.dialects.elements import ELEMENTS
 from apps.core.dialects.envelope import ENVELOPE
 from apps.core.dialects.raw import RAW
 from apps.core.dialects.removebg import REMOVEBG
 from apps.core.operations import Operation
 from apps.payments.views import PaidOperationView
+from apps.watermark.operation import WATERMARK_REMOVAL, WATERMARK_TASK
 
 
 @dataclass(frozen=True)
@@ -36,4 +39,6 @@ ROUTES = (
     Route("v1/remove-background", REMOVE_BACKGROUND_RAW, RAW, view=PaidOperationView),
     Route("v1/clothing-segmentation", CLOTHING_SEGMENTATION, ENVELOPE),
     Route("api/cutout/general/apparel-background-removal", COSTUME_REMOVAL, ELEMENTS),
+    Route("v1/watermark-removal", WATERMARK_REMOVAL, ENVELOPE),
+    Route("api/ext/v1/submit_watermark_removal", WATERMARK_TASK, CODE_MESSAGE, view=SubmitView),
 )

@@ -9,10 +9,14 @@ from apps.billing.views import AccountView, RemoveBgAccountView, UsageView
 from apps.core.api import errors, system
 from apps.core.api.events import JobEventsView
 from apps.core.api.schema import OpenApiView
+from apps.core.api.submitted import TaskResultView
 from apps.core.api.views import JobView
+from apps.core.dialects.code_message import CODE_MESSAGE
 from apps.core.dialects.elements import ELEMENTS
 from apps.core.dialects.removebg import REMOVEBG
 from apps.payments import discovery
+from apps.watermark.operation import WATERMARK_TASK
+from apps.watermark.views import TemplatesView, TemplateView
 from config.routes import ROUTES
 
 _UUID = r"(?P<job_id>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"
@@ -30,6 +34,14 @@ urlpatterns = [
     re_path(rf"^v1/jobs/{_UUID}/events$", JobEventsView.as_view(), name="job-events"),
     path("v1/account", AccountView.as_view(), name="account"),
     path("v1.0/account", RemoveBgAccountView.as_view(), name="removebg-account"),
+    path("v1/watermark-templates", TemplatesView.as_view(), name="watermark-templates"),
+    path("v1/watermark-templates/<uuid:template_id>", TemplateView.as_view(), name="watermark-template"),
+    path(
+        "api/ext/v1/get_task_result",
+        TaskResultView.as_view(operation_slug=WATERMARK_TASK.slug),
+        name="get-task-result",
+    ),
+    re_path(r"^api/ext/", errors.nothing_here(CODE_MESSAGE)),
     re_path(r"^v1\.0/", errors.nothing_here(REMOVEBG)),
     re_path(r"^api/cutout/", errors.nothing_here(ELEMENTS)),
     path("v1/usage", UsageView.as_view(), name="usage"),

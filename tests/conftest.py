@@ -16,6 +16,7 @@ from django.test import Client
 
 from tests import drawing
 from tests.garments import GarmentsByColour
+from tests.watermarks import MarksByColour
 
 
 @dataclass
@@ -123,6 +124,7 @@ def _worker(sam_stand_in: OneColour) -> None:
     from apps.clothing.runner import ClothingRunner, CostumeRunner
     from apps.core.engine import Engine
     from apps.core.worker import Worker, adopt_worker
+    from apps.watermark.runner import WatermarkRunner
     from ml import registry
     from ml.pipelines.background import BackgroundPipeline
     from ml.pipelines.pointing import PointingPipeline
@@ -136,6 +138,7 @@ def _worker(sam_stand_in: OneColour) -> None:
     )
     patch.setattr(registry, "load_pointing", lambda *_, **__: pointing)
     patch.setattr(registry, "load_clothing", lambda *_, **__: GarmentsByColour())
+    patch.setattr(registry, "load_watermark", lambda *_, **__: MarksByColour())
     engine = Engine(profile="best", weights_dir=Path(), slots=InferenceSlots(1))
     background = BackgroundRunner(engine)
     runners = {
@@ -144,6 +147,7 @@ def _worker(sam_stand_in: OneColour) -> None:
         "remove-background": background,
         "clothing-segmentation": ClothingRunner(engine),
         "apparel-background-removal": CostumeRunner(engine),
+        "watermark-removal": WatermarkRunner(engine),
     }
     patch.undo()
     adopt_worker(Worker(name="in-process", runners=runners, facts={}))

@@ -5,15 +5,14 @@ from __future__ import annotations
 from apps.billing import ledger
 from apps.billing.models import Kind, Price, Wallet
 from apps.billing.usage import count_job
-from apps.core.funding import Credits
+from apps.core.funding import Credits, Priced
 from apps.core.models import OPEN_STATES, Job, State
-from apps.core.operations import Operation
 
 
-def price_of(operation: Operation) -> int:
+def price_of(priced: Priced) -> int:
     """The admin's price, or the one in the code."""
-    row = Price.objects.filter(operation=operation.slug).values_list("credits", flat=True).first()
-    return operation.price_credits if row is None else row
+    row = Price.objects.filter(operation=priced.slug).values_list("credits", flat=True).first()
+    return priced.price_credits if row is None else row
 
 
 class CreditFunding:
@@ -21,8 +20,8 @@ class CreditFunding:
 
     slug = "credits"
 
-    def price(self, operation: Operation) -> int:
-        return price_of(operation)
+    def price(self, priced: Priced) -> int:
+        return price_of(priced)
 
     def hold(self, job: Job) -> None:
         ledger.hold(job)
@@ -54,8 +53,8 @@ class RapidApiFunding:
 
     slug = "rapidapi"
 
-    def price(self, operation: Operation) -> int:
-        return price_of(operation)
+    def price(self, priced: Priced) -> int:
+        return price_of(priced)
 
     def hold(self, job: Job) -> None:
         """Their plan covers it."""
@@ -87,7 +86,7 @@ class SandboxFunding:
 
     slug = "sandbox"
 
-    def price(self, operation: Operation) -> int:  # noqa: ARG002 - every operation costs the same nothing
+    def price(self, priced: Priced) -> int:  # noqa: ARG002 - every operation costs the same nothing
         return 0
 
     def hold(self, job: Job) -> None:

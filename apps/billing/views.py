@@ -30,7 +30,7 @@ class AccountView(EndpointView):
         identity = request.auth
         funding = funding_named(identity.funding)
         credits = funding.credits(identity.account_id)
-        prices = {operation.slug: funding.price(operation) for operation in all_operations()}
+        prices = {each.slug: funding.price(each) for operation in all_operations() for each in operation.price_list}
         limits = identity.limits
         return envelope(
             request,

@@ -52,6 +52,23 @@ def rgb_to_srgb(rgb: RgbImage, icc_profile: bytes | None) -> RgbImage:
     return _by_strips(rgb.shape[0], rgb.shape[1], lambda rows: Image.fromarray(rgb[rows]), transform)
 
 
+def srgb_to_rgb(rgb: RgbImage, icc_profile: bytes | None) -> RgbImage:
+    """
+    Convert to the profile's space: what `rgb_to_srgb` undoes, to within a level or two.
+
+    Args:
+        rgb: (H, W, 3) uint8, sRGB, 0..255.
+        icc_profile: None means sRGB; one that is unusable, or that leads only to sRGB, counts as None.
+
+    Returns:
+        (H, W, 3) uint8: `rgb` itself where nothing changes by more than one level.
+    """
+    transform = _from_srgb(icc_profile) if icc_profile else None
+    if transform is None or _is_identity(transform):
+        return rgb
+    return _by_strips(rgb.shape[0], rgb.shape[1], lambda rows: Image.fromarray(rgb[rows]), transform)
+
+
 def grey_to_srgb(grey: GreyImage, icc_profile: bytes | None) -> RgbImage:
     """
     Convert grey, with its profile's tone curve where it has one.
@@ -117,6 +134,14 @@ def _transform(icc_profile: bytes, mode: str, *, flags: ImageCms.Flags = _FLAGS)
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
         return ImageCms.buildTransform(source, _srgb(), mode, "RGB", _INTENT, flags)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+
+
+def _from_srgb(icc_profile: bytes) -> ImageCms.ImageCmsTransform | None:
+    try:
+        target = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
+        return ImageCms.buildTransform(_srgb(), target, "RGB", "RGB", _INTENT, _FLAGS)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
 

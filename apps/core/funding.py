@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from apps.core.models import Job, State
-    from apps.core.operations import Operation
 
 
 @dataclass(frozen=True)
@@ -16,6 +15,16 @@ class Credits:
 
     balance: int
     held: int
+
+
+class Priced(Protocol):
+    """What stands in the price list: an Operation, or one of its tariffs."""
+
+    @property
+    def slug(self) -> str: ...
+
+    @property
+    def price_credits(self) -> int: ...
 
 
 class Funding(Protocol):
@@ -28,8 +37,8 @@ class Funding(Protocol):
 
     slug: str
 
-    def price(self, operation: Operation) -> int:
-        """Credits that one success of the operation costs."""
+    def price(self, priced: Priced) -> int:
+        """Credits that one success costs."""
 
     def hold(self, job: Job) -> None:
         """Put the price aside. Raises AppError(INSUFFICIENT_CREDITS) when it is not there."""

@@ -58,6 +58,7 @@ RETURNING *
 _PAUSE_S = 5
 _RETRY_EVERY_S = 0.5
 _TOO_OLD = timedelta(hours=1)
+_LONGEST_QUEUE = timedelta(hours=6)  # a full queue takes four on the smallest machine
 _UNKEPT_S = 45  # with retention=0: for an answer that never goes out; the sweeper comes every 5 s
 
 
@@ -243,14 +244,15 @@ def take_back(job: Job) -> None:
     """
     Move a lapsed job on: through the settlement that it had begun, or back to the queue.
 
-    A job whose workers died MAX_ATTEMPTS times probably kills them, and one that is an hour old has no reader: both fail.
+    A job whose workers died MAX_ATTEMPTS times probably kills them, and one that is an hour old is too late: both fail.
     """
     if job.state == State.SETTLING:
         settle(job)
         return
     crashes = job.crashes + bool(job.worker)
-    if crashes >= settings.MAX_ATTEMPTS or timezone.now() - job.created_at > _TOO_OLD:
-        fail(job, AppError(ErrorCode.PROCESSING_FAILED))
+    is_late = timezone.now() - job.created_at > _TOO_OLD
+    if crashes >= settings.MAX_ATTEMPTS or is_late:
+        fail(job, AppError(ErrorCode.PROCESSING_TIMEOUT if is_late else ErrorCode.PROCESSING_FAILED))
         return
     _mine(job).filter(state=State.RUNNING, lease_until__lt=timezone.now()).update(
         state=State.QUEUED, stage="queued", lease_until=None, progress=0.0, crashes=crashes
@@ -265,6 +267,27 @@ def take_back_from(worker: str) -> int:
     for job in jobs:
         take_back(job)
     return len(jobs)
+
+
+def overdue(most: int) -> list[Job]:
+    """Jobs that no worker has ever come to."""
+    return list(Job.objects.filter(state=State.QUEUED, created_at__lt=timezone.now() - _LONGEST_QUEUE)[:most])
+
+
+def time_out(job: Job) -> bool:
+    """End a job that nobody should wait for any longer, and return its hold; False when it ended, or began, before."""
+    return fail(job, AppError(ErrorCode.PROCESSING_TIMEOUT))
+
+
+def time_out_on_last_attempt(job_id: Any, attempt: int) -> None:
+    """
+    Its worker is about to end itself because the job hangs.
+
+    After MAX_ATTEMPTS of them it is known why it failed; before that another worker tries, as after any crash.
+    """
+    job = Job.objects.filter(id=job_id, attempt=attempt, crashes__gte=settings.MAX_ATTEMPTS - 1).first()
+    if job is not None:
+        time_out(job)
 
 
 def due_for_purge(most: int) -> list[Job]:

@@ -80,7 +80,7 @@ def image_sources(image: ImageInput, *, files: bool) -> dict[str, Any]:
         + (f"; at least {limits.min_width_px} x {limits.min_height_px} px." if limits.min_width_px > 1 else ".")
     )
     described: dict[str, Any] = {}
-    if files:
+    if files and fields.takes_file:
         described[fields.file] = {
             "type": "string",
             "format": "binary",

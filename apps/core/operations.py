@@ -15,16 +15,21 @@ MEGABYTE = 1_048_576
 
 @dataclass(frozen=True)
 class SourceFields:
-    """The names of the fields that carry one image: a file part, a URL, base64 text; None where that way is closed."""
+    """
+    The names of the fields that carry one image: a file part, a URL, base64 text; None where that way is closed.
+
+    Without `takes_file` the request is JSON alone, and `file` is only the name by which errors speak of the image.
+    """
 
     file: str
     url: str | None = None
     base64: str | None = None
+    takes_file: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:
         """Those that exist; a client sends at most one of them."""
-        return tuple(name for name in (self.file, self.url, self.base64) if name)
+        return tuple(name for name in (self.file if self.takes_file else None, self.url, self.base64) if name)
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,24 @@ class ImageInput:
     required: bool = True
 
 
+@dataclass(frozen=True)
+class Tariff:
+    """
+    A use of an operation that has a price of its own.
+
+    Args:
+        slug: under which the admin's price list knows it.
+        price_credits: the price of a success.
+        applies: whether a request with these parameters is such a use.
+    """
+
+    slug: str
+    price_credits: int
+    applies: Callable[[Mapping[str, Any]], bool]
+
+
 Checker = Callable[[Mapping[str, Any], Mapping[str, ImageHeader]], None]
+Authorizer = Callable[[Mapping[str, Any], int], None]
 
 
 def _side_by_side(images: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
@@ -54,6 +76,14 @@ def _side_by_side(images: dict[str, Any], facts: dict[str, Any]) -> dict[str, An
 
 def _anything_goes(params: Mapping[str, Any], headers: Mapping[str, ImageHeader]) -> None:
     """Nothing more to check."""
+
+
+def _nothing_is_owned(params: Mapping[str, Any], account_id: int) -> None:
+    """No parameter names what belongs to somebody."""
+
+
+def _always_image(params: Mapping[str, Any]) -> str:  # noqa: ARG001 - whatever was asked for
+    return "image"
 
 
 @dataclass(frozen=True)
@@ -67,10 +97,11 @@ class Operation:
         serializer: checks the parameters; its validated data is what the runner gets (JSON values only).
         runner: dotted path of the Runner class (see engine.py); a path, so that the web process never imports pixels or networks.
         price_credits: the price of a success.
+        tariffs: its uses that have another price.
         image_limits: what the uploaded image may be.
         body_cap_bytes: largest request body; more is a 413 before it is read.
         binary_default: answer with the image itself when the client states no wish.
-        main_artifact: the artifact that a binary answer carries.
+        main_artifact: parameters -> the artifact that a binary answer carries.
         present: (images by artifact name, facts) -> the operation's part of `data`.
         result_schema: JSON Schema of what `present` returns, for the OpenAPI document.
         result_example: such a result, for the document too.
@@ -78,6 +109,7 @@ class Operation:
         image_fields: the fields that carry the main image.
         more_images: further images, such as a mask or a background.
         check: (params, image headers by name) -> None; raises AppError where the two do not fit, before anything is paid.
+        authorize: (params, account id) -> None; raises AppError where they name what is not the account's.
     """
 
     slug: str
@@ -90,17 +122,28 @@ class Operation:
     binary_default: bool
     result_schema: Mapping[str, Any]
     result_example: Mapping[str, Any] | None = None
-    main_artifact: str = "image"
+    main_artifact: Callable[[Mapping[str, Any]], str] = _always_image
     present: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]] = _side_by_side
     fixed: Mapping[str, Any] = field(default_factory=dict)
     image_fields: SourceFields = SourceFields("image", "image_url", "image_base64")
     more_images: tuple[ImageInput, ...] = ()
     check: Checker = _anything_goes
+    authorize: Authorizer = _nothing_is_owned
+    tariffs: tuple[Tariff, ...] = ()
 
     @property
     def images(self) -> tuple[ImageInput, ...]:
         """Every image that it takes, the main one first."""
         return ImageInput("image", self.image_fields, self.image_limits), *self.more_images
+
+    @property
+    def price_list(self) -> tuple[Operation | Tariff, ...]:
+        """All that it may be charged as."""
+        return self, *self.tariffs
+
+    def tariff(self, params: Mapping[str, Any]) -> Operation | Tariff:
+        """What these parameters are charged as."""
+        return next((tariff for tariff in self.tariffs if tariff.applies(params)), self)
 
     def fix(self, **params: Any) -> Operation:
         """The same operation with parameters that its route decides."""

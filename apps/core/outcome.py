@@ -13,6 +13,7 @@ class WarningCode(StrEnum):
     FIRST_FRAME_ONLY = "FIRST_FRAME_ONLY"
     NO_FOREGROUND = "NO_FOREGROUND"
     NO_GARMENT = "NO_GARMENT"
+    NO_WATERMARK = "NO_WATERMARK"
     LOW_CONFIDENCE = "LOW_CONFIDENCE"
     TOUCHES_BORDER = "TOUCHES_BORDER"
     MULTIPLE_SUBJECTS = "MULTIPLE_SUBJECTS"
@@ -26,6 +27,7 @@ _SENTENCES = {
     WarningCode.FIRST_FRAME_ONLY: "The image is animated; only its first frame was used.",
     WarningCode.NO_FOREGROUND: "No foreground was found; nothing was charged.",
     WarningCode.NO_GARMENT: "No garment of the requested classes was found; nothing was charged.",
+    WarningCode.NO_WATERMARK: "No watermark was found: the image is unchanged, and nothing was charged.",
     WarningCode.LOW_CONFIDENCE: "It is not clear what the subject is: look at the result, or point at it with points or box.",
     WarningCode.TOUCHES_BORDER: "The subject goes on beyond the picture's border, so its cut-out ends there in a straight line.",
     WarningCode.MULTIPLE_SUBJECTS: "There are several separate subjects; all of them were kept.",

@@ -1,4 +1,4 @@
-"""Objects in S3: inputs until their job ends, results until they expire."""
+"""Objects in S3: inputs until their job ends, results until they expire, an account's own files until it deletes them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from django.conf import settings
 from apps.core.errors import AppError, ErrorCode
 
 LARGE_BYTES = 1_048_576
+_PASSING_PREFIXES = ("inputs/", "results/")
 _LARGE_AT_ONCE = 4
 _LONGEST_QUEUE_S = 15.0
 
@@ -115,18 +116,22 @@ class ResultStore:
         self._call("head_bucket")
 
     def ensure_bucket(self) -> None:
-        """Make the bucket, and a lifecycle rule that deletes what a crash may have left behind."""
+        """Make the bucket, and lifecycle rules that delete what a crash may have left of jobs; other objects stay."""
         try:
             self._client.head_bucket(Bucket=self.bucket)
         except ClientError:
             self._call("create_bucket")
-        rule = {
-            "ID": "keyline-leftovers",
-            "Status": "Enabled",
-            "Filter": {"Prefix": ""},
-            "Expiration": {"Days": 2},
-        }
-        self._call("put_bucket_lifecycle_configuration", LifecycleConfiguration={"Rules": [rule]})
+        rules = [
+            {
+                "ID": f"keyline-{prefix.rstrip('/')}",
+                "Status": "Enabled",
+                "Filter": {"Prefix": prefix},
+                "Expiration": {"Days": 2},
+            }
+            for prefix in _PASSING_PREFIXES
+        ]
+        self._call("delete_bucket_lifecycle")  # some stores keep an older rule beside the new ones
+        self._call("put_bucket_lifecycle_configuration", LifecycleConfiguration={"Rules": rules})
 
     def _call(self, method: str, **arguments: Any) -> Any:
         try:

@@ -43,6 +43,7 @@ def sweep() -> dict[str, int]:
     """One round. Returns how many jobs each step touched."""
     return {
         "taken_back": take_back_lapsed(),
+        "timed_out": time_out_overdue(),
         "woken": wake_forgotten(),
         "purged": purge_expired(),
         "keys_forgotten": idempotency.forget_old(),
@@ -62,6 +63,11 @@ def take_back_lapsed() -> int:
         except (AppError, DatabaseError):  # one job that cannot be moved must not hold up the others
             log.exception("a lapsed job cannot be moved on", extra={"facts": facts})
     return len(jobs)
+
+
+def time_out_overdue() -> int:
+    """End the jobs that waited for hours and never began."""
+    return sum(lifecycle.time_out(job) for job in lifecycle.overdue(_BATCH))
 
 
 def wake_forgotten() -> int:

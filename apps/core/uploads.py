@@ -90,6 +90,8 @@ def choose_source(data: Mapping[str, Any], image: ImageInput) -> Source | None:
         details = [Detail(field, issue, Fault.SEVERAL_SOURCES) for field in given]
         raise AppError(ErrorCode.VALIDATION_ERROR, issue, details=details)
     if not given:
+        if image.required and not fields.takes_file:
+            raise invalid(fields.file, f"Send the image as {' or '.join(fields.names)}.", Fault.MISSING)
         if image.required:
             raise missing_image(fields.file)
         return None

@@ -148,9 +148,12 @@ class Worker:
             time.sleep(_WATCH_EVERY_S)
             with self._lock:
                 ages = {job_id: time.monotonic() - began for job_id, (_, began) in self._in_hand.items()}
+                attempts = {job_id: attempt for job_id, (attempt, _) in self._in_hand.items()}
             for job_id, age_s in ages.items():
                 if age_s > settings.JOB_LIMIT_S:
                     log.error("job exceeds its limit; ending the process", extra={"facts": {"job": str(job_id)}})
+                    with contextlib.suppress(DatabaseError):  # then it fails as after any crash
+                        lifecycle.time_out_on_last_attempt(job_id, attempts[job_id])
                     logging.shutdown()
                     os._exit(_EXIT_FOR_RESTART)
 

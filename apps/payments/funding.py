@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from apps.core.funding import funding_named
+from apps.core.funding import Priced, funding_named
 from apps.core.models import Job, State
-from apps.core.operations import Operation
 
 MICROS_PER_CREDIT = 50_000
 """One credit is five cents, and both rails' dollars have six decimals."""
@@ -21,9 +20,9 @@ class RailFunding:
     def __init__(self, slug: str) -> None:
         self.slug = slug
 
-    def price(self, operation: Operation) -> int:
+    def price(self, priced: Priced) -> int:
         """The same price list as for keys."""
-        return funding_named("credits").price(operation)
+        return funding_named("credits").price(priced)
 
     def hold(self, job: Job) -> None:
         """The payment's row is the hold."""

@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "apps.payments",
     "apps.background",
     "apps.clothing",
+    "apps.watermark",
 ]
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
@@ -123,7 +124,7 @@ RAPIDAPI_SECRETS = [
 ]
 # A file above this is spooled to disk: 64 threads of uploads must not sum up to memory.
 FILE_UPLOAD_MAX_MEMORY_SIZE = 512 * 1024
-DATA_UPLOAD_MAX_MEMORY_SIZE = 40 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 70 * 1024 * 1024  # two images of 25 MB in base64
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
 DATA_UPLOAD_MAX_NUMBER_FILES = 110
 

@@ -11,13 +11,20 @@ from django.http import HttpRequest
 from django.test import RequestFactory
 
 from apps.core.dialects.base import Dialect
+from apps.core.dialects.code_message import CODE_MESSAGE
 from apps.core.dialects.elements import ELEMENTS, TABLE
 from apps.core.dialects.envelope import ENVELOPE
 from apps.core.dialects.raw import RAW
 from apps.core.dialects.removebg import REMOVEBG
 from apps.core.errors import AppError, Detail, ErrorCode, Fault, invalid
 
-DIALECTS = {"envelope": ENVELOPE, "raw": RAW, "removebg": REMOVEBG, "elements": ELEMENTS}
+DIALECTS = {
+    "envelope": ENVELOPE,
+    "raw": RAW,
+    "removebg": REMOVEBG,
+    "elements": ELEMENTS,
+    "code_message": CODE_MESSAGE,
+}
 
 # PRODUCT section 2.2, by our own codes and faults.
 ELEMENTS_CODES = {
@@ -56,6 +63,27 @@ ELEMENTS_FAULTS = {
     Fault.EMPTY_REGION: (400, "ERROR_INVALID_PARAMETER"),
     Fault.NO_FOREGROUND: (422, "ERROR_NO_RECOGNITION_TARGET_DETECTED"),
     Fault.NO_GARMENT: (422, "ERROR_NO_RECOGNITION_TARGET_DETECTED"),
+}
+
+# PRODUCT section 2.3, by our own codes; every fault of a field is a 1000 but for a download.
+TASK_CODES = {
+    ErrorCode.VALIDATION_ERROR: (400, 1000),
+    ErrorCode.UNAUTHENTICATED: (401, 1002),
+    ErrorCode.INSUFFICIENT_CREDITS: (402, 1003),
+    ErrorCode.PAYMENT_REQUIRED: (402, 1003),
+    ErrorCode.FORBIDDEN: (403, 1000),
+    ErrorCode.NOT_FOUND: (404, 1000),
+    ErrorCode.METHOD_NOT_ALLOWED: (405, 1001),
+    ErrorCode.CONFLICT: (409, 1000),
+    ErrorCode.GONE: (410, 1000),
+    ErrorCode.PAYLOAD_TOO_LARGE: (413, 1000),
+    ErrorCode.UNSUPPORTED_MEDIA_TYPE: (400, 1000),
+    ErrorCode.IDEMPOTENCY_MISMATCH: (422, 1000),
+    ErrorCode.RATE_LIMITED: (429, 1000),
+    ErrorCode.INTERNAL_ERROR: (500, 1100),
+    ErrorCode.PROCESSING_FAILED: (502, 1100),
+    ErrorCode.PROCESSING_TIMEOUT: (502, 1100),
+    ErrorCode.OVERLOADED: (503, 1101),
 }
 
 
@@ -112,6 +140,25 @@ def test_elements_name_every_field_at_fault(request_: HttpRequest) -> None:
     body = json.loads(ELEMENTS.failure(error, request_).content)
 
     assert body["error_detail"]["message"] == "a: One thing. b: Another."
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+def test_tasks_have_the_tables_code_for_every_error(code: ErrorCode, request_: HttpRequest) -> None:
+    response = CODE_MESSAGE.failure(AppError(code), request_)
+
+    body = json.loads(response.content)
+    assert (response.status_code, body["code"]) == TASK_CODES[code]
+    assert (list(body), body["data"]) == (["code", "message", "data"], None)
+    assert body["message"] == code.sentence
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_tasks_tell_a_failed_download_from_every_other_fault(fault: Fault, request_: HttpRequest) -> None:
+    response = CODE_MESSAGE.failure(invalid("smear_url", "Send another one.", fault), request_)
+
+    expected = (502, 1102) if fault is Fault.DOWNLOAD_FAILED else (400, 1000)
+    assert (response.status_code, json.loads(response.content)["code"]) == expected
+    assert json.loads(response.content)["message"] == "smear_url: Send another one."
 
 
 def assert_told(error: AppError, request: HttpRequest, status: int, code: str) -> None:

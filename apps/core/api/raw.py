@@ -87,7 +87,7 @@ class RawOperationView(OperationView):
         return jobs.Order(
             operation=self.operation,
             identity=identity,
-            price_credits=funding_named(identity.funding).price(self.operation),
+            price_credits=funding_named(identity.funding).price(self.operation.tariff(params)),
             params=params,
             uploads=uploads,
             request_id=request.request_id,

@@ -105,6 +105,8 @@ class KeylineSchema(AutoSchema):
         text: dict[str, Any] = {"schema": fields(files=False)}
         if operation.image_fields.base64:
             text["example"] = {operation.image_fields.base64: EXAMPLE_IMAGE}
+        if not operation.image_fields.takes_file:
+            return {"required": True, "content": {"application/json": text}}
         if not operation.image_fields.names[1:]:  # the image is a file, so there is no text that could carry it
             form["multipart/form-data"]["schema"]["required"] = [operation.image_fields.file]
             return {"required": True, "content": form}
@@ -120,7 +122,7 @@ class KeylineSchema(AutoSchema):
         return {"required": True, "description": about, "content": form, _JSON_BODY: text}
 
     def _properties(self, serializer: type[Serializer]) -> dict[str, Any]:
-        properties: dict[str, Any] = self._map_serializer(serializer, "request")["properties"]
+        properties: dict[str, Any] = self._map_serializer(serializer, "request").get("properties", {})
         return dict(properties)
 
 

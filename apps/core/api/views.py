@@ -18,7 +18,7 @@ from apps.core import idempotency, jobs, lifecycle
 from apps.core.api.exceptions import answer_in
 from apps.core.api.fields import checked_params, checked_retention, is_dry_run, request_fields
 from apps.core.api.negotiation import AnswerForm, answer_form
-from apps.core.api.parsers import UrlencodedParser
+from apps.core.api.parsers import JsonParser, UrlencodedParser
 from apps.core.api.throttles import count_anonymous
 from apps.core.dialects.base import Answer, Dialect
 from apps.core.dialects.envelope import ENVELOPE, envelope, job_data, job_meta
@@ -87,6 +87,8 @@ class OperationView(EndpointView):
     dialect: Dialect = ENVELOPE
 
     def get_parsers(self) -> list[BaseParser]:
+        if not self.operation.image_fields.takes_file:
+            return [JsonParser()]
         return [*super().get_parsers(), *([UrlencodedParser()] if self.dialect.takes_urlencoded else [])]
 
     def post(self, request: Request) -> HttpResponse:
@@ -146,7 +148,7 @@ class OperationView(EndpointView):
             raise AppError(ErrorCode.GONE, "The job of this Idempotency-Key was deleted; nothing is charged again.")
         binary = form.binary if first.answered_status is None else first.answered_binary
         answer = Answer(job, self.operation, binary)
-        if first.answered_status == HTTPStatus.ACCEPTED:
+        if self._is_deferred(first):
             response = self.dialect.accepted(answer, request)
         elif job.state == State.FAILED:
             response = answer_in(self.dialect, error_of(job), request)
@@ -159,20 +161,25 @@ class OperationView(EndpointView):
             response.billed_credits = funding_named(job.funding).bill(job)
         return response
 
+    def _is_deferred(self, first: IdempotencyKey) -> bool:
+        """Whether the first answer left the result for later."""
+        return first.answered_status == HTTPStatus.ACCEPTED
+
     def _order(self, request: Request, form: AnswerForm) -> jobs.Order:
         """Fields, then the URL's fetch, then the image, then the key: nothing costs before all of them are right."""
         fields = request_fields(request)
         params = checked_params(self.operation, fields)
         retention_s = checked_retention(fields, form) if self.dialect.offers_retention else settings.RESULT_TTL_S
         is_dry_run(request)
+        identity = request.auth
+        self.operation.authorize(params, identity.account_id)
         with place_if(has_url(self.operation, fields)):
             uploads = open_uploads(self.operation, fields)
         self.operation.check(params, {name: upload.header for name, upload in uploads.items()})
-        identity = request.auth
         return jobs.Order(
             operation=self.operation,
             identity=identity,
-            price_credits=funding_named(identity.funding).price(self.operation),
+            price_credits=funding_named(identity.funding).price(self.operation.tariff(params)),
             params=params,
             uploads=uploads,
             request_id=request.request_id,

@@ -59,7 +59,7 @@ class EnvelopeDialect:
         return operation_responses(operation)
 
     def _binary(self, answer: Answer, outcome: Outcome) -> HttpResponse:
-        artifact = outcome.artifacts[answer.operation.main_artifact]
+        artifact = outcome.artifacts[answer.operation.main_artifact(answer.job.params)]
         response = HttpResponse(result_store().get(artifact.key), content_type=artifact.content_type)
         response.headers["X-Job-Id"] = str(answer.job.id)
         response.headers["X-Credits-Charged"] = str(answer.job.charged_credits)

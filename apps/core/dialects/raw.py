@@ -26,7 +26,7 @@ class RawDialect:
 
     def success(self, answer: Answer, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the Protocol's signature
         outcome = outcome_of(answer.job)
-        artifact = outcome.artifacts[answer.operation.main_artifact]
+        artifact = outcome.artifacts[answer.operation.main_artifact(answer.job.params)]
         response = HttpResponse(result_store().get(artifact.key), content_type=artifact.content_type)
         response.headers["Cache-Control"] = "private, no-store"
         response.headers["X-Job-Id"] = str(answer.job.id)

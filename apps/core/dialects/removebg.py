@@ -72,7 +72,7 @@ class RemoveBgDialect:
 
     def success(self, answer: Answer, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the Protocol's signature
         outcome = outcome_of(answer.job)
-        artifact = outcome.artifacts[answer.operation.main_artifact]
+        artifact = outcome.artifacts[answer.operation.main_artifact(answer.job.params)]
         data = result_store().get(artifact.key)
         box: list[int] = outcome.facts["subject"]["bbox"]
         if answer.binary:

@@ -1,0 +1,94 @@
+"""Operations that are submitted in one request and asked for in others, whatever the client prefers."""
+
+from __future__ import annotations
+
+import uuid
+from typing import BinaryIO, cast
+
+from django.http import HttpResponse
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+
+from apps.core import jobs
+from apps.core.api.fields import request_fields
+from apps.core.api.negotiation import AnswerForm
+from apps.core.api.parsers import JsonParser
+from apps.core.api.views import EndpointView, OperationView
+from apps.core.dialects.base import Answer
+from apps.core.dialects.code_message import CODE_MESSAGE, succeeded, task_data
+from apps.core.errors import Fault, invalid
+from apps.core.image_headers import HeaderError
+from apps.core.inspection import unreadable
+from apps.core.models import IdempotencyKey, Job
+from apps.core.wholeness import check_whole
+
+# `applied` is as of a client that sent `Prefer: respond-async`: only the queue's cap refuses it.
+AT_ONCE = AnswerForm(binary=False, wait_s=0.0, late_is_accepted=True, applied="respond-async")
+
+
+class SubmitView(OperationView):
+    """
+    `POST`: check the images from their first byte to their last, queue the job, and answer with its id at once.
+
+    What only pixels tell (a smear without a stroke) would take numpy or a hundred megapixels of memory in this process; the
+    worker finds it, and the task fails with that sentence, uncharged.
+    """
+
+    dialect = CODE_MESSAGE
+
+    def post(self, request: Request) -> HttpResponse:
+        return self._answer_order(self._order(request, AT_ONCE), request, AT_ONCE)
+
+    def _order(self, request: Request, form: AnswerForm) -> jobs.Order:
+        order = super()._order(request, form)
+        for image in self.operation.images:
+            upload = order.uploads.get(image.name)
+            try:
+                if upload is not None:
+                    check_whole(cast(BinaryIO, upload.file), upload.header.format)
+            except HeaderError as error:
+                raise unreadable(image.fields.file) from error
+        return order
+
+    def _answer(self, job: Job, request: Request, form: AnswerForm) -> HttpResponse:
+        return self.dialect.accepted(Answer(job, self.operation, form.binary), request)
+
+    def _is_deferred(self, first: IdempotencyKey) -> bool:  # noqa: ARG002 - every answer is a task's id
+        return True
+
+
+class TaskResultView(EndpointView):
+    """`POST` of `{"task_id"}`: how far a job is that the caller's account submitted."""
+
+    dialect = CODE_MESSAGE
+    operation_slug = ""
+
+    def get_parsers(self) -> list[BaseParser]:
+        return [JsonParser()]
+
+    def post(self, request: Request) -> HttpResponse:
+        job = self._own_task(request, _task_id(request))
+        return succeeded(task_data(job))
+
+    def _own_task(self, request: Request, task_id: uuid.UUID | None) -> Job:
+        """Raises AppError for an unknown, deleted or foreign one alike."""
+        rows = Job.objects.filter(
+            id=task_id, account_id=request.auth.account_id, operation=self.operation_slug, deleted_at=None
+        )
+        job = rows.first() if task_id else None
+        if job is None:
+            raise invalid("task_id", "There is no task with this task_id.")
+        return job
+
+
+def _task_id(request: Request) -> uuid.UUID | None:
+    """None for a text that can be nobody's id. Raises AppError."""
+    given = request_fields(request).get("task_id")
+    if given in (None, ""):
+        raise invalid("task_id", "Send the task_id that submit_watermark_removal gave you.", Fault.MISSING)
+    if not isinstance(given, str):
+        raise invalid("task_id", "task_id must be a string.")
+    try:
+        return uuid.UUID(given)
+    except ValueError:
+        return None

@@ -1,0 +1,163 @@
+"""Watermark removal in the worker: decode, read smear and template, find and remove, encode, store."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.core.colour import srgb_to_rgb
+from apps.core.decoding import Photo, decode
+from apps.core.encoding import encode_jpeg, encode_png, encode_webp
+from apps.core.engine import Engine
+from apps.core.errors import AppError, ErrorCode, invalid
+from apps.core.execution import Work
+from apps.core.outcome import Outcome, WarningCode
+from apps.watermark.learning import TemplateMemory
+from ml import compositing, registry
+from ml.errors import SmearError, WeightsError
+from ml.pipelines.watermark import Removal, WatermarkPipeline
+from ml.smear import read_smear
+from ml.stamp import stamp
+from ml.types import AlphaChannel, Mask, RgbImage
+
+_CONTENT_TYPES = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
+_ENCODERS = {"png": encode_png, "webp": encode_webp, "jpg": encode_jpeg}
+_WHITE = (255, 255, 255)
+_BEGINS, _ENDS = 0.1, 0.8
+"""The pipeline's share of the progress."""
+
+
+class WatermarkRunner:
+    """One for the process; it holds the network and nothing of any job. Without weights it refuses, and the rest works."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.models: list[str] = []
+        self.device = "cpu"
+        self.warnings: list[str] = []
+        self._templates = TemplateMemory()
+        self._pipeline: WatermarkPipeline | None = None
+        try:
+            pipeline = registry.load_watermark(slots=engine.slots)
+        except WeightsError as error:
+            self.warnings.append(f"Requests to remove watermarks are refused. {error}")
+            return
+        self._pipeline = pipeline
+        self.models.append(f"{pipeline.model_name}@{pipeline.model_version}")
+        self.device = pipeline.device
+        self.warnings.extend(pipeline.warnings)
+
+    def run(self, work: Work) -> Outcome:
+        """
+        Do the job.
+
+        Raises:
+            AppError: VALIDATION_ERROR when a file can't be decoded after all, the smear or the template says nothing that can
+                be done; OVERLOADED without weights.
+        """
+        if self._pipeline is None:
+            raise AppError(
+                ErrorCode.OVERLOADED, "This service is set up without the network for watermarks; ask its operator."
+            )
+        data = work.input("image")
+        with work.timed("decode"):
+            photo = decode(data, limits=work.operation.image_limits, field=work.operation.image_fields.file)
+            smear = _smear(work, photo)
+        removal = self._remove(work, self._pipeline, photo, smear)
+        return self._keep(work, photo, removal)
+
+    def _remove(self, work: Work, pipeline: WatermarkPipeline, photo: Photo, smear: Mask | None) -> Removal:
+        template = None
+        if "template" in work.params:
+            with work.stage("template", progress=_BEGINS / 2):
+                template = self._templates.recall(work.account_id, work.params["template"])
+        with contextlib.ExitStack() as stage:
+
+            def begin(name: str, done: float) -> None:
+                stage.close()
+                stage.enter_context(work.stage(name, progress=_BEGINS + (_ENDS - _BEGINS) * done))
+
+            return pipeline.run(
+                photo.to_srgb(),
+                smear=smear,
+                sensitivity=work.params["sensitivity"],
+                detect_only=work.params["detect_only"],
+                template=template,
+                on_stage=begin,
+            )
+
+    def _keep(self, work: Work, photo: Photo, removal: Removal) -> Outcome:
+        """Encode and store both pictures, and tell what is on them."""
+        mask, kind = removal.mask, work.params["format"]
+        has_mark = bool(mask.any())
+        with work.stage("encode", progress=_ENDS):
+            restored = photo.rgb if work.params["detect_only"] or not has_mark else _restored(photo, removal)
+            picture = _picture(restored, photo.opacity, is_flat=kind == "jpg")
+            if work.is_sandbox:
+                picture, mask = stamp(picture), stamp(mask)
+            encoded = _ENCODERS[kind](picture, icc_profile=photo.icc_profile), encode_png(mask)
+        height, width = mask.shape
+        types = {"image": _CONTENT_TYPES[kind], "mask": "image/png"}
+        artifacts = {
+            name: work.keep(name, data, content_type=content_type, size_wh=(width, height))
+            for (name, content_type), data in zip(types.items(), encoded, strict=True)
+        }
+        warnings = [WarningCode.FIRST_FRAME_ONLY] if photo.is_animated else []
+        warnings += [] if has_mark else [WarningCode.NO_WATERMARK]
+        return Outcome(
+            artifacts=artifacts,
+            facts=_facts(removal),
+            warnings=tuple(warnings),
+            model=self.models[0],
+            device=self.device,
+            timings_ms=work.timings_ms,
+            chargeable=has_mark,
+        )
+
+
+def _smear(work: Work, photo: Photo) -> Mask | None:
+    """(H, W) bool, or None where the client sent none. Raises AppError."""
+    smear = work.operation.more_images[0]
+    if not work.params["has_smear"]:
+        return None
+    drawn = decode(work.input(smear.name), limits=smear.limits, field=smear.fields.file)
+    strokes = drawn.to_srgb()
+    if drawn.opacity is not None:  # the colours under full transparency are whatever the file holds
+        strokes = np.where((drawn.opacity >= 128)[..., None], strokes, np.uint8(0))
+    height, width = photo.rgb.shape[:2]
+    try:
+        return read_smear(strokes, size_wh=(width, height))
+    except SmearError as error:
+        raise invalid(smear.fields.file, str(error)) from error
+
+
+def _restored(photo: Photo, removal: Removal) -> RgbImage:
+    """The photo in its own colours, with what was restored inside the mask; every other pixel is its own still."""
+    left, top, width, height = cv2.boundingRect(removal.mask)
+    box = slice(top, top + height), slice(left, left + width)
+    restored = photo.rgb.copy()
+    inside = srgb_to_rgb(np.ascontiguousarray(removal.image[box]), photo.icc_profile)
+    np.copyto(restored[box], inside, where=(removal.mask[box] > 0)[..., None])
+    return restored
+
+
+def _picture(rgb: RgbImage, opacity: AlphaChannel | None, *, is_flat: bool) -> NDArray[np.uint8]:
+    """(H, W, 3), or (H, W, 4) where the photo came with transparency and the file can hold it."""
+    if opacity is None:
+        return rgb
+    return compositing.over_colour(rgb, opacity, _WHITE) if is_flat else np.dstack([rgb, opacity])
+
+
+def _facts(removal: Removal) -> dict[str, Any]:
+    regions = [
+        {
+            "bbox": [int(side) for side in region.bbox_xywh],
+            "score": round(float(region.score), 3),
+            "kind": region.kind,
+        }
+        for region in removal.regions
+    ]
+    return {"regions": regions, "detected": removal.detected}

@@ -1,0 +1,83 @@
+"""The parameters of watermark removal, in our form and in the one of tasks."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from apps.core.fields import Choice
+
+DEFAULT_SENSITIVITY = 0.5
+SMEAR_FIELDS = ("smear", "smear_url", "smear_base64")
+
+
+class Sensitivity(serializers.FloatField):
+    """0..1; no NaN, which no comparison refuses."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_value=0.0, max_value=1.0, **options)
+
+    def to_internal_value(self, data: Any) -> float:
+        value = float(super().to_internal_value(data))
+        if isinstance(data, bool) or math.isnan(value):
+            raise serializers.ValidationError("Use a number from 0 to 1.")
+        return value
+
+
+@extend_schema_field({"type": "string", "format": "uuid"})
+class TemplateId(serializers.CharField):
+    """The id of a template, in its plain form; whose it is, is told later."""
+
+    def to_internal_value(self, data: Any) -> str:
+        try:
+            return str(uuid.UUID(super().to_internal_value(data).strip()))
+        except ValueError:
+            raise serializers.ValidationError("There is no such template; POST /v1/watermark-templates.") from None
+
+
+class WatermarkSerializer(serializers.Serializer):
+    """Validated data holds JSON values only; but for `template` every parameter is always decided."""
+
+    detect_only = serializers.BooleanField(
+        default=False,
+        help_text="true: tell where watermarks are and change nothing, for a lower price: image is the photo as it came, "
+        "mask what would be changed.",
+    )
+    sensitivity = Sensitivity(
+        default=DEFAULT_SENSITIVITY,
+        help_text="How faint a watermark may be: 0 takes only what is plain to see, 1 whatever might be one.",
+    )
+    output_format = Choice(
+        ("image", "mask"),
+        default="image",
+        help_text="Which of the two a binary answer (Accept: image/*) is; the envelope has both.",
+    )
+    format = Choice(
+        ("png", "webp", "jpg", "jpeg"),
+        default="png",
+        help_text="Of the image, whatever it came as; the mask is always PNG. In a PNG the pixels outside the mask are "
+        "bit-identical to the photo's; webp and jpg are encoded anew, and jpg shows transparent photos on white.",
+    )
+    template = TemplateId(
+        required=False,
+        help_text="The id of your own mark (POST /v1/watermark-templates): this one is looked for, and removed precisely.",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["format"] == "jpeg":
+            attrs["format"] = "jpg"
+        attrs["has_smear"] = any(self.initial_data.get(name) for name in SMEAR_FIELDS)
+        return attrs
+
+
+class TaskSerializer(serializers.Serializer):
+    """Tasks have no parameters but the images; validated data is what the WatermarkSerializer gives."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - there are none
+        whole = WatermarkSerializer(data={name: self.initial_data.get(name) for name in SMEAR_FIELDS})
+        whole.is_valid(raise_exception=True)
+        return dict(whole.validated_data)

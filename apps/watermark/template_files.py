@@ -1,0 +1,124 @@
+"""The files of a template, from a form to checked uploads: everything that can be told without pixels."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import IO, Any
+
+from django.core.files.uploadedfile import UploadedFile
+from rest_framework import serializers
+
+from apps.core.errors import Fault, invalid
+from apps.core.image_headers import HeaderError
+from apps.core.inspection import ImageFormat, ImageLimits, inspect, too_large, unreadable
+from apps.core.operations import MEGABYTE
+from apps.core.uploads import Upload, missing_image
+from apps.core.wholeness import check_whole
+from apps.watermark.models import Kind
+
+FEWEST_PHOTOS, MOST_PHOTOS = 3, 10
+MOST_BYTES = 25 * MEGABYTE
+"""Of all files together."""
+
+MOST_PIXELS = 60_000_000
+"""Of all photos together: the worker learns the mark from all of them at once."""
+
+_SIDES = {"max_width_px": 10_000, "max_height_px": 10_000, "max_pixels": 50_000_000}
+MARK_LIMITS = ImageLimits(formats=frozenset({ImageFormat.PNG}), max_bytes=MOST_BYTES, **_SIDES)
+PHOTO_LIMITS = ImageLimits(
+    formats=frozenset({ImageFormat.JPEG, ImageFormat.PNG, ImageFormat.BMP, ImageFormat.WEBP}),
+    max_bytes=MOST_BYTES,
+    **_SIDES,
+)
+_PHOTO_FIELDS = ("images", "images[]")
+_TYPES_WITH_ALPHA = frozenset({4, 6})  # PNG: grey and alpha, RGB and alpha
+
+
+class TemplateSerializer(serializers.Serializer):
+    """What is text in a template's form."""
+
+    name = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=100, help_text="For you; it need not be unique."
+    )
+
+
+def read_files(fields: Mapping[str, Any]) -> tuple[Kind, list[Upload]]:
+    """
+    One PNG with alpha in `image`, or 3 to 10 marked photos of one size in `images`.
+
+    Raises:
+        AppError: VALIDATION_ERROR on the field at fault.
+    """
+    marks = _files(fields, "image")
+    photos = [file for name in _PHOTO_FIELDS for file in _files(fields, name)]
+    if marks and photos:
+        raise invalid("image", "Send the mark itself as image, or marked photos as images.", Fault.SEVERAL_SOURCES)
+    if photos:
+        return Kind.PHOTOS, _photos(photos)
+    if not marks:
+        raise missing_image("image")
+    if len(marks) > 1:
+        raise invalid("image", "Send one file as image; marked photos go in images.", Fault.SEVERAL_SOURCES)
+    return Kind.PNG, [_mark(marks[0])]
+
+
+def _files(fields: Mapping[str, Any], name: str) -> list[UploadedFile]:
+    given = fields.getlist(name) if hasattr(fields, "getlist") else [fields.get(name)]
+    files = [value for value in given if value not in (None, "")]
+    if not all(isinstance(file, UploadedFile) for file in files):
+        raise invalid(name, f"{name} must be a file part of multipart/form-data, with a filename.")
+    return files
+
+
+def _mark(file: UploadedFile) -> Upload:
+    upload = _checked(file, MARK_LIMITS, "image")
+    if not _has_alpha(upload.file):
+        issue = "The PNG has no alpha channel: send the mark alone, transparent around it, or marked photos as images."
+        raise invalid("image", issue)
+    return upload
+
+
+def _photos(files: list[UploadedFile]) -> list[Upload]:
+    if not FEWEST_PHOTOS <= len(files) <= MOST_PHOTOS:
+        issue = f"Send {FEWEST_PHOTOS} to {MOST_PHOTOS} photos that carry the mark at the same place, not {len(files)}."
+        raise invalid("images", issue)
+    size_bytes = sum(file.size or 0 for file in files)
+    if size_bytes > MOST_BYTES:
+        raise too_large("images", size_bytes, max_bytes=MOST_BYTES)
+    uploads = [_checked(file, PHOTO_LIMITS, "images") for file in files]
+    sizes = sorted({(upload.header.width, upload.header.height) for upload in uploads})
+    if len(sizes) > 1:
+        told = " and ".join(f"{width} x {height} px" for width, height in sizes[:2])
+        raise invalid("images", f"The photos must all have the same size, upright; there are {told}.")
+    if sum(width * height for width, height in sizes) * len(uploads) > MOST_PIXELS:
+        issue = (
+            f"The photos have more than {MOST_PIXELS // 1_000_000} megapixels together; send fewer, or smaller ones."
+        )
+        raise invalid("images", issue, Fault.RESOLUTION_TOO_HIGH)
+    return uploads
+
+
+def _checked(file: UploadedFile, limits: ImageLimits, field: str) -> Upload:
+    """Whole, so that it still can be read when it is first used. Raises AppError."""
+    if not file.size:
+        raise missing_image(field)
+    header = inspect(file.file, limits=limits, field=field)
+    try:
+        check_whole(file.file, header.format)
+    except HeaderError as error:
+        raise unreadable(field) from error
+    return Upload(file=file.file, header=header)
+
+
+def _has_alpha(file: IO[bytes]) -> bool:
+    """Whether a whole PNG has an alpha channel, or a transparent colour or palette."""
+    file.seek(25)
+    if file.read(1)[0] in _TYPES_WITH_ALPHA:
+        return True
+    file.seek(8)
+    while True:
+        length, name = struct.unpack(">I4s", file.read(8))
+        if name in {b"tRNS", b"IDAT"}:
+            return bool(name == b"tRNS")
+        file.seek(length + 4, 1)
