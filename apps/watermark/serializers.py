@@ -12,6 +12,7 @@ from rest_framework import serializers
 from apps.core.fields import Choice
 
 DEFAULT_SENSITIVITY = 0.5
+_FROM_0_TO_1 = "Use a number from 0 to 1."
 SMEAR_FIELDS = ("smear", "smear_url", "smear_base64")
 
 
@@ -19,12 +20,13 @@ class Sensitivity(serializers.FloatField):
     """0..1; no NaN, which no comparison refuses."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(min_value=0.0, max_value=1.0, **options)
+        said = dict.fromkeys(("invalid", "max_value", "min_value"), _FROM_0_TO_1)
+        super().__init__(min_value=0.0, max_value=1.0, error_messages=said, **options)
 
     def to_internal_value(self, data: Any) -> float:
         value = float(super().to_internal_value(data))
         if isinstance(data, bool) or math.isnan(value):
-            raise serializers.ValidationError("Use a number from 0 to 1.")
+            raise serializers.ValidationError(_FROM_0_TO_1)
         return value
 
 
