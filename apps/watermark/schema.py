@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from apps.core.dialects.code_message_schema import result_responses
-from apps.core.openapi import SECURITY, enveloped, failures, json_content, named, ref
+from apps.core.openapi import SECURITY, failures, named
 from apps.core.openapi import success as succeeded
 from apps.watermark.template_files import FEWEST_PHOTOS, MOST_BYTES, MOST_PHOTOS
 from apps.watermark.templates import MOST_TEMPLATES
@@ -70,29 +70,10 @@ WATERMARK_PATHS: dict[str, Any] = {
             "operationId": "create_watermark_template",
             "summary": "Give your own mark once, so that it is removed precisely; free of charge, kept until you delete it",
             "description": f"At most {MOST_TEMPLATES} an account. The mark is learned at its first use: what no mark can be "
-            "learned from is refused then, on template.",
-            "parameters": [
-                {"$ref": "#/components/parameters/IdempotencyKey"},
-                {"$ref": "#/components/parameters/DryRun"},
-            ],
+            "learned from is refused then, on template. With dry_run=true the files are only checked.",
+            "parameters": [{"$ref": "#/components/parameters/IdempotencyKey"}],
             "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}},
             "responses": {
-                "200": {
-                    "description": "The answer to dry_run=true.",
-                    "content": json_content(
-                        enveloped(
-                            "Quote",
-                            named(
-                                "Quote",
-                                {
-                                    "type": "object",
-                                    "required": ["price", "valid"],
-                                    "properties": {"price": ref("Price"), "valid": {"type": "boolean"}},
-                                },
-                            ),
-                        )
-                    ),
-                },
                 "201": succeeded("The template", "WatermarkTemplate", _TEMPLATE),
                 **failures(*_FAILED, "409", "413", "415", "422"),
             },
