@@ -68,7 +68,7 @@ def _load_models() -> int:
     from apps.core.worker import inherit, start_worker, this_worker
     from ml.registry import SamChoice
     from ml.sessions.gpu import choose_gpu
-    from ml.sessions.onnx import InferenceSlots
+    from ml.sessions.slots import InferenceSlots
 
     jobs = settings.INFERENCE_SLOTS
     gpu = choose_gpu(settings.DEVICE, is_required=settings.REQUIRE_GPU, jobs=jobs, max_batch=settings.GPU_MAX_BATCH)

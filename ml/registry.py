@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ml.pipelines.clothing import ClothingPipeline
     from ml.pipelines.pointing import PointingPipeline
     from ml.pipelines.watermark import WatermarkPipeline
-    from ml.sessions.onnx import InferenceSlots
+    from ml.sessions.slots import InferenceSlots
 
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """Where torch without CUDA is (https://pytorch.org/get-started/locally/); PyPI's for Linux brings gigabytes of it."""
@@ -206,7 +206,7 @@ def load_pointing(
         WeightsDamagedError: a file's content is not the pinned one, or no SAM checkpoint.
     """
     from ml.pipelines.pointing import PointingPipeline
-    from ml.sessions.onnx import InferenceSlots
+    from ml.sessions.slots import InferenceSlots
 
     slots = slots or InferenceSlots()
     network, name, version = _load_sam(weights_dir, choice, slots)
@@ -262,7 +262,7 @@ def load_network(spec: ModelSpec, weights_dir: Path, *, slots: InferenceSlots | 
         DeviceFullError: the GPU has no room for it.
     """
     from ml.models.saliency import SaliencyNetwork
-    from ml.sessions.onnx import InferenceSlots
+    from ml.sessions.slots import InferenceSlots
     from ml.weights import is_right
 
     with _networks_lock:
@@ -288,9 +288,9 @@ def _open_session(spec: ModelSpec, path: Path, slots: InferenceSlots) -> Session
         if spec.name in BUILDERS:
             network = build(spec.name, convolutions_of(path.read_bytes()))
             return open_session(network, slots.gpu, image_shape=(3, spec.input_side_px, spec.input_side_px))
-    from ml.sessions.onnx import OnnxSession
+    from ml.sessions.openvino import OpenVinoSession
 
-    return OnnxSession(path, slots=slots)
+    return OpenVinoSession(path, slots=slots)
 
 
 def load_background(profile: Profile, weights_dir: Path, *, slots: InferenceSlots | None = None) -> BackgroundPipeline:
@@ -335,11 +335,12 @@ def load_background(profile: Profile, weights_dir: Path, *, slots: InferenceSlot
 def load_judge(*, slots: InferenceSlots | None = None) -> JudgeNetwork:
     """Load the judge, whose weights are part of this repository (`ml/weights/judge.md` says how they were made)."""
     from ml.models.judge import JudgeNetwork
-    from ml.sessions.onnx import InferenceSlots, OnnxSession
+    from ml.sessions.openvino import OpenVinoSession
+    from ml.sessions.slots import InferenceSlots
 
     with _networks_lock:
         if JUDGE_FILE not in _judges:
-            _judges[JUDGE_FILE] = JudgeNetwork(OnnxSession(JUDGE_FILE, slots=slots or InferenceSlots()))
+            _judges[JUDGE_FILE] = JudgeNetwork(OpenVinoSession(JUDGE_FILE, slots=slots or InferenceSlots()))
         return _judges[JUDGE_FILE]
 
 
@@ -372,7 +373,8 @@ def load_clothing(weights_dir: Path, *, slots: InferenceSlots | None = None) -> 
 def load_clothing_network(*, slots: InferenceSlots | None = None) -> ClothingNetwork:
     """Load the clothing network once per process. Raises WeightsMissingError when its file is not there."""
     from ml.models.clothing import ClothingNetwork
-    from ml.sessions.onnx import InferenceSlots, OnnxSession
+    from ml.sessions.onnx import OnnxSession
+    from ml.sessions.slots import InferenceSlots
 
     with _networks_lock:
         if CLOTHING_FILE not in _clothing:
@@ -396,9 +398,10 @@ def load_watermark(*, slots: InferenceSlots | None = None) -> WatermarkPipeline:
     Raises:
         WeightsMissingError: the file is not there.
     """
-    from ml.models.watermark import OUTPUTS, WatermarkNetwork
+    from ml.models.watermark import WatermarkNetwork
     from ml.pipelines.watermark import WatermarkPipeline
-    from ml.sessions.onnx import InferenceSlots, OnnxGraph
+    from ml.sessions.onnx import OnnxGraph
+    from ml.sessions.slots import InferenceSlots
 
     with _networks_lock:
         if WATERMARK_FILE not in _watermark:
@@ -407,8 +410,8 @@ def load_watermark(*, slots: InferenceSlots | None = None) -> WatermarkPipeline:
                     f"{WATERMARK_FILE.name} is missing from ml/weights. Restore it, or run `make train-watermark`; then "
                     "restart the worker."
                 )
-            graph = OnnxGraph(WATERMARK_FILE, outputs=OUTPUTS, slots=slots or InferenceSlots())
-            _watermark[WATERMARK_FILE] = WatermarkNetwork(graph)
+            session = OnnxSession(WATERMARK_FILE, slots=slots or InferenceSlots())
+            _watermark[WATERMARK_FILE] = WatermarkNetwork(session)
         network = _watermark[WATERMARK_FILE]
     pipeline = WatermarkPipeline(network, model_name="watermark", model_version=content_version(WATERMARK_FILE))
     pipeline.warm_up()

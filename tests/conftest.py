@@ -128,7 +128,7 @@ def _worker(sam_stand_in: OneColour) -> None:
     from ml import registry
     from ml.pipelines.background import BackgroundPipeline
     from ml.pipelines.pointing import PointingPipeline
-    from ml.sessions.onnx import InferenceSlots
+    from ml.sessions.slots import InferenceSlots
 
     patch = pytest.MonkeyPatch()
     stand_in = BackgroundPipeline(NotTheCornersColour(), model_name="stand-in", model_version="1")

@@ -15,7 +15,7 @@ from ml.registry import SamChoice
 
 if TYPE_CHECKING:
     from apps.core.execution import Work
-    from ml.sessions.onnx import InferenceSlots
+    from ml.sessions.slots import InferenceSlots
     from ml.specs import Profile
 
 

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 _places = threading.BoundedSemaphore(settings.WEB_THREADS)
 _SUBMIT_LOCK = 7_120  # the first half of our advisory locks' numbers; the second is the account
 _SETTLING_GRACE_S = 3.0
-_IN_HAND_PER_SLOT = 2  # what a worker has begun (worker.PLACES_PER_SLOT)
+_IN_HAND_PER_SLOT = 2  # what a worker has begun, at most (worker.PLACES_PER_RUN)
 _SAFETY = 1.2  # the pace swings; a refusal costs a client less than 25 s of waiting for nothing
 _POLL_S = 0.5
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import socket
 import threading
@@ -30,11 +31,11 @@ from apps.core.tasks import wake_worker
 from ml.errors import DeviceLostError
 
 log = logging.getLogger(__name__)
-PLACES_PER_SLOT = 2
-"""Jobs in hand for each inference slot: while one infers, another is fetched, decoded, encoded or stored.
+PLACES_PER_RUN = 1.5
+"""Jobs in hand for each run that the device takes at once: while two infer, a third is fetched, decoded, encoded or stored.
 
-More in hand would only wait for the slot, out of turn: a job is claimed in the order that is fair at that moment.
-A GPU has a slot for each core of its machine (`ml.sessions.gpu`): its batches form from what these have decoded.
+More in hand would only wait for the device, out of turn: a job is claimed in the order that is fair at that moment.
+A GPU has a run for each core of its machine (`ml.sessions.gpu`): its batches form from what these have decoded.
 """
 NICENESS_BESIDE_NETWORKS = 10
 """Of the threads that decode, encode and store. A network's run on several cores stands still as long as one of its
@@ -50,7 +51,7 @@ class Worker:
 
     def __init__(self, *, name: str, runners: dict[str, Runner], facts: dict[str, Any]) -> None:
         self.name = name
-        self.places = PLACES_PER_SLOT * facts.get("slots", 1)
+        self.places = math.ceil(PLACES_PER_RUN * facts.get("slots", 1))
         self._runners = runners
         self._facts = facts
         self._slots = facts.get("slots", 1)

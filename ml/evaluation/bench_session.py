@@ -1,8 +1,8 @@
 """
 Measure how IS-Net runs on this machine: `python -m ml.evaluation.bench_session [--weights DIR] [--runs N]`.
 
-Each line is a fresh process: bare ONNX Runtime with one option changed at a time, then our own session under 1 to 16
-clients. Latency is the median, CPU seconds are for one image, memory is the process's peak. Writes a Markdown table.
+Each line is a fresh process: bare ONNX Runtime with one option changed at a time, then our own session (OpenVINO) under 1
+to 16 clients. Latency is the median, CPU seconds are for one image, memory is the process's peak. Writes a Markdown table.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ BARE: dict[str, dict[str, Any]] = {
     "bare, optimisation basic": {"pattern": False, "level": 1},
 }
 OURS: dict[str, dict[str, Any]] = {
-    "ours, 1 client": {"ours": 1},
-    "ours, 2 slots of 1 thread, 2 clients": {"ours": 2, "clients": 2, "threads": 1},
-    "ours, 4 clients": {"ours": 1, "clients": 4},
-    "ours, 16 clients": {"ours": 1, "clients": 16},
+    "ours, 1 client": {"clients": 1},
+    "ours, 2 clients": {"clients": 2},
+    "ours, 4 clients": {"clients": 4},
+    "ours, 16 clients": {"clients": 16},
 }
 
 
@@ -56,7 +56,8 @@ def main() -> None:
         sys.stdout.write(json.dumps(_measure(path, json.loads(options.case), options.runs)))
         return
     sys.stdout.write("| case | latency ms | images/s | CPU s | peak MB |\n|---|---|---|---|---|\n")
-    for name, case in {**BARE, **OURS}.items():
+    cases = {**BARE, **{name: {**case, "ours": True} for name, case in OURS.items()}}
+    for name, case in cases.items():
         command = [sys.executable, "-m", __spec__.name, "--weights", str(options.weights)]
         command += ["--runs", str(options.runs), "--case", json.dumps(case)]
         answer = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603  our own module
@@ -66,7 +67,7 @@ def main() -> None:
 
 
 def _measure(path: Path, case: dict[str, Any], runs: int) -> dict[str, float]:
-    run = _our_session(path, case) if "ours" in case else _bare_session(path, case)
+    run = _our_session(path) if "ours" in case else _bare_session(path, case)
     tensor = np.random.default_rng(0).normal(0, 0.3, (1, 3, 1024, 1024)).astype(np.float32)
     clients = case.get("clients", 1)
     for _ in range(2):  # the memory pattern is made by the first run and paid for by the second
@@ -99,10 +100,11 @@ def _in_threads(count: int, work: Callable[[], object]) -> None:
         thread.join()
 
 
-def _our_session(path: Path, case: dict[str, Any]) -> Callable[[Any], object]:
-    from ml.sessions.onnx import InferenceSlots, OnnxSession
+def _our_session(path: Path) -> Callable[[Any], object]:
+    from ml.sessions.openvino import OpenVinoSession
+    from ml.sessions.slots import InferenceSlots
 
-    return OnnxSession(path, slots=InferenceSlots(case["ours"], threads_per_run=case.get("threads", 2))).run
+    return OpenVinoSession(path, slots=InferenceSlots()).run
 
 
 def _bare_session(path: Path, case: dict[str, Any]) -> Callable[[Any], object]:

@@ -10,7 +10,7 @@ import torch
 
 from ml.errors import WeightsDamagedError, WeightsMissingError
 from ml.models.torchvision_stand_in import torchvision_at_hand
-from ml.sessions.onnx import InferenceSlots
+from ml.sessions.slots import InferenceSlots
 
 with torchvision_at_hand():
     from segment_anything import sam_model_registry

@@ -1,10 +1,8 @@
 """
-ONNX Runtime on a CPU: fast, with memory that stays flat.
+ONNX Runtime on a CPU, for networks of any input size or of several inputs and outputs: memory that stays flat.
 
-Measured with IS-Net (docs/models.md has the table, `python -m ml.evaluation.bench_session` makes it again):
+Measured with IS-Net, which ran here before it got OpenVINO (docs/adr/0015; `python -m ml.evaluation.bench_session`):
 
-* One run over all cores is as good as several narrow ones in throughput and twice as good in latency, with a third less
-  memory, so the default is one slot that uses every core; machines with many cores get a slot for each four.
 * Without an arena each tensor of 64 MB is mapped, zeroed and unmapped again: a third of the time. ONNX Runtime's own
   arena keeps one pool per session and grows by powers of two: 2.1 GB. One arena for the process that grows by what is
   asked ("same as requested"), without the memory pattern, is as fast as the arena and stays at 1.4 GB.
@@ -13,67 +11,18 @@ Measured with IS-Net (docs/models.md has the table, `python -m ml.evaluation.ben
 
 from __future__ import annotations
 
-import ctypes
-import os
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from ml.sessions.gpu import Gpu
+from ml.sessions.memory import give_back_freed_memory
 from ml.sessions.onnx_graph import write_with_first_output_only, write_with_outputs
-
-Output = TypeVar("Output")
-
-CORES_PER_SLOT = 4
-"""Convolutions of these sizes stop gaining much beyond four threads; more runs at once gain more."""
-
-
-class InferenceSlots:
-    """
-    Where networks run, and how many runs the CPU takes at once. Sessions of one process share one object.
-
-    Runs have threads of their own, made here and now: a caller that lowers its own priority to let networks go first
-    (a run on several cores stands still while one of its threads waits for a core) doesn't lower theirs.
-    """
-
-    def __init__(self, count: int | None = None, *, threads_per_run: int | None = None, gpu: Gpu | None = None) -> None:
-        """
-        Args:
-            count: runs at once; each keeps about 1 GB of working memory with IS-Net. By default one for each
-                `CORES_PER_SLOT` cores that this process may use.
-            threads_per_run: CPU threads of one run; by default the cores divided by `count`.
-            gpu: takes the networks that are built in torch; the others stay on the CPU.
-
-        Raises:
-            ValueError: either is below 1.
-        """
-        cores = len(os.sched_getaffinity(0))
-        self.count = max(1, cores // CORES_PER_SLOT) if count is None else count
-        self.threads_per_run = max(1, cores // max(1, self.count)) if threads_per_run is None else threads_per_run
-        if self.count < 1 or self.threads_per_run < 1:
-            raise ValueError("count and threads_per_run are at least 1")
-        self.gpu = gpu
-        self._runs = ThreadPoolExecutor(self.count, thread_name_prefix="network")
-        all_there = threading.Barrier(self.count + 1)
-        for _ in range(self.count):
-            self._runs.submit(all_there.wait)
-        all_there.wait()
-
-    @property
-    def jobs(self) -> int:
-        """Jobs that the device works on at once; more in hand only wait."""
-        return self.count if self.gpu is None else self.gpu.jobs
-
-    def run(self, network: Callable[[], Output]) -> Output:
-        """Wait for a free slot, run `network` there, and give what it gives or raise what it raises."""
-        return self._runs.submit(network).result()
+from ml.sessions.slots import InferenceSlots
 
 
 class OnnxSession:
@@ -96,7 +45,7 @@ class OnnxSession:
             self._session = ort.InferenceSession(
                 pruned.name, _options(slots.threads_per_run), providers=["CPUExecutionProvider"]
             )
-        _give_back_freed_memory()
+        give_back_freed_memory()
         self._input_name = self._session.get_inputs()[0].name
         self._output_names = [self._session.get_outputs()[0].name]
 
@@ -135,7 +84,7 @@ class OnnxGraph:
             self._session = ort.InferenceSession(
                 chosen.name, _options(slots.threads_per_run), providers=["CPUExecutionProvider"]
             )
-        _give_back_freed_memory()
+        give_back_freed_memory()
         self._outputs = list(outputs)
 
     def run(self, tensors: Mapping[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
@@ -160,13 +109,6 @@ def _options(threads: int) -> ort.SessionOptions:
     # Idle threads that spin take the cores that decode and encode the other requests' images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
-
-
-def _give_back_freed_memory() -> None:
-    """Hand what loading took and freed (250 MB for IS-Net) back to the system, where the C library is glibc."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 _arena_lock = threading.Lock()

@@ -114,7 +114,7 @@ def _adopt_stand_in_worker() -> None:
     from apps.core.worker import Worker, adopt_worker
     from ml import registry
     from ml.pipelines.background import BackgroundPipeline
-    from ml.sessions.onnx import InferenceSlots
+    from ml.sessions.slots import InferenceSlots
     from tests.conftest import NotTheCornersColour
 
     stand_in = BackgroundPipeline(NotTheCornersColour(), model_name="stand-in", model_version="1")

@@ -25,7 +25,7 @@ from apps.core.models import Job, State
 from apps.core.sweeper import purge_expired
 from ml import registry
 from ml.garments import GARMENTS
-from ml.sessions.onnx import InferenceSlots
+from ml.sessions.slots import InferenceSlots
 from tests import drawing
 from tests.conftest import Api, make_api, upload
 from tests.contract.samples import same_as_sample

@@ -21,7 +21,7 @@ from apps.core.engine import Engine
 from apps.core.models import IdempotencyKey, Job, State
 from apps.core.storage import StoreAwayError
 from ml import registry
-from ml.sessions.onnx import InferenceSlots
+from ml.sessions.slots import InferenceSlots
 from tests import drawing
 from tests.conftest import Api, make_api, upload
 from tests.contract.samples import same_as_sample

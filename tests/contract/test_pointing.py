@@ -229,7 +229,7 @@ def test_photo_that_is_not_to_be_kept_is_not_remembered(api: Api, sam_stand_in: 
 def test_service_without_sam_says_so_and_charges_nothing(
     api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    from ml.sessions.onnx import InferenceSlots
+    from ml.sessions.slots import InferenceSlots
 
     missing = Pointing(Engine(profile="best", weights_dir=tmp_path, slots=InferenceSlots(1)))
     monkeypatch.setattr(this_worker()._runners["remove-bg"], "_pointing", missing)

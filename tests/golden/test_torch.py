@@ -13,8 +13,9 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from ml.models.saliency import SaliencyNetwork  # noqa: E402
 from ml.models.saliency_torch import BUILDERS, build  # noqa: E402
 from ml.registry import MODELS  # noqa: E402
-from ml.sessions.onnx import InferenceSlots, OnnxSession  # noqa: E402
+from ml.sessions.onnx import OnnxSession  # noqa: E402
 from ml.sessions.onnx_weights import convolutions_of  # noqa: E402
+from ml.sessions.slots import InferenceSlots  # noqa: E402
 from ml.sessions.torch import TorchSession  # noqa: E402
 from ml.weights import default_dir  # noqa: E402
 

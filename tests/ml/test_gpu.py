@@ -9,7 +9,7 @@ import pytest
 from ml.errors import GpuMissingError
 from ml.sessions import gpu
 from ml.sessions.gpu import Gpu, choose_gpu
-from ml.sessions.onnx import InferenceSlots
+from ml.sessions.slots import InferenceSlots
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from ml.sessions.onnx import InferenceSlots, OnnxSession
+from ml.sessions.onnx import OnnxSession
 from ml.sessions.onnx_graph import write_with_first_output_only
+from ml.sessions.slots import InferenceSlots
 from tests.ml.tiny_onnx import tiny_model
 
 
