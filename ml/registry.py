@@ -400,7 +400,7 @@ def load_watermark(*, slots: InferenceSlots | None = None) -> WatermarkPipeline:
     """
     from ml.models.watermark import WatermarkNetwork
     from ml.pipelines.watermark import WatermarkPipeline
-    from ml.sessions.onnx import OnnxGraph
+    from ml.sessions.onnx import OnnxSession
     from ml.sessions.slots import InferenceSlots
 
     with _networks_lock:
