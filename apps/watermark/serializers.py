@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import uuid
 from typing import Any
 
@@ -17,17 +16,16 @@ SMEAR_FIELDS = ("smear", "smear_url", "smear_base64")
 
 
 class Sensitivity(serializers.FloatField):
-    """0..1; no NaN, which no comparison refuses."""
+    """0..1; true is no number here, though it is one in Python."""
 
     def __init__(self, **options: Any) -> None:
         said = dict.fromkeys(("invalid", "max_value", "min_value"), _FROM_0_TO_1)
         super().__init__(min_value=0.0, max_value=1.0, error_messages=said, **options)
 
     def to_internal_value(self, data: Any) -> float:
-        value = float(super().to_internal_value(data))
-        if isinstance(data, bool) or math.isnan(value):
+        if isinstance(data, bool):
             raise serializers.ValidationError(_FROM_0_TO_1)
-        return value
+        return float(super().to_internal_value(data))
 
 
 @extend_schema_field({"type": "string", "format": "uuid"})
