@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.errors import TemplateError
+from ml.mark_learning import learn_mark
 from ml.types import Matte, RgbaImage, RgbImage
 
 FEWEST_PHOTOS, MOST_PHOTOS = 3, 10
 SMALLEST_SIDE_PX, LARGEST_SIDE_PX = 8, 4096
 LEAST_OPAQUE_PX = 16
+MOST_PIXELS = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class MarkTemplate:
     Attributes:
         alpha: (h, w) float32, 0..1: its opacity.
         ink: (h, w, 3) float32, 0..255: its colour, premultiplied with `alpha`.
-        place_xywhs: where it was learned: left and top in a photo of that width and height; None where it may be
+        place_xywh: where it was learned: left and top in a photo of that width and height; None where it may be
             anywhere, at any size.
     """
 
@@ -95,12 +97,13 @@ def template_from_png(image: RgbaImage) -> MarkTemplate:
     return MarkTemplate(cut, np.asarray(image[box][..., :3] * cut[..., None], np.float32))
 
 
-def template_from_photos(photos: Sequence[RgbImage]) -> MarkTemplate:
+def template_from_photos(photos: Sequence[RgbImage], *, strokes: Matte | None = None) -> MarkTemplate:
     """
     Learn a mark from photos that carry it at the same place.
 
     Args:
         photos: 3 to 10 of them, (H, W, 3) uint8 each, all of one size.
+        strokes: (H, W) float32, 0..1: where a network sees the mark, as `WatermarkPipeline.learn` gives it.
 
     Raises:
         TemplateError: too few, too many, of different sizes, the same photo again, or nothing that they share.
@@ -111,4 +114,14 @@ def template_from_photos(photos: Sequence[RgbImage]) -> MarkTemplate:
         raise TemplateError(
             "The marked photos are of different sizes; the watermark must lie at the same place in all."
         )
-    raise TemplateError("These photos share no watermark at the same place.")
+    if min(photos[0].shape[:2]) < SMALLEST_SIDE_PX or photos[0].shape[0] * photos[0].shape[1] > MOST_PIXELS:
+        raise TemplateError(
+            f"The marked photos must be {SMALLEST_SIDE_PX} px wide and high at least, and 4 megapixels at most."
+        )
+    if any(np.array_equal(photos[0], photo) for photo in photos[1:]):
+        raise TemplateError("Two of the marked photos are the same; the watermark is what different photos share.")
+    alpha, ink = learn_mark(photos, strokes=strokes)
+    height, width = alpha.shape
+    rows, columns = np.flatnonzero(alpha.max(1) > 0), np.flatnonzero(alpha.max(0) > 0)
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    return MarkTemplate(alpha[box].copy(), ink[box].copy(), (int(columns[0]), int(rows[0]), width, height))

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
+from ml.errors import ShapeError
+from ml.mark_regions import Region
 from ml.mark_template import MarkTemplate
-from ml.models.watermark import WatermarkNetwork
+from ml.template_search import TemplateJob, place_template
 from ml.transforms import require_rgb
-from ml.types import AlphaChannel, BoxXywh, Mask, RgbImage
+from ml.types import AlphaChannel, Mask, RgbImage
+from ml.watermark_search import Job, Network, find, under_smear
 
-Kind = Literal["text", "logo", "tiled"]
+__all__ = ["Region", "Removal", "WatermarkPipeline"]
+
 OnStage = Callable[[str, float], None]
 """Told what begins, and how much of all the work is done by then, 0..1."""
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """A mark that was found: its box in pixels, how sure of it (0..1), and what it looks like."""
-
-    bbox_xywh: BoxXywh
-    score: float
-    kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +46,7 @@ class WatermarkPipeline:
     """Finds marks and removes them. Holds no state between calls; many threads may run it at once."""
 
     def __init__(
-        self, network: WatermarkNetwork, *, model_name: str, model_version: str, warnings: tuple[str, ...] = ()
+        self, network: Network, *, model_name: str, model_version: str, warnings: tuple[str, ...] = ()
     ) -> None:
         self._network = network
         self.model_name = model_name
@@ -88,5 +82,24 @@ class WatermarkPipeline:
         Raises:
             ShapeError: `image` is not (H, W, 3) uint8, or `smear` has another size.
         """
-        require_rgb(image)
-        raise NotImplementedError((smear, sensitivity, detect_only, template, on_stage))
+        height, width = require_rgb(image).shape[:2]
+        if smear is not None and smear.shape != (height, width):
+            raise ShapeError(f"expected a {(height, width)} smear, got {smear.shape}")
+        tell = on_stage or _tell_nobody
+        tell("detect", 0.0)
+        if template is not None:
+            jobs: Sequence[Job | TemplateJob] = place_template(image, template)
+        elif smear is not None:
+            jobs = under_smear(self._network, image, smear)
+        else:
+            jobs = find(self._network, image, sensitivity=sensitivity)
+        out, mask = image.copy(), np.zeros((height, width), np.uint8)
+        for number, job in enumerate(jobs):
+            tell("restore", 0.3 + 0.7 * number / len(jobs))
+            job.carry_out(image, out, mask)
+        regions = tuple(dict.fromkeys(job.region for job in jobs))
+        return Removal(image if detect_only else out, mask, regions)
+
+
+def _tell_nobody(stage: str, progress: float) -> None:
+    """For callers who don't want to know."""

@@ -1,0 +1,183 @@
+"""
+Decide what to do about a mark (un-blend, inpaint or leave it alone), and do it at any size of photo.
+
+The decision is made on a copy of about a megapixel: opacity and colour do not depend on scale. The work itself is done
+in tiles of the photo's own pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from ml.inpainting import inpaint
+from ml.types import AlphaChannel, Mask, Matte, RgbImage
+from ml.unblending import (
+    CHANGED,
+    Ink,
+    agreement,
+    fit_ink,
+    look_around,
+    refine_shape,
+    restore,
+    shows_through,
+    spread,
+    unblend,
+)
+
+Way = Literal["unblend", "inpaint", "leave"]
+
+OPAQUE = 0.8
+"""The opacity from which on nothing of the photo shines through that is worth having."""
+
+GOOD_CHECK = 0.92
+"""Un-blending stands where strokes lie off their surroundings by at most this share of before."""
+
+TILE_PX, TILE_MARGIN_PX = 1024, 48
+FEATHER_PX = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """
+    What to do about one mark.
+
+    Attributes:
+        way: how.
+        shape: (h, w) float32, 0..1, at the size at which it was planned.
+        ink: what the strokes are drawn with, where they are un-blended.
+        check: how far strokes lie off what is beside them afterwards, as a share of before.
+    """
+
+    way: Way
+    shape: Matte
+    ink: Ink | None
+    check: float
+
+
+def make_plan(image: RgbImage, shape: Matte, *, is_exact: bool = False) -> Plan:
+    """
+    Decide about the strokes of one mark.
+
+    Args:
+        image: (H, W, 3) uint8: the photo or its copy.
+        shape: (H, W) float32, 0..1: the strokes as a network, a smear or a template tells them.
+        is_exact: the shape is right to the pixel, so it isn't refined.
+    """
+    pixels = image.astype(np.float32)
+    ink = fit_ink(pixels, shape)
+    best = Plan("leave", shape, None, 1.0)
+    if ink is None:
+        return replace(best, way="inpaint")
+    refined, around = shape, look_around(pixels, shape)
+    candidates = [(shape, ink, around)]
+    for _ in range(0 if is_exact else 2):
+        refined = refine_shape(pixels, shape, candidates[-1][1], around)
+        again = fit_ink(pixels, refined)
+        if again is None:
+            break
+        around = look_around(pixels, refined)
+        candidates.append((refined, again, around))
+    for form, paint, beside in candidates:
+        after = unblend(pixels, form, paint.opacity, spread(pixels, form, paint, beside))
+        check = agreement(pixels, after, form)
+        if check < best.check:
+            best = Plan("unblend", form, paint, check)
+    opacity, form = (best.ink.opacity, best.shape) if best.ink else (ink.opacity, shape)
+    if opacity > OPAQUE or not shows_through(pixels, form, best.ink or ink):
+        return replace(best, way="inpaint")
+    if best.check > GOOD_CHECK:
+        return replace(best, way="leave")
+    return best
+
+
+def carry_out(plan: Plan, image: RgbImage, out: RgbImage, mask: AlphaChannel, *, is_exact: bool = False) -> None:
+    """
+    Restore what the plan says.
+
+    Args:
+        image: (H, W, 3) uint8: the photo.
+        out, mask: the restored photo and the changed pixels so far (255 = changed); both are written.
+    """
+    if plan.way == "leave":
+        return
+    is_grown = plan.shape.shape != image.shape[:2]
+    for tile, inner in _tiles(plan.shape, image.shape[:2]):
+        shape = _shape_of(plan.shape, image.shape[:2], tile)
+        if plan.way == "unblend" and plan.ink is not None:
+            changed, restored = _unblended(image[tile], shape, plan.ink, is_exact=is_exact, is_grown=is_grown)
+        else:
+            changed, restored = _inpainted(image[tile], shape)
+        rows, columns = (
+            slice(tile[0].start + inner[0].start, tile[0].start + inner[0].stop),
+            slice(tile[1].start + inner[1].start, tile[1].start + inner[1].stop),
+        )
+        changed, restored = changed[inner], restored[inner]
+        out[rows, columns][changed] = restored[changed]
+        mask[rows, columns][changed] = 255
+
+
+def _unblended(image: RgbImage, shape: Matte, ink: Ink, *, is_exact: bool, is_grown: bool) -> tuple[Mask, RgbImage]:
+    pixels = image.astype(np.float32)
+    around = look_around(pixels, shape)
+    if is_grown and not is_exact:
+        shape = refine_shape(pixels, shape, ink, around)
+        around = look_around(pixels, shape)
+    restored = restore(pixels, shape, ink, around, is_exact=is_exact)
+    return shape > CHANGED, np.asarray(np.clip(restored + 0.5, 0, 255), np.uint8)
+
+
+def _inpainted(image: RgbImage, shape: Matte) -> tuple[Mask, RgbImage]:
+    hole = cv2.dilate((shape > 0.3).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
+    return hole > 0, inpaint(image, hole > 0)
+
+
+def _shape_of(shape: Matte, photo_hw: tuple[int, int], tile: tuple[slice, slice]) -> Matte:
+    """A tile of the shape, at the photo's size."""
+    if shape.shape == photo_hw:
+        return np.asarray(shape[tile], np.float32)
+    rows, columns = tile
+    down, across = shape.shape[0] / photo_hw[0], shape.shape[1] / photo_hw[1]
+    box = columns.start * across, rows.start * down, columns.stop * across, rows.stop * down
+    return cut(shape, box, (columns.stop - columns.start, rows.stop - rows.start))
+
+
+def cut(pixels: Matte, box_xyxy: tuple[float, float, float, float], size_wh: tuple[int, int]) -> Matte:
+    """A part of a map at another size; the box may lie between its pixels. Returns (height, width) float32, 0..1."""
+    x0, y0, x1, y1 = box_xyxy
+    across, down = (x1 - x0) / size_wh[0], (y1 - y0) / size_wh[1]
+    matrix = np.array([[across, 0, x0 + across / 2 - 0.5], [0, down, y0 + down / 2 - 0.5]], np.float64)
+    flags = (cv2.INTER_CUBIC if across < 1 else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
+    grown = cv2.warpAffine(pixels, matrix, size_wh, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(np.clip(grown, 0, 1), np.float32)
+
+
+def _tiles(shape: Matte, photo_hw: tuple[int, int]) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+    """Yield each tile that holds strokes, with its margin, and the tile without its margin inside of that."""
+    height, width = photo_hw
+    down, across = shape.shape[0] / height, shape.shape[1] / width
+    x, y, box_width, box_height = cv2.boundingRect((shape > CHANGED).astype(np.uint8))
+    if not box_width:
+        return
+    pad = 1 + TILE_MARGIN_PX
+    x0, y0 = max(0, int(x / across) - pad), max(0, int(y / down) - pad)
+    x1, y1 = min(width, int((x + box_width) / across) + pad), min(height, int((y + box_height) / down) + pad)
+    for top in range(y0, y1, TILE_PX):
+        for left in range(x0, x1, TILE_PX):
+            bottom, right = min(y1, top + TILE_PX), min(x1, left + TILE_PX)
+            seen = shape[int(top * down) : int(bottom * down) + 1, int(left * across) : int(right * across) + 1]
+            if not (seen > CHANGED).any():
+                continue
+            tile = (
+                slice(max(0, top - TILE_MARGIN_PX), min(height, bottom + TILE_MARGIN_PX)),
+                slice(max(0, left - TILE_MARGIN_PX), min(width, right + TILE_MARGIN_PX)),
+            )
+            inner = (
+                slice(top - tile[0].start, bottom - tile[0].start),
+                slice(left - tile[1].start, right - tile[1].start),
+            )
+            yield tile, inner

@@ -1,0 +1,298 @@
+"""
+Find a customer's own mark in a photo: which place, which size, how strong.
+
+Edges are compared (normalised cross-correlation of gradient lengths), so the mark is found on bright and dark ground
+alike: over all sizes on a small copy, then ever closer on the photo's own pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.mark_regions import FEWEST_TILES, Region
+from ml.mark_template import MarkTemplate
+from ml.transforms import shrink_or_grow
+from ml.types import AlphaChannel, Matte, RgbImage
+from ml.unblending import CHANGED, Pairs, Pixels, agreement, look_around, pair_up, restore_exactly
+
+COARSE_SIDE_PX, FINE_SIDE_PX = 420, 2400
+SMALLEST_SCALE, LARGEST_SCALE, SCALES = 0.25, 4.0, 93
+LEAST_SIDE_PX = 10
+"""Of the mark in the copy that is searched."""
+
+LEAST_LIKENESS, SURE_LIKENESS = 0.13, 0.45
+"""Correlations: below the first nothing is believed, above the second the mark is there whatever else is seen."""
+
+MOST_EDGE = 200.0
+
+OTHER_PLACES = 0.35
+"""Of the best place's correlation: what another place of a mark that repeats must reach."""
+
+MOST_PLACES = 200
+LEAST_STRENGTH, MOST_STRENGTH = 0.15, 1.8
+GOOD_AGREEMENT, LEAST_SURPRISE = 0.8, 6.0
+MARGIN_PX = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a mark lies: its left and top in the photo, photo pixels for one of the template, and the correlation."""
+
+    left: float
+    top: float
+    scale: float
+    likeness: float
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateJob:
+    """
+    A known mark to be removed.
+
+    Attributes:
+        region: for the answer.
+        left, top: where alpha's first pixel lies in the photo.
+        alpha, ink: (h, w) and (h, w, 3) float32: the mark at the photo's scale, already at its strength.
+    """
+
+    region: Region
+    left: int
+    top: int
+    alpha: Matte
+    ink: Pixels
+
+    def carry_out(self, image: RgbImage, out: RgbImage, mask: AlphaChannel) -> None:
+        """Remove it: `out` and `mask` are written."""
+        part, alpha, ink = _with_margin(self, image.shape[:2])
+        pixels = image[part].astype(np.float32)
+        restored = restore_exactly(pixels, alpha, ink, look_around(pixels, _shape(alpha)))
+        changed = alpha > CHANGED * max(0.1, float(alpha.max()))
+        out[part][changed] = np.clip(restored + 0.5, 0, 255).astype(np.uint8)[changed]
+        mask[part][changed] = 255
+
+
+def place_template(image: RgbImage, template: MarkTemplate) -> list[TemplateJob]:
+    """
+    Find a mark in a photo.
+
+    Returns:
+        A job for each place where it lies; none where it isn't there. Of a mark that repeats, each job names the
+        region of all together.
+    """
+    height, width = image.shape[:2]
+    if template.place_xywh is not None and template.place_xywh[2:] == (width, height):
+        places = [Place(template.place_xywh[0], template.place_xywh[1], 1.0, 1.0)]
+    else:
+        places = _search(image, template)
+    jobs = [job for place in places if (job := _job(image, template, place)) is not None]
+    if len(jobs) < FEWEST_TILES:
+        return jobs
+    boxes = np.array([job.region.bbox_xywh for job in jobs])
+    left, top = boxes[:, 0].min(), boxes[:, 1].min()
+    right, bottom = (boxes[:, 0] + boxes[:, 2]).max(), (boxes[:, 1] + boxes[:, 3]).max()
+    whole = Region((int(left), int(top), int(right - left), int(bottom - top)), jobs[0].region.score, "tiled")
+    return [replace(job, region=whole) for job in jobs]
+
+
+def _search(image: RgbImage, template: MarkTemplate) -> list[Place]:
+    fine = min(1.0, FINE_SIDE_PX / max(image.shape[:2]))
+    as_given = _best_at(image, template, fine, np.ones(1))
+    if as_given is not None and as_given.likeness >= SURE_LIKENESS:
+        return _all_places(image, template, fine, as_given)
+    coarse = min(1.0, COARSE_SIDE_PX / max(image.shape[:2]))
+    best = _best_at(image, template, coarse, np.geomspace(SMALLEST_SCALE, LARGEST_SCALE, SCALES))
+    if best is None:
+        return []
+    for spread in (0.045, 0.012, 0.003):
+        scales = best.scale * (1 + np.linspace(-spread, spread, 7))
+        best = _best_at(image, template, fine, scales, near=best) or best
+    plain = _best_at(image, template, fine, np.ones(1), near=best) if abs(best.scale - 1) < 0.02 else None
+    if plain is not None and plain.likeness > 0.97 * best.likeness:
+        best = plain
+    mark = _mark_edges(template, best.scale * fine)
+    is_there = best.likeness >= LEAST_LIKENESS and _surprise(best.likeness, mark) >= LEAST_SURPRISE
+    return _all_places(image, template, fine, best) if is_there else []
+
+
+def _best_at(
+    image: RgbImage,
+    template: MarkTemplate,
+    share: float,
+    scales: NDArray[np.float64],
+    *,
+    near: Place | None = None,
+) -> Place | None:
+    """The likeliest place over some scales, on a copy of `share` of the photo's size, or of the part around `near`."""
+    x0, y0, x1, y1 = _part(image, template, near)
+    seen = _photo_edges(image[y0:y1, x0:x1], share)
+    best: Place | None = None
+    most = -1.0
+    for scale in scales:
+        mark = _mark_edges(template, scale * share)
+        if min(mark.shape) < LEAST_SIDE_PX or mark.shape[0] > seen.shape[0] or mark.shape[1] > seen.shape[1]:
+            continue
+        likeness = np.asarray(cv2.matchTemplate(seen, mark, cv2.TM_CCOEFF_NORMED), np.float32)
+        _, highest, _, (left, top) = cv2.minMaxLoc(likeness)
+        surprise = _surprise(highest, mark)
+        if best is None or surprise > most:
+            most = surprise
+            across, down = _between(likeness, left, top)
+            best = Place(x0 + across / share, y0 + down / share, float(scale), float(highest))
+    return best
+
+
+def _surprise(likeness: float, mark: NDArray[np.float32]) -> float:
+    """A small mark is like something everywhere: how far a correlation is beyond chance, for a mark of that size."""
+    return float(np.arctanh(min(likeness, 0.999)) * math.sqrt(np.count_nonzero(mark > 0.25 * mark.max())))
+
+
+def _part(image: RgbImage, template: MarkTemplate, near: Place | None) -> tuple[int, int, int, int]:
+    height, width = image.shape[:2]
+    if near is None:
+        return 0, 0, width, height
+    rows, columns = template.alpha.shape
+    pad = 12 + 0.06 * near.scale * max(rows, columns) + 2 * max(height, width) / COARSE_SIDE_PX
+    return (
+        max(0, int(near.left - pad)),
+        max(0, int(near.top - pad)),
+        min(width, math.ceil(near.left + columns * near.scale + pad)),
+        min(height, math.ceil(near.top + rows * near.scale + pad)),
+    )
+
+
+def _between(likeness: NDArray[np.float32], left: int, top: int) -> tuple[float, float]:
+    """The peak between the pixels: the vertex of the parabola through it and its neighbours."""
+
+    def vertex(before: float, here: float, after: float) -> float:
+        bend = before - 2 * here + after
+        return 0.0 if bend >= 0 else float(np.clip((before - after) / (2 * bend), -0.5, 0.5))
+
+    rows, columns = likeness.shape
+    x = vertex(*likeness[top, left - 1 : left + 2]) if 0 < left < columns - 1 else 0.0
+    y = vertex(*likeness[top - 1 : top + 2, left]) if 0 < top < rows - 1 else 0.0
+    return left + x, top + y
+
+
+def _all_places(image: RgbImage, template: MarkTemplate, share: float, best: Place) -> list[Place]:
+    """The best place and all others that come near to it, at the same scale."""
+    seen, mark = _photo_edges(image, share), _mark_edges(template, best.scale * share)
+    likeness = np.asarray(cv2.matchTemplate(seen, mark, cv2.TM_CCOEFF_NORMED), np.float32)
+    least = max(LEAST_LIKENESS, OTHER_PLACES * best.likeness)
+    places = [best]
+    rows, columns = (max(2, int(0.6 * side)) for side in mark.shape)
+
+    def forget(left: float, top: float) -> None:
+        likeness[max(0, int(top) - rows) : int(top) + rows, max(0, int(left) - columns) : int(left) + columns] = -1
+
+    forget((best.left) * share, best.top * share)
+    while len(places) < MOST_PLACES:
+        _, highest, _, (left, top) = cv2.minMaxLoc(likeness)
+        if highest < least:
+            break
+        across, down = _between(likeness, left, top)
+        places.append(Place(across / share, down / share, best.scale, float(highest)))
+        forget(left, top)
+    return places
+
+
+def _photo_edges(image: RgbImage, share: float) -> NDArray[np.float32]:
+    size_wh = max(1, round(image.shape[1] * share)), max(1, round(image.shape[0] * share))
+    grey = cv2.cvtColor(shrink_or_grow(image, size_wh), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    # Strong edges of the photo would drown those of a faint mark.
+    return _sharp(np.minimum(_gradient(grey), MOST_EDGE))
+
+
+def _mark_edges(template: MarkTemplate, scale: float) -> NDArray[np.float32]:
+    rows, columns = template.alpha.shape
+    size_wh = max(1, round(columns * scale)), max(1, round(rows * scale))
+    return np.maximum(_sharp(_gradient(shrink_or_grow(template.alpha, size_wh))), 0)
+
+
+def _sharp(length: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Without what is even over some pixels: lawn has edges everywhere."""
+    root = np.sqrt(length)
+    return np.asarray(root - cv2.blur(root, (9, 9)), np.float32)
+
+
+def _gradient(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(
+        cv2.magnitude(cv2.Scharr(plane, cv2.CV_32F, 1, 0), cv2.Scharr(plane, cv2.CV_32F, 0, 1)), np.float32
+    )
+
+
+def _job(image: RgbImage, template: MarkTemplate, place: Place) -> TemplateJob | None:
+    """The mark at its place, if the photo there really looks like it."""
+    height, width = image.shape[:2]
+    left, top = math.floor(place.left), math.floor(place.top)
+    rows, columns = template.alpha.shape
+    size_wh = math.ceil(columns * place.scale) + 1, math.ceil(rows * place.scale) + 1
+    alpha, ink = _warped(template.alpha, place, size_wh), _warped(template.ink, place, size_wh)
+    x0, y0, x1, y1 = max(0, left), max(0, top), min(width, left + size_wh[0]), min(height, top + size_wh[1])
+    if x1 - x0 < 2 or y1 - y0 < 2:
+        return None
+    inner = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
+    box = (x0, y0, x1 - x0, y1 - y0)
+    job = TemplateJob(Region(box, min(1.0, place.likeness), "logo"), x0, y0, alpha[inner], ink[inner])
+    part, wide_alpha, wide_ink = _with_margin(job, (height, width))
+    pixels = image[part].astype(np.float32)
+    strength = _strength(pixels, wide_alpha, wide_ink)
+    if strength is None:
+        return job if place.likeness >= SURE_LIKENESS else None
+    if place.scale == 1.0 and abs(strength - 1) < 0.06:
+        strength = 1.0
+    shape, left_over = _shape(wide_alpha), np.maximum(1 - strength * wide_alpha, 0.04)[..., None]
+    after = np.clip((pixels - strength * wide_ink) / left_over, 0, 255).astype(np.float32)
+    if place.likeness < SURE_LIKENESS and agreement(pixels, after, shape) > GOOD_AGREEMENT:
+        return None
+    strong = np.float32(strength / max(1.0, strength * float(job.alpha.max()) / 0.995))
+    return replace(job, alpha=job.alpha * strong, ink=job.ink * strong)
+
+
+def _warped(pixels: NDArray[np.float32], place: Place, size_wh: tuple[int, int]) -> NDArray[np.float32]:
+    """The mark at the photo's scale, its first pixel at the whole pixel left and above of its place."""
+    x, y = place.left - math.floor(place.left), place.top - math.floor(place.top)
+    if place.scale == 1.0 and max(abs(x - round(x)), abs(y - round(y))) < 0.15:
+        x, y = round(x), round(y)
+    source, scale = pixels, place.scale
+    if scale < 0.7:
+        small_wh = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
+        source, scale = shrink_or_grow(pixels, small_wh), 1.0
+    matrix = np.array([[scale, 0, x + (scale - 1) / 2], [0, scale, y + (scale - 1) / 2]])
+    return np.asarray(cv2.warpAffine(source, matrix, size_wh, flags=cv2.INTER_LINEAR), np.float32)
+
+
+def _with_margin(job: TemplateJob, photo_hw: tuple[int, int]) -> tuple[tuple[slice, slice], Matte, Pixels]:
+    """The part of the photo with some clean room around, and the mark in it."""
+    rows, columns = job.alpha.shape
+    y0, x0 = max(0, job.top - MARGIN_PX), max(0, job.left - MARGIN_PX)
+    y1, x1 = min(photo_hw[0], job.top + rows + MARGIN_PX), min(photo_hw[1], job.left + columns + MARGIN_PX)
+    pads = job.top - y0, y1 - job.top - rows, job.left - x0, x1 - job.left - columns
+    alpha = cv2.copyMakeBorder(job.alpha, *pads, cv2.BORDER_CONSTANT, value=0)
+    ink = cv2.copyMakeBorder(job.ink, *pads, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+    return (slice(y0, y1), slice(x0, x1)), np.asarray(alpha, np.float32), np.asarray(ink, np.float32)
+
+
+def _shape(alpha: Matte) -> Matte:
+    return np.asarray(alpha / max(1e-3, float(alpha.max())), np.float32)
+
+
+def _strength(pixels: Pixels, alpha: Matte, ink: Pixels) -> float | None:
+    """How much stronger or fainter the mark is in this photo than in its template; None where that can't be seen."""
+    shape = _shape(alpha)
+    outside, inside = pair_up(pixels, shape)
+    _, expected = pair_up(ink, shape)
+    _, covered = pair_up(np.repeat(alpha[..., None], 3, 2), shape)
+    if len(outside) < 20:
+        return None
+    way: Pairs = expected - covered * outside
+    length = (way**2).sum(1)
+    is_visible = length > 25
+    if np.count_nonzero(is_visible) < 20:
+        return None
+    strength = float(np.median(((inside - outside) * way).sum(1)[is_visible] / length[is_visible]))
+    return strength if LEAST_STRENGTH <= strength <= MOST_STRENGTH else None

@@ -1,0 +1,336 @@
+"""
+Take a see-through mark off again: marked = (1 - k s) photo + s q, so photo = (marked - s q) / (1 - k s).
+
+s (the strokes' shape, 0..1) comes from a network, a smear or a template. The mark's opacity k and its premultiplied
+colour q follow from the picture: just inside a stroke the photo goes on as just outside of it, so the spread of colours
+inside is 1 - k times the spread outside, and q is what is left over. Most marks are white or black: where that explains
+the pixels as well as the free fit does, it is believed.
+
+A network's shape is blurred and has holes. With k and q known, each pixel says itself whether it is marked: it lies near
+the smooth fill B of what is around, or near (1 - k) B + q. That evidence, weighed by the photo's local texture, and the
+network's word make the shape that is un-blended; twice, since a better shape gives a better k.
+
+Last, un-blended pixels and B are mixed by how much each can be trusted: flat sky takes B (no ghost of the contour), fine
+texture takes the un-blended pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.inpainting import smooth_fill
+from ml.types import Mask, Matte
+
+Pixels = NDArray[np.float32]
+"""(H, W, 3) float32, 0..255."""
+
+Pairs = NDArray[np.float32]
+"""(n, 3) float32, 0..255."""
+
+CORE, TOUCHED = 0.8, 0.1
+"""From which shape on a pixel is wholly marked, and from which on it isn't clean."""
+
+PAIR_REACH_PX = 9
+FEWEST_PAIRS, MOST_PAIRS = 30, 20_000
+TRIMMED = 0.85
+"""Share of the pairs that a fit believes: the others are the shape's mistakes."""
+
+PLAIN_COLOUR_SLACK, PLAIN_COLOUR_LEVELS = 1.1, 0.3
+"""White or black is believed where its error is at most this much above the free fit's."""
+
+CHANGED = 0.02
+"""The shape from which on a pixel is changed."""
+
+LEAST_OPACITY, MOST_OPACITY = 0.02, 0.98
+NOISE_VARIANCE = 6.0
+"""Levels squared: JPEG's, at usual qualities."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """
+    What strokes are drawn with.
+
+    Attributes:
+        opacity: 0..1.
+        colours: (1 or 2, 3) float32, 0..255, premultiplied with `opacity`: a second one is an outline's or a shadow's.
+        error: mean absolute levels (three channels together) by which it misses the pixels that it was fitted to.
+    """
+
+    opacity: float
+    colours: NDArray[np.float32]
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """
+    What the picture would be without its marks, as far as their surroundings tell.
+
+    Attributes:
+        fill: (H, W, 3) float32: the smooth fill.
+        variance: (H, W) float32: how far it may be off, levels squared a channel.
+    """
+
+    fill: Pixels
+    variance: NDArray[np.float32]
+
+
+def look_around(pixels: Pixels, shape: Matte) -> Around:
+    """Fill the marked pixels from the clean ones, and say how far the fill can be trusted."""
+    clean = clean_of(shape)
+    fill = smooth_fill(pixels, clean)
+    texture = ((pixels - cv2.blur(pixels, (7, 7))) ** 2).mean(2)[..., None]
+    near = smooth_fill(np.asarray(texture, np.float32), _eroded(clean, 7))[..., 0]
+    return Around(fill, np.asarray(cv2.blur(near, (9, 9)) + NOISE_VARIANCE, np.float32))
+
+
+def clean_of(shape: Matte) -> Mask:
+    """(H, W) bool: pixels well outside of the strokes."""
+    return cv2.dilate((shape > TOUCHED).astype(np.uint8), np.ones((3, 3), np.uint8)) == 0
+
+
+def _eroded(mask: Mask, side_px: int) -> Mask:
+    eroded = cv2.erode(mask.astype(np.uint8), np.ones((side_px, side_px), np.uint8)) > 0
+    return eroded if eroded.any() else mask
+
+
+def fit_ink(pixels: Pixels, shape: Matte) -> Ink | None:
+    """Find opacity and colours of the strokes; None where there is too little to see."""
+    outside, inside = pair_up(pixels, shape)
+    one = fit_pairs(outside, inside)
+    if one is None:
+        return None
+    two = fit_two_colours(*pair_up(pixels, shape, may_erode=False))
+    return two if two is not None and two.error < TWO_COLOURS_GAIN * one.error else one
+
+
+def pair_up(pixels: Pixels, shape: Matte, *, may_erode: bool = True) -> tuple[Pairs, Pairs]:
+    """Pair each core pixel of the strokes with the nearest clean one: both are means of 3x3 of their own kind."""
+    clean = clean_of(shape)
+    core = shape > CORE
+    inner = cv2.erode(core.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    if may_erode and np.count_nonzero(inner) > 200:
+        core = inner
+    if not clean.any() or not core.any():
+        return np.empty((0, 3), np.float32), np.empty((0, 3), np.float32)
+    distance, labels = cv2.distanceTransformWithLabels(
+        (~clean).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    nearest = np.zeros(int(labels.max()) + 1, np.int64)
+    nearest[labels[clean]] = np.flatnonzero(clean)
+    chosen = np.flatnonzero(core & (distance <= PAIR_REACH_PX))
+    if len(chosen) > MOST_PAIRS:
+        chosen = chosen[np.linspace(0, len(chosen) - 1, MOST_PAIRS).astype(np.int64)]
+    outside = _mean_of(pixels, clean).reshape(-1, 3)[nearest[labels.ravel()[chosen]]]
+    return outside, _mean_of(pixels, shape > CORE).reshape(-1, 3)[chosen]
+
+
+def _mean_of(pixels: Pixels, mask: Mask) -> Pixels:
+    weight = mask.astype(np.float32)
+    total = cv2.blur(pixels * weight[..., None], (3, 3))
+    return np.asarray(total / np.maximum(cv2.blur(weight, (3, 3)), 1e-6)[..., None], np.float32)
+
+
+def fit_pairs(outside: Pairs, inside: Pairs) -> Ink | None:
+    """
+    Fit inside = (1 - k) outside + q, believing `TRIMMED` of the pairs.
+
+    The slope is the ratio of the spreads, not a regression's: both sides are equally rough views of the same photo.
+    """
+    if len(outside) < FEWEST_PAIRS:
+        return None
+    slope, colour = _first_guess(outside, inside)
+    for _ in range(5):
+        miss = np.abs(inside - slope * outside - colour).sum(1)
+        kept = miss <= np.quantile(miss, TRIMMED)
+        x, y = outside[kept] - outside[kept].mean(0), inside[kept] - inside[kept].mean(0)
+        ratio = float(np.sqrt((y**2).sum() / max(float((x**2).sum()), 1e-6))) if (x * y).sum() > 0 else 0.0
+        slope = float(np.clip(ratio, 1 - MOST_OPACITY, 1 - LEAST_OPACITY))
+        colour = np.median((inside - slope * outside)[kept], 0)
+    opacity = 1 - slope
+    best = _ink(outside, inside, opacity, np.clip(colour, 0, 255 * opacity))
+    for plain in (255.0, 0.0):
+        way = plain - outside
+        opacity = float(np.median(((inside - outside) * way).sum(1) / np.maximum((way**2).sum(1), 1.0)))
+        if LEAST_OPACITY < opacity < MOST_OPACITY:
+            ink = _ink(outside, inside, opacity, np.full(3, opacity * plain))
+            if ink.error < best.error * PLAIN_COLOUR_SLACK + PLAIN_COLOUR_LEVELS:
+                return ink
+    return best
+
+
+def _first_guess(outside: Pairs, inside: Pairs) -> tuple[float, NDArray[np.float32]]:
+    best = (np.inf, 1.0, np.zeros(3, np.float32))
+    for slope in np.arange(0.05, 1.0, 0.05):
+        colour = np.median(inside - slope * outside, 0)
+        error = _trimmed_error(outside, inside, slope, colour)
+        if colour.max() > 255 * (1 - slope) * 1.1 + 3 or colour.min() < -5:  # no colour that exists
+            error *= 1.5
+        if error < best[0]:
+            best = error, float(slope), colour
+    return best[1], best[2]
+
+
+def _trimmed_error(outside: Pairs, inside: Pairs, slope: float, colour: NDArray[np.floating]) -> float:
+    miss = np.sort(np.abs(inside - slope * outside - colour).sum(1))[: max(1, int(TRIMMED * len(outside)))]
+    return float(miss.mean() / np.sqrt(1 + slope**2))
+
+
+def _ink(outside: Pairs, inside: Pairs, opacity: float, colour: NDArray[np.floating]) -> Ink:
+    return Ink(opacity, colour.astype(np.float32)[None], _trimmed_error(outside, inside, 1 - opacity, colour))
+
+
+TWO_COLOURS_GAIN = 0.6
+"""Of one colour's error: what two must stay below to be believed."""
+
+LEAST_SHARE_OF_COLOUR = 0.12
+
+
+def fit_two_colours(outside: Pairs, inside: Pairs) -> Ink | None:
+    """Fit inside = (1 - k) outside + q, where q is one of two: fill and outline, or stroke and shadow."""
+    if len(outside) < FEWEST_PAIRS:
+        return None
+    best: Ink | None = None
+    for slope in np.arange(0.1, 1.0, 0.05):
+        ink = _two_colours(outside, inside, float(slope))
+        if ink is not None and (best is None or ink.error < best.error):
+            best = ink
+    return best
+
+
+def _two_colours(outside: Pairs, inside: Pairs, slope: float) -> Ink | None:
+    rest = inside - slope * outside
+    centred = rest - rest.mean(0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    is_second = centred @ axes[:, 2] > 0
+    colours = np.zeros((2, 3), np.float32)
+    for _ in range(4):
+        if not LEAST_SHARE_OF_COLOUR < is_second.mean() < 1 - LEAST_SHARE_OF_COLOUR:
+            return None
+        colours = np.stack([np.median(rest[~is_second], 0), np.median(rest[is_second], 0)])
+        miss = np.abs(rest[:, None] - colours).sum(2)
+        is_second = miss[:, 1] < miss[:, 0]
+    most = 255 * (1 - slope)
+    colours = np.clip(colours, 0, most).astype(np.float32)
+    if np.abs(colours[0] - colours[1]).sum() < LEAST_CONTRAST * 3 * most:
+        return None
+    best = _ink_of_two(rest, colours, slope)
+    plain = _ink_of_two(rest, np.where(colours.mean(1, keepdims=True) > most / 2, most, np.zeros((1, 3))), slope)
+    return plain if plain.error < best.error * PLAIN_TWO_SLACK else best
+
+
+def _ink_of_two(rest: Pairs, colours: NDArray[np.floating], slope: float) -> Ink:
+    miss = np.sort(np.abs(rest[:, None] - colours).sum(2).min(1))[: max(1, int(TRIMMED * len(rest)))]
+    return Ink(1 - slope, colours.astype(np.float32), float(miss.mean() / np.sqrt(1 + slope**2)))
+
+
+LEAST_CONTRAST, PLAIN_TWO_SLACK = 0.35, 1.25
+
+
+def spread(pixels: Pixels, shape: Matte, ink: Ink, around: Around) -> Pixels:
+    """Say which premultiplied colour each pixel's ink has. Returns (H, W, 3) float32, or (1, 1, 3) where it is one."""
+    if len(ink.colours) == 1:
+        return ink.colours[None]
+    first, second = ink.colours
+    rest = pixels - (1 - ink.opacity * shape)[..., None] * around.fill
+    way = first - second
+    share = (rest - shape[..., None] * second) @ way / np.maximum(shape * float(way @ way), 1.0)
+    share = np.clip((cv2.blur(share.astype(np.float32), (3, 3)) - 0.5) * 2 + 0.5, 0, 1)[..., None]
+    return np.asarray(share * first + (1 - share) * second, np.float32)
+
+
+def refine_shape(pixels: Pixels, prior: Matte, ink: Ink, around: Around) -> Matte:
+    """
+    Say of each pixel how much of the ink it has.
+
+    Args:
+        prior: (H, W) float32, 0..1: the network's word.
+
+    Returns:
+        (H, W) float32, 0..1: 0 or 1 but at the strokes' contours.
+    """
+    way = spread(pixels, np.ones_like(prior), ink, around) - ink.opacity * around.fill
+    length = (way**2).sum(2)
+    along = ((pixels - around.fill) * way).sum(2)
+    evidence = np.clip((2 * along - length) / (2 * EVIDENCE_DOUBT * around.variance), -EVIDENCE_MOST, EVIDENCE_MOST)
+    believed = np.clip(cv2.GaussianBlur(prior, (0, 0), PRIOR_BLUR_PX), 0.02, 0.98)
+    odds = cv2.GaussianBlur(evidence.astype(np.float32), (0, 0), 0.6) + PRIOR_WEIGHT * np.log(believed / (1 - believed))
+    drawn = cv2.GaussianBlur((odds > 0).astype(np.float32), (0, 0), 0.7)
+    measured = np.clip(along / np.maximum(length, 1.0), 0, 1)
+    trust = length / (length + 4 * EVIDENCE_DOUBT * around.variance)
+    is_edge = (drawn > 0.03) & (drawn < 0.97)
+    return np.asarray(np.where(is_edge, trust * measured + (1 - trust) * drawn, drawn), np.float32)
+
+
+EVIDENCE_DOUBT, EVIDENCE_MOST = 3.0, 8.0
+PRIOR_BLUR_PX, PRIOR_WEIGHT = 1.0, 1.0
+
+
+def unblend(pixels: Pixels, shape: Matte, opacity: float, colour: Pixels) -> Pixels:
+    """Invert the blend; `colour` is what `spread` gives. Returns (H, W, 3) float32, 0..255."""
+    left = np.maximum(1 - opacity * shape, 0.04)[..., None]
+    return np.asarray(np.clip((pixels - shape[..., None] * colour) / left, 0, 255), np.float32)
+
+
+DOUBTS, EXACT_DOUBTS = (0.3, 0.08), (0.1, 0.03)
+"""By how much the shape may be wrong at contours and inside, for a network's and for a given one."""
+
+
+def restore(pixels: Pixels, shape: Matte, ink: Ink, around: Around, *, is_exact: bool) -> Pixels:
+    """
+    Un-blend, and mix the result with the fill, each by how far it may be off.
+
+    Returns:
+        (H, W, 3) float32, 0..255.
+    """
+    colour = spread(pixels, shape, ink, around)
+    contour_doubt, core_doubt = EXACT_DOUBTS if is_exact else DOUBTS
+    left = np.maximum(1 - ink.opacity * shape, 0.04)
+    slope = cv2.morphologyEx(shape, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    doubt = core_doubt + (contour_doubt - core_doubt) * np.minimum(slope, 1)
+    way = ((colour - ink.opacity * around.fill) ** 2).mean(2)
+    off = (NOISE_VARIANCE + way * doubt**2) / left**2
+    share = (off / (off + around.variance))[..., None]
+    return np.asarray(unblend(pixels, shape, ink.opacity, colour) * (1 - share) + around.fill * share, np.float32)
+
+
+def restore_exactly(pixels: Pixels, alpha: Matte, ink: Pixels, around: Around) -> Pixels:
+    """As `restore`, for a mark whose alpha and premultiplied colour are known of each pixel."""
+    left = np.maximum(1 - alpha, 0.04)
+    slope = cv2.morphologyEx(alpha, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) / max(1e-3, float(alpha.max()))
+    doubt = EXACT_DOUBTS[1] + (EXACT_DOUBTS[0] - EXACT_DOUBTS[1]) * np.minimum(slope, 1)
+    way = ((ink - alpha[..., None] * around.fill) ** 2).mean(2)
+    off = (NOISE_VARIANCE + way * doubt**2) / left**2
+    share = (off / (off + around.variance))[..., None]
+    clean = np.clip((pixels - ink) / left[..., None], 0, 255)
+    return np.asarray(clean * (1 - share) + around.fill * share, np.float32)
+
+
+def agreement(before: Pixels, after: Pixels, shape: Matte) -> float:
+    """How far strokes' pixels lie off the clean ones beside them, after as a share of before."""
+    outside, marked = pair_up(before, shape)
+    if len(outside) < FEWEST_PAIRS:
+        return 1.0
+    _, restored = pair_up(after, shape)
+    was, now = np.abs(marked - outside).sum(1), np.abs(restored - outside).sum(1)
+    return float(now.mean() / max(1.0, float(was.mean())))
+
+
+LEAST_VARIETY, SHOWN = 8.0, 0.8
+
+
+def shows_through(pixels: Pixels, shape: Matte, ink: Ink) -> bool:
+    """Whether strokes follow what is beside them. Where that is even, there is nothing to follow: yes."""
+    outside, inside = pair_up(pixels, shape)
+    if len(outside) < FEWEST_PAIRS:
+        return False
+    rest = inside - (1 - ink.opacity) * outside
+    followed = np.abs(rest[:, None] - ink.colours).sum(2).min(1).mean()
+    alone = np.abs(inside - np.median(inside, 0)).sum(1).mean()
+    varied = np.abs(outside - np.median(outside, 0)).sum(1).mean()
+    return bool(varied < LEAST_VARIETY or followed < SHOWN * max(alone, LEAST_VARIETY / 2))

@@ -1,0 +1,192 @@
+"""
+Look for marks: the whole photo at about a megapixel, then closely at the corners and at what was found.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from ml.mark_regions import Region, find_marks
+from ml.models.watermark import Sight
+from ml.restoration import Plan, carry_out, cut, make_plan
+from ml.transforms import shrink_or_grow
+from ml.types import AlphaChannel, BoxXyxy, Mask, Matte, RgbImage
+
+GLANCE_PIXELS, LOOK_PIXELS = 1_200_000, 700_000
+CLOSE_ENOUGH = 0.7
+"""Photo pixels for one of the glance, from which on nothing is looked at again."""
+
+CORNER_SHARE = 0.34, 0.2
+"""Of the photo's width and height: the corners that are looked at closely."""
+
+MOST_LOOKS = 6
+MARGIN_PX = 32
+"""Around a mark, in pixels of the sight: what is clean there tells what lies under the mark."""
+
+
+class Network(Protocol):
+    """What sees marks: `ml.models.watermark.WatermarkNetwork`, or a test's fake."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+        ...
+
+    def look(self, image: RgbImage, *, most_pixels: int) -> Sight:
+        """Look at a picture, shrunk where it has more than `most_pixels`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """
+    A mark to be removed.
+
+    Attributes:
+        region: for the answer.
+        box_xyxy: the part of the photo to work in.
+        shape: (h, w) float32, 0..1: the strokes in that part, at any scale.
+        decided: what to do about it, if that is known.
+    """
+
+    region: Region
+    box_xyxy: BoxXyxy
+    shape: Matte
+    decided: Plan | None = None
+
+    def plan(self, image: RgbImage) -> Plan:
+        """Decide what to do about it; `image` is the whole photo."""
+        if self.decided is not None:
+            return self.decided
+        x0, y0, x1, y1 = self.box_xyxy
+        return make_plan(shrink_or_grow(image[y0:y1, x0:x1], self.shape.shape[::-1]), self.shape)
+
+    def carry_out(self, image: RgbImage, out: RgbImage, mask: AlphaChannel) -> None:
+        """Remove it: `out` and `mask` are written."""
+        x0, y0, x1, y1 = self.box_xyxy
+        part = slice(y0, y1), slice(x0, x1)
+        carry_out(self.plan(image), image[part], out[part], mask[part])
+
+
+def find(network: Network, image: RgbImage, *, sensitivity: float) -> list[Job]:
+    """
+    Find the marks of a photo.
+
+    Args:
+        image: (H, W, 3) uint8.
+        sensitivity: 0..1.
+
+    Returns:
+        One job a mark, the surest first.
+    """
+    height, width = image.shape[:2]
+    jobs = _look(network, image, (0, 0, width, height), GLANCE_PIXELS, sensitivity)
+    if math.sqrt(GLANCE_PIXELS / (height * width)) >= CLOSE_ENOUGH or any(j.region.kind == "tiled" for j in jobs):
+        return jobs
+    for box in _closer_boxes(jobs, (width, height)):
+        for job in _look(network, image, box, LOOK_PIXELS, sensitivity):
+            jobs = [old for old in jobs if _overlap(old.region, job.region) < 0.5]
+            jobs.append(job)
+    return sorted(jobs, key=lambda job: -job.region.score)
+
+
+def _closer_boxes(jobs: list[Job], size_wh: tuple[int, int]) -> list[BoxXyxy]:
+    width, height = size_wh
+    across, down = round(CORNER_SHARE[0] * width), round(CORNER_SHARE[1] * height)
+    boxes = [(x, y, x + across, y + down) for y in (height - down, 0) for x in (width - across, 0)]
+    for job in jobs[: MOST_LOOKS - len(boxes)]:
+        x, y, w, h = job.region.bbox_xywh
+        pad = round(0.15 * max(w, h))
+        box = max(0, x - pad), max(0, y - pad), min(width, x + w + pad), min(height, y + h + pad)
+        is_in_corner = any(b[0] <= x and b[1] <= y and b[2] >= x + w and b[3] >= y + h for b in boxes)
+        if not is_in_corner and (box[2] - box[0]) * (box[3] - box[1]) < 0.4 * width * height:
+            boxes.append(box)
+    return boxes
+
+
+def _overlap(one: Region, other: Region) -> float:
+    """The common area, as a share of the smaller box."""
+    (ax, ay, aw, ah), (bx, by, bw, bh) = one.bbox_xywh, other.bbox_xywh
+    across, down = min(ax + aw, bx + bw) - max(ax, bx), min(ay + ah, by + bh) - max(ay, by)
+    return max(0, across) * max(0, down) / max(1, min(aw * ah, bw * bh))
+
+
+def _look(network: Network, image: RgbImage, box: BoxXyxy, most_pixels: int, sensitivity: float) -> list[Job]:
+    """The marks in one part of the photo."""
+    x0, y0, x1, y1 = box
+    sight = network.look(np.ascontiguousarray(image[y0:y1, x0:x1]), most_pixels=most_pixels)
+    jobs = []
+    for mark in find_marks(sight.shape, sight.gate, sensitivity=sensitivity):
+        left, top, width, height = mark.region.bbox_xywh
+        own = np.zeros(sight.shape.shape, np.uint8)
+        own[top : top + height, left : left + width] = mark.strokes
+        shape = np.where(cv2.dilate(own, np.ones((7, 7), np.uint8)) > 0, sight.shape, 0)
+        jobs.append(_job(mark.region, np.asarray(shape, np.float32), box))
+    return jobs
+
+
+def _job(region: Region, shape: Matte, box: BoxXyxy) -> Job:
+    """Bring what was seen in a part of the photo to the photo's pixels, cut to the mark and its margin."""
+    x0, y0, x1, y1 = box
+    rows, columns = shape.shape
+    across, down = (x1 - x0) / columns, (y1 - y0) / rows
+    left, top, width, height = region.bbox_xywh
+    part = (
+        max(x0, int(x0 + (left - MARGIN_PX) * across)),
+        max(y0, int(y0 + (top - MARGIN_PX) * down)),
+        min(x1, math.ceil(x0 + (left + width + MARGIN_PX) * across)),
+        min(y1, math.ceil(y0 + (top + height + MARGIN_PX) * down)),
+    )
+    size_wh = max(1, round((part[2] - part[0]) / across)), max(1, round((part[3] - part[1]) / down))
+    seen = (part[0] - x0) / across, (part[1] - y0) / down, (part[2] - x0) / across, (part[3] - y0) / down
+    corner = round(x0 + left * across), round(y0 + top * down)
+    size = max(1, round(width * across)), max(1, round(height * down))
+    bbox = *corner, min(size[0], x1 - corner[0]), min(size[1], y1 - corner[1])
+    return Job(replace(region, bbox_xywh=bbox), part, cut(shape, seen, size_wh))
+
+
+def under_smear(network: Network, image: RgbImage, smear: Mask) -> list[Job]:
+    """
+    Find out what was smeared over: a mark that the network sees there, strokes drawn to the pixel, or anything else.
+
+    Returns:
+        A job for each part of the smear, the largest first.
+    """
+    height, width = smear.shape
+    gap = max(3, round(GAP_SHARE * max(height, width))) | 1
+    joined = cv2.dilate(smear.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (gap, gap)))
+    count, labels, facts, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    jobs = []
+    for number in (1 + np.argsort(-facts[1:, cv2.CC_STAT_AREA]))[:MOST_PARTS] if count > 1 else ():
+        x, y, across, down = (int(value) for value in facts[number, :4])
+        pad = MARGIN_PX + round(0.1 * max(across, down))
+        box = max(0, x - pad), max(0, y - pad), min(width, x + across + pad), min(height, y + down + pad)
+        part = slice(box[1], box[3]), slice(box[0], box[2])
+        jobs.append(_smeared(network, image, smear[part] & (labels[part] == number), box))
+    return jobs
+
+
+def _smeared(network: Network, image: RgbImage, smear: Mask, box: BoxXyxy) -> Job:
+    photo = np.ascontiguousarray(image[box[1] : box[3], box[0] : box[2]])
+    sight = network.look(photo, most_pixels=GLANCE_PIXELS)
+    size_wh = sight.shape.shape[::-1]
+    strokes = cut(smear.astype(np.float32), (0, 0, smear.shape[1], smear.shape[0]), size_wh)
+    x, y, width, height = cv2.boundingRect(smear.astype(np.uint8))
+    region = Region((box[0] + x, box[1] + y, width, height), 1.0, "logo")
+    seen = np.where(strokes > 0.1, sight.shape, 0).astype(np.float32)
+    small = shrink_or_grow(photo, size_wh)
+    plans = [make_plan(small, strokes, is_exact=True)]
+    if np.count_nonzero(seen > 0.5) > SEEN_SHARE * np.count_nonzero(strokes > 0.5):
+        plans.append(make_plan(small, seen))
+    good = [plan for plan in plans if plan.way == "unblend" and plan.check < SMEAR_CHECK]
+    best = min(good, key=lambda plan: plan.check, default=Plan("inpaint", strokes, None, 1.0))
+    return Job(region, box, best.shape, best)
+
+
+GAP_SHARE, MOST_PARTS = 0.01, 64
+SEEN_SHARE, SMEAR_CHECK = 0.05, 0.6
