@@ -30,6 +30,8 @@ _WHITE = (255, 255, 255)
 _BEGINS, _ENDS = 0.1, 0.8
 """The pipeline's share of the progress."""
 
+_TOLD_EVERY = 0.1
+
 
 class WatermarkRunner:
     """One for the process; it holds the network and nothing of any job. Without weights it refuses, and the rest works."""
@@ -74,19 +76,14 @@ class WatermarkRunner:
         if "template" in work.params:
             with work.stage("template", progress=_BEGINS / 2):
                 template = self._templates.recall(work.account_id, work.params["template"])
-        with contextlib.ExitStack() as stage:
-
-            def begin(name: str, done: float) -> None:
-                stage.close()
-                stage.enter_context(work.stage(name, progress=_BEGINS + (_ENDS - _BEGINS) * done))
-
+        with _Stages(work) as stages:
             return pipeline.run(
                 photo.to_srgb(),
                 smear=smear,
                 sensitivity=work.params["sensitivity"],
                 detect_only=work.params["detect_only"],
                 template=template,
-                on_stage=begin,
+                on_stage=stages.begin,
             )
 
     def _keep(self, work: Work, photo: Photo, removal: Removal) -> Outcome:
@@ -116,6 +113,23 @@ class WatermarkRunner:
             timings_ms=work.timings_ms,
             chargeable=has_mark,
         )
+
+
+class _Stages(contextlib.ExitStack):
+    """The pipeline's stages as the job's; of many small steps only every tenth of the way is told, for each is a write."""
+
+    def __init__(self, work: Work) -> None:
+        super().__init__()
+        self._work = work
+        self._told = ("", 0.0)
+
+    def begin(self, name: str, done: float) -> None:
+        """What begins, and how much of all the pipeline's work is done, 0..1."""
+        if name == self._told[0] and done - self._told[1] < _TOLD_EVERY:
+            return
+        self._told = (name, done)
+        self.close()
+        self.enter_context(self._work.stage(name, progress=_BEGINS + (_ENDS - _BEGINS) * done))
 
 
 def _smear(work: Work, photo: Photo) -> Mask | None:

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from keyline_client import (
     AccountApi,
     ApiClient,
+    CompatibleApi,
     Configuration,
     ErrorCode,
     JobsApi,
     JobStatus,
     RemoveBgApi,
     SystemApi,
+    WatermarkRemovalApi,
 )
 from keyline_client.exceptions import ApiException, BadRequestException, NotFoundException
 
@@ -70,6 +72,19 @@ with ApiClient(configuration) as client:
     assert job.data.status == JobStatus.SUCCEEDED
     assert job.data.result["image"]["url"].startswith("http")
     print("asynchronous job, polled: typed")
+
+    marks, tasks = WatermarkRemovalApi(client), CompatibleApi(client)
+    found = marks.watermark_removal(image=PHOTO, detect_only=True)
+    assert (found.data.mask.width, found.data.mask.height) == (32, 32)
+    assert found.data.detected == bool(found.data.regions)
+    task_id = tasks.api_ext_submit_watermark_removal({"image_base64": base64.b64encode(PHOTO).decode()}).data.task_id
+    while (result := tasks.api_ext_get_task_result({"task_id": task_id})).data.status == "processing":
+        time.sleep(0.2)
+    assert result.data.images[0].url.startswith("http"), result
+    template = marks.create_watermark_template(name="mine", images=[PHOTO, PHOTO, PHOTO]).data
+    assert marks.list_watermark_templates().data.templates[0].id == template.id
+    marks.delete_watermark_template(template.id)
+    print("watermarks, tasks, templates: typed")
 
     refused = error_of(lambda: remove_bg.remove_bg_universal(image=b"%PDF-1.7"))
     assert isinstance(refused, BadRequestException)

@@ -16,7 +16,7 @@ from django.test import Client
 from PIL import Image
 
 from apps.billing.models import Price
-from apps.core import jobs, worker
+from apps.core import jobs, lifecycle, worker
 from apps.core.models import Job, State
 from apps.watermark.runner import WatermarkRunner
 from ml import registry
@@ -26,7 +26,7 @@ from tests.contract.samples import same_as_sample
 from tests.contract.test_clothing import error_of, is_gone, lives_s
 from tests.contract.test_money import asleep, books_balance, credits
 from tests.contract.test_retention import stored_below
-from tests.watermarks import BOX, FAINT, marked_array, marked_png, smear_array, smear_png
+from tests.watermarks import BOX, FAINT, MarksByColour, marked_array, marked_png, smear_array, smear_png
 
 PATH = "/v1/watermark-removal"
 JSON = "application/json"
@@ -573,6 +573,28 @@ def test_worker_without_weights_starts_refuses_and_charges_nothing(
     assert "watermark.onnx is missing" in runner.warnings[0]
     assert runner.models == []
     assert credits(api) == {"balance": 1000, "held": 0}
+
+
+def test_many_small_steps_of_the_pipeline_are_few_writes_of_progress(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stepwise(MarksByColour):
+        def run(self, image: Any, *, on_stage: Any, **options: Any) -> Any:
+            for step in range(1000):
+                on_stage("restore", 0.3 + 0.7 * step / 1000)
+            return super().run(image, on_stage=lambda *_: None, **options)
+
+    told: list[float] = []
+    report = lifecycle.report
+    monkeypatch.setattr(
+        lifecycle,
+        "report",
+        lambda job, *, stage, progress: told.append(progress) or report(job, stage=stage, progress=progress),
+    )
+    monkeypatch.setattr(worker.this_worker()._runners["watermark-removal"], "_pipeline", Stepwise())
+
+    assert call(api).status_code == 200
+
+    assert told == sorted(told)
+    assert len(told) < 12
 
 
 # --- the document -----------------------------------------------------------------------------------------

@@ -1,0 +1,118 @@
+"""The real watermark pipeline on a CC0 photo with a drawn mark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ml import registry
+from ml.mark_template import template_from_png
+from ml.pipelines.watermark import WatermarkPipeline
+from ml.types import Mask, Matte, RgbImage
+
+pytestmark = pytest.mark.golden
+PHOTO = Path(__file__).parent / "photos" / "canyon-wren.jpg"
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> WatermarkPipeline:
+    if not registry.WATERMARK_FILE.is_file():
+        pytest.skip("ml/weights has no network for watermarks")
+    return registry.load_watermark()
+
+
+@pytest.fixture(scope="module")
+def photo() -> RgbImage:
+    return np.asarray(cv2.imread(str(PHOTO))[..., ::-1], np.uint8).copy()
+
+
+def words(shape_hw: tuple[int, int], *, opacity: float) -> Matte:
+    """(H, W) float32: SAMPLE PHOTO across the middle."""
+    drawn = np.zeros(shape_hw, np.uint8)
+    height, width = shape_hw
+    cv2.putText(
+        drawn,
+        "SAMPLE PHOTO",
+        (width // 8, height * 11 // 20),
+        cv2.FONT_HERSHEY_DUPLEX,
+        width / 420,
+        255,
+        width // 160,
+        cv2.LINE_AA,
+    )
+    return drawn.astype(np.float32) / 255 * opacity
+
+
+def marked(photo: RgbImage, mark: Matte) -> RgbImage:
+    """White ink of that opacity over the photo."""
+    return np.rint(photo * (1 - mark[..., None]) + 255 * mark[..., None]).astype(np.uint8)
+
+
+def psnr(image: NDArray[np.uint8], truth: RgbImage, where: Mask) -> float:
+    error = (image.astype(np.float64) - truth)[where]
+    return float(10 * np.log10(255**2 / np.mean(error**2)))
+
+
+@pytest.mark.parametrize(("opacity", "least_gain_db"), [(0.35, 3.0), (0.6, 3.0)])
+def test_words_that_the_photo_shines_through_are_found_and_taken_off(
+    pipeline: WatermarkPipeline, photo: RgbImage, opacity: float, least_gain_db: float
+) -> None:
+    mark = words(photo.shape[:2], opacity=opacity)
+    spoilt = marked(photo, mark)
+
+    removal = pipeline.run(spoilt)
+
+    assert removal.detected
+    outside = removal.mask == 0
+    assert (removal.image[outside] == spoilt[outside]).all()
+    gain_db = psnr(removal.image, photo, mark > 0) - psnr(spoilt, photo, mark > 0)
+    assert gain_db > least_gain_db
+
+
+def test_own_mark_given_as_a_template_comes_off_better(pipeline: WatermarkPipeline, photo: RgbImage) -> None:
+    mark = words(photo.shape[:2], opacity=0.5)
+    rows, columns = np.flatnonzero(mark.max(axis=1)), np.flatnonzero(mark.max(axis=0))
+    cut = mark[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    png = np.dstack([np.full((*cut.shape, 3), 255, np.uint8), np.rint(cut * 255).astype(np.uint8)])
+    spoilt = marked(photo, mark)
+
+    removal = pipeline.run(spoilt, template=template_from_png(png))
+
+    outside = removal.mask == 0
+    assert (removal.image[outside] == spoilt[outside]).all()
+    assert psnr(removal.image, photo, mark > 0) - psnr(spoilt, photo, mark > 0) > 10
+
+
+def test_smear_takes_off_what_lies_under_it_and_nothing_else(pipeline: WatermarkPipeline, photo: RgbImage) -> None:
+    mark = words(photo.shape[:2], opacity=1.0)
+    smear = cv2.dilate((mark > 0).astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
+    spoilt = marked(photo, mark)
+
+    removal = pipeline.run(spoilt, smear=smear)
+
+    near = cv2.dilate(smear.astype(np.uint8), np.ones((17, 17), np.uint8)).astype(bool)  # 8 px of feather
+    assert (removal.mask[~near] == 0).all()
+    assert (removal.image[removal.mask == 0] == spoilt[removal.mask == 0]).all()
+    assert psnr(removal.image, photo, mark > 0) - psnr(spoilt, photo, mark > 0) > 5
+
+
+def test_detection_alone_changes_nothing(pipeline: WatermarkPipeline, photo: RgbImage) -> None:
+    spoilt = marked(photo, words(photo.shape[:2], opacity=0.5))
+
+    removal = pipeline.run(spoilt, detect_only=True)
+
+    assert removal.detected
+    assert removal.mask.any()
+    assert (removal.image == spoilt).all()
+
+
+def test_clean_photo_is_left_alone(pipeline: WatermarkPipeline, photo: RgbImage) -> None:
+    removal = pipeline.run(photo)
+
+    assert not removal.detected
+    assert not removal.mask.any()
+    assert (removal.image == photo).all()
