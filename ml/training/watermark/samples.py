@@ -21,6 +21,9 @@ WHOLE_SHARE = 0.35
 SCALES = (0.6, 1.4)
 """Of parts; larger where a photo would not fill the view."""
 
+ON_WHITE_SHARE = 0.12
+"""Of views that are set small before white, as shops show their goods."""
+
 HARD_SHARE = 0.6
 """Of unmarked views that are drawn by how much was found in them before."""
 
@@ -127,7 +130,24 @@ def _resized(part: RgbImage, size_wh: tuple[int, int]) -> RgbImage:
     return np.asarray(cv2.resize(part, size_wh, interpolation=way), np.uint8)
 
 
+def _on_white(seen: RgbImage, rng: np.random.Generator) -> RgbImage:
+    """The view as an oval or a rectangle before white or nearly so."""
+    side = seen.shape[0]
+    width, height = (int(side * share) for share in rng.uniform(0.45, 0.85, 2))
+    left, top = (int((side - length) * rng.uniform(0.2, 0.8)) for length in (width, height))
+    page = np.full_like(seen, rng.integers(240, 256))
+    small = cv2.resize(seen, (width, height), interpolation=cv2.INTER_AREA)
+    inside = np.full((height, width), 255, np.uint8)
+    if rng.random() < 0.6:
+        inside[:] = 0
+        cv2.ellipse(inside, (width // 2, height // 2), (width // 2 - 1, height // 2 - 1), 0, 0, 360, 255, -1)
+    np.copyto(page[top : top + height, left : left + width], small, where=inside[..., None] > 0)
+    return page
+
+
 def _relit(seen: RgbImage, rng: np.random.Generator) -> RgbImage:
+    if rng.random() < ON_WHITE_SHARE:
+        seen = _on_white(seen, rng)
     if rng.random() < 0.5:
         seen = np.ascontiguousarray(seen[:, ::-1])
     if rng.random() < 0.6:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from ml.training.encoder import trained_parameters
 from ml.training.watermark.network import GATE_STRIDE, WatermarkNetwork
@@ -39,7 +39,7 @@ class Recipe:
     seconds: float
     steps: int | None = None
     batch: int = 8
-    sides: tuple[tuple[float, int], ...] = ((0.0, 160), (0.4, 192), (0.8, 224))
+    sides: tuple[tuple[float, int], ...] = ((0.0, 160), (0.55, 192))
     faintest: tuple[float, float] = (0.7, 0.1)
     faintest_by: float = 0.3
     encoder_rate: float = 8e-4
@@ -60,6 +60,8 @@ class Curves:
     loss: list[tuple[int, float]] = field(default_factory=list)
     iou: list[tuple[int, float]] = field(default_factory=list)
 
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 Look = Callable[[WatermarkNetwork], float]
 """Measures a network on validation: mean IoU, 0..1."""
@@ -84,7 +86,7 @@ class Training:
         self._optimiser = torch.optim.AdamW(
             [{"params": encoder, "lr": 0.0}, {"params": decoder, "lr": 0.0}], weight_decay=recipe.weight_decay
         )
-        self._average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+        self._average = AveragedModel(network, multi_avg_fn=_running_mean(recipe.ema))
         self._hardness = np.full(len(photos), 0.1, np.float32)
         self._spent_s = 0.0
 
@@ -191,6 +193,17 @@ def averaged(network: WatermarkNetwork, state_file: Path) -> WatermarkNetwork:
     prefix = "module."
     network.load_state_dict({k.removeprefix(prefix): v for k, v in average.items() if k.startswith(prefix)})
     return network.eval()
+
+
+def _running_mean(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """A mean that forgets slowly, and faster in the beginning: what was there at first must be gone soon."""
+
+    def update(means: Tensors, current: Tensors, count: Tensor | int) -> None:
+        share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
+        for mean, now in zip(means, current, strict=True):
+            mean.lerp_(now, share)
+
+    return torch.no_grad()(update)
 
 
 def one_cycle(progress: float, warm_up: float) -> float:
