@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from apps.core import colour
-from apps.core.colour import cmyk_to_srgb, grey_to_srgb, rgb_to_srgb, row_strips, usable_profile
+from apps.core.colour import cmyk_to_srgb, grey_to_srgb, rgb_to_srgb, row_strips, srgb_to_rgb, usable_profile
 from tests.drawing import WIDE_GAMMA, WIDE_MATRIX, cmyk_profile, grey_profile, soft_photo, wide_rgb_profile
 
 # linear sRGB to XYZ, adapted to D50 (Lindbloom)
@@ -39,6 +39,24 @@ def test_srgb_under_another_name_is_left_alone() -> None:
     assert rgb_to_srgb(rgb, srgb) is rgb
     assert rgb_to_srgb(rgb, None) is rgb
     assert rgb_to_srgb(rgb, b"rubbish") is rgb
+
+
+def test_srgb_goes_back_to_the_profiles_colours() -> None:
+    rgb = soft_photo(90, 60) // 4 + 96  # well inside sRGB, so that nothing was clipped on the way
+    profile = wide_rgb_profile()
+    srgb = rgb_to_srgb(rgb, profile)
+    assert np.abs(srgb.astype(int) - rgb).max() > 4
+
+    back = srgb_to_rgb(srgb, profile)
+
+    assert np.abs(back.astype(int) - rgb).max() <= 2
+
+
+def test_srgb_stays_where_there_is_no_other_space() -> None:
+    rgb = soft_photo()
+
+    assert srgb_to_rgb(rgb, None) is rgb
+    assert srgb_to_rgb(rgb, b"rubbish") is rgb
 
 
 @pytest.mark.parametrize("gamma", [1.0, 1.8, 2.2])
