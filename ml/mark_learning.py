@@ -24,13 +24,12 @@ LEAST_SHAPE = 0.06
 MIN_SHARE, MAX_SHARE = 2e-4, 0.6
 
 
-def learn_mark(pictures: Sequence[RgbImage], *, strokes: Matte | None = None) -> tuple[Matte, Pixels]:
+def learn_mark(pictures: Sequence[RgbImage]) -> tuple[Matte, Pixels]:
     """
     Learn alpha and premultiplied colour of a mark.
 
     Args:
         pictures: at least 3, (H, W, 3) uint8, all of one size, with the mark at the same place.
-        strokes: (H, W) float32, 0..1: where a network sees them, if one was asked.
 
     Returns:
         (H, W) float32, 0..1, and (H, W, 3) float32, 0..255.
@@ -39,7 +38,7 @@ def learn_mark(pictures: Sequence[RgbImage], *, strokes: Matte | None = None) ->
         TemplateError: they share no mark.
     """
     pixels = [picture.astype(np.float32) for picture in pictures]
-    shape = common_strokes(pixels) if strokes is None else strokes
+    shape = common_strokes(pixels)
     ink: Ink | None = None
     arounds: list[Around] = []
     for _ in range(ROUNDS):
@@ -75,6 +74,8 @@ def common_strokes(pixels: Sequence[Pixels]) -> Matte:
     shifted = [np.roll(picture, shift, (0, 1)) for picture, shift in zip(stack, shifts, strict=True)]
     _, by_chance = _shared_gradients(np.stack(shifted))
     strong, weak = np.quantile(by_chance, STRONG), np.quantile(by_chance, WEAK)
+    if np.count_nonzero(shared > strong) < MORE_THAN_CHANCE * (1 - STRONG) * shared.size:
+        return np.zeros((height, width), np.float32)
     is_edge = _reached(shared > weak, shared > strong)
     edges = np.where(cv2.dilate(is_edge.astype(np.uint8), np.ones((3, 3), np.uint8))[..., None] > 0, common, 0)
     drawn = _integrated(edges[:, :-1, :3], edges[:-1, :, 3:])
@@ -107,7 +108,7 @@ def _reached(weak: NDArray[np.bool_], strong: NDArray[np.bool_]) -> NDArray[np.b
     return np.asarray(amount[labels], bool)
 
 
-STRONG, WEAK = 0.9997, 0.99
+STRONG, WEAK, MORE_THAN_CHANCE = 0.9997, 0.99, 4
 SMOOTHING_PX, EDGE_NOISES, LEAST_STRENGTH = 0.7, 3.0, 5.0
 
 

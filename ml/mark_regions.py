@@ -65,11 +65,11 @@ def find_marks(shape: Matte, gate: Matte, *, sensitivity: float) -> list[Found]:
     strokes = (shape > STROKE * (1.5 - sensitivity)) & (gate > 0.25)
     if not strokes.any():
         return []
-    believed = cv2.blur(shape, (5, 5)) * gate
+    believed = cv2.blur(shape, (3, 3)) * gate
     gap = max(3, round(GAP_SHARE * max(shape.shape))) | 1
     joined = cv2.dilate(strokes.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (gap, gap)))
-    count, labels = cv2.connectedComponents(joined, connectivity=8)
-    labels = np.where(strokes, labels, 0).astype(np.int32)
+    count, parts = cv2.connectedComponents(joined, connectivity=8)
+    labels = np.where(strokes, parts, 0).astype(np.int32)
     marks = []
     for number, (rows, columns) in enumerate(_boxes(labels, count), start=1):
         own = labels[rows, columns] == number

@@ -97,13 +97,12 @@ def template_from_png(image: RgbaImage) -> MarkTemplate:
     return MarkTemplate(cut, np.asarray(image[box][..., :3] * cut[..., None], np.float32))
 
 
-def template_from_photos(photos: Sequence[RgbImage], *, strokes: Matte | None = None) -> MarkTemplate:
+def template_from_photos(photos: Sequence[RgbImage]) -> MarkTemplate:
     """
     Learn a mark from photos that carry it at the same place.
 
     Args:
         photos: 3 to 10 of them, (H, W, 3) uint8 each, all of one size.
-        strokes: (H, W) float32, 0..1: where a network sees the mark, as `WatermarkPipeline.learn` gives it.
 
     Raises:
         TemplateError: too few, too many, of different sizes, the same photo again, or nothing that they share.
@@ -120,7 +119,7 @@ def template_from_photos(photos: Sequence[RgbImage], *, strokes: Matte | None = 
         )
     if any(np.array_equal(photos[0], photo) for photo in photos[1:]):
         raise TemplateError("Two of the marked photos are the same; the watermark is what different photos share.")
-    alpha, ink = learn_mark(photos, strokes=strokes)
+    alpha, ink = learn_mark(photos)
     height, width = alpha.shape
     rows, columns = np.flatnonzero(alpha.max(1) > 0), np.flatnonzero(alpha.max(0) > 0)
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

@@ -18,8 +18,11 @@ from ml.inpainting import inpaint
 from ml.types import AlphaChannel, Mask, Matte, RgbImage
 from ml.unblending import (
     CHANGED,
+    Around,
     Ink,
+    Pixels,
     agreement,
+    fit_colour,
     fit_ink,
     look_around,
     refine_shape,
@@ -34,6 +37,11 @@ Way = Literal["unblend", "inpaint", "leave"]
 OPAQUE = 0.8
 """The opacity from which on nothing of the photo shines through that is worth having."""
 
+INPAINT_FROM = 0.6
+"""The opacity from which on a mark that no photo is seen through is inpainted; fainter ones aren't: it would be worse."""
+
+HINT_REACH, LEAST_HINT = 0.3, 0.03
+SAME_OPACITY, REFINED_GAIN = 1.4, 0.85
 GOOD_CHECK = 0.92
 """Un-blending stands where strokes lie off their surroundings by at most this share of before."""
 
@@ -59,40 +67,53 @@ class Plan:
     check: float
 
 
-def make_plan(image: RgbImage, shape: Matte, *, is_exact: bool = False) -> Plan:
+def make_plan(image: RgbImage, shape: Matte, *, opacity_hint: float | None = None, is_exact: bool = False) -> Plan:
     """
     Decide about the strokes of one mark.
 
     Args:
         image: (H, W, 3) uint8: the photo or its copy.
         shape: (H, W) float32, 0..1: the strokes as a network, a smear or a template tells them.
+        opacity_hint: 0..1: what the network thinks; fits far from it are not believed.
         is_exact: the shape is right to the pixel, so it isn't refined.
     """
     pixels = image.astype(np.float32)
+    around = look_around(pixels, shape)
+    inks = [ink for ink in (fit_ink(pixels, shape), _hinted(pixels, shape, opacity_hint)) if ink is not None]
+    believed = [ink for ink in inks if opacity_hint is None or abs(ink.opacity - opacity_hint) <= HINT_REACH]
+    if not believed:
+        return Plan("leave" if (opacity_hint or 1.0) < INPAINT_FROM else "inpaint", shape, None, 1.0)
+    best = min((_judged(pixels, shape, ink, around) for ink in believed), key=lambda plan: plan.check)
+    if not is_exact:
+        best = _refined(pixels, best, around)
+    ink = best.ink
+    assert ink is not None  # noqa: S101  every judged plan has one
+    opacity = ink.opacity if opacity_hint is None else (ink.opacity + opacity_hint) / 2
+    is_hidden = opacity > INPAINT_FROM and not shows_through(pixels, best.shape, ink)
+    if opacity > OPAQUE or is_hidden:
+        return replace(best, way="inpaint")
+    return best if best.check <= GOOD_CHECK else replace(best, way="leave")
+
+
+def _hinted(pixels: Pixels, shape: Matte, opacity: float | None) -> Ink | None:
+    return fit_colour(pixels, shape, opacity) if opacity is not None and opacity > LEAST_HINT else None
+
+
+def _judged(pixels: Pixels, shape: Matte, ink: Ink, around: Around) -> Plan:
+    after = unblend(pixels, shape, ink.opacity, spread(pixels, shape, ink, around))
+    return Plan("unblend", shape, ink, agreement(pixels, after, shape))
+
+
+def _refined(pixels: Pixels, plan: Plan, around: Around) -> Plan:
+    """The plan with a shape made precise by the picture itself, where that is clearly better and says the same."""
+    if plan.ink is None:
+        return plan
+    shape = refine_shape(pixels, plan.shape, plan.ink, around)
     ink = fit_ink(pixels, shape)
-    best = Plan("leave", shape, None, 1.0)
-    if ink is None:
-        return replace(best, way="inpaint")
-    refined, around = shape, look_around(pixels, shape)
-    candidates = [(shape, ink, around)]
-    for _ in range(0 if is_exact else 2):
-        refined = refine_shape(pixels, shape, candidates[-1][1], around)
-        again = fit_ink(pixels, refined)
-        if again is None:
-            break
-        around = look_around(pixels, refined)
-        candidates.append((refined, again, around))
-    for form, paint, beside in candidates:
-        after = unblend(pixels, form, paint.opacity, spread(pixels, form, paint, beside))
-        check = agreement(pixels, after, form)
-        if check < best.check:
-            best = Plan("unblend", form, paint, check)
-    opacity, form = (best.ink.opacity, best.shape) if best.ink else (ink.opacity, shape)
-    if opacity > OPAQUE or not shows_through(pixels, form, best.ink or ink):
-        return replace(best, way="inpaint")
-    if best.check > GOOD_CHECK:
-        return replace(best, way="leave")
-    return best
+    if ink is None or not 1 / SAME_OPACITY < ink.opacity / max(plan.ink.opacity, 1e-3) < SAME_OPACITY:
+        return plan
+    better = _judged(pixels, shape, ink, look_around(pixels, shape))
+    return better if better.check < REFINED_GAIN * plan.check else plan
 
 
 def carry_out(plan: Plan, image: RgbImage, out: RgbImage, mask: AlphaChannel, *, is_exact: bool = False) -> None:

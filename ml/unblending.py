@@ -109,6 +109,19 @@ def fit_ink(pixels: Pixels, shape: Matte) -> Ink | None:
     return two if two is not None and two.error < TWO_COLOURS_GAIN * one.error else one
 
 
+def fit_colour(pixels: Pixels, shape: Matte, opacity: float) -> Ink | None:
+    """Find the colour of strokes whose opacity is known; white or black where it is near to it."""
+    outside, inside = pair_up(pixels, shape)
+    if len(outside) < FEWEST_PAIRS:
+        return None
+    colour = np.clip(np.median(inside - (1 - opacity) * outside, 0), 0, 255 * opacity)
+    inks = [_ink(outside, inside, opacity, colour)]
+    inks += [_ink(outside, inside, opacity, np.full(3, opacity * plain)) for plain in (255.0, 0.0)]
+    plain = min(inks[1:], key=lambda ink: ink.error)
+    is_plain = plain.error < inks[0].error * PLAIN_COLOUR_SLACK + PLAIN_COLOUR_LEVELS
+    return plain if is_plain else inks[0]
+
+
 def pair_up(pixels: Pixels, shape: Matte, *, may_erode: bool = True) -> tuple[Pairs, Pairs]:
     """Pair each core pixel of the strokes with the nearest clean one: both are means of 3x3 of their own kind."""
     clean = clean_of(shape)

@@ -51,12 +51,14 @@ class Job:
         region: for the answer.
         box_xyxy: the part of the photo to work in.
         shape: (h, w) float32, 0..1: the strokes in that part, at any scale.
+        opacity: 0..1: what the network thinks of it.
         decided: what to do about it, if that is known.
     """
 
     region: Region
     box_xyxy: BoxXyxy
     shape: Matte
+    opacity: float | None = None
     decided: Plan | None = None
 
     def plan(self, image: RgbImage) -> Plan:
@@ -64,7 +66,8 @@ class Job:
         if self.decided is not None:
             return self.decided
         x0, y0, x1, y1 = self.box_xyxy
-        return make_plan(shrink_or_grow(image[y0:y1, x0:x1], self.shape.shape[::-1]), self.shape)
+        seen = shrink_or_grow(image[y0:y1, x0:x1], self.shape.shape[::-1])
+        return make_plan(seen, self.shape, opacity_hint=self.opacity)
 
     def carry_out(self, image: RgbImage, out: RgbImage, mask: AlphaChannel) -> None:
         """Remove it: `out` and `mask` are written."""
@@ -93,6 +96,12 @@ def find(network: Network, image: RgbImage, *, sensitivity: float) -> list[Job]:
             jobs = [old for old in jobs if _overlap(old.region, job.region) < 0.5]
             jobs.append(job)
     return sorted(jobs, key=lambda job: -job.region.score)
+
+
+def likelihood(network: Network, image: RgbImage) -> float:
+    """How sure the network is that there is any mark in the photo, 0..1."""
+    sight = network.look(image, most_pixels=GLANCE_PIXELS)
+    return float((cv2.blur(sight.shape, (5, 5)) * sight.gate).max())
 
 
 def _closer_boxes(jobs: list[Job], size_wh: tuple[int, int]) -> list[BoxXyxy]:
@@ -126,11 +135,13 @@ def _look(network: Network, image: RgbImage, box: BoxXyxy, most_pixels: int, sen
         own = np.zeros(sight.shape.shape, np.uint8)
         own[top : top + height, left : left + width] = mark.strokes
         shape = np.where(cv2.dilate(own, np.ones((7, 7), np.uint8)) > 0, sight.shape, 0)
-        jobs.append(_job(mark.region, np.asarray(shape, np.float32), box))
+        strong = shape > 0.6 * shape.max()
+        opacity = float(np.clip(np.median(sight.alpha[strong]), 0, 1))
+        jobs.append(_job(mark.region, np.asarray(shape, np.float32), opacity, box))
     return jobs
 
 
-def _job(region: Region, shape: Matte, box: BoxXyxy) -> Job:
+def _job(region: Region, shape: Matte, opacity: float, box: BoxXyxy) -> Job:
     """Bring what was seen in a part of the photo to the photo's pixels, cut to the mark and its margin."""
     x0, y0, x1, y1 = box
     rows, columns = shape.shape
@@ -147,7 +158,7 @@ def _job(region: Region, shape: Matte, box: BoxXyxy) -> Job:
     corner = round(x0 + left * across), round(y0 + top * down)
     size = max(1, round(width * across)), max(1, round(height * down))
     bbox = *corner, min(size[0], x1 - corner[0]), min(size[1], y1 - corner[1])
-    return Job(replace(region, bbox_xywh=bbox), part, cut(shape, seen, size_wh))
+    return Job(replace(region, bbox_xywh=bbox), part, cut(shape, seen, size_wh), opacity)
 
 
 def under_smear(network: Network, image: RgbImage, smear: Mask) -> list[Job]:
@@ -182,10 +193,11 @@ def _smeared(network: Network, image: RgbImage, smear: Mask, box: BoxXyxy) -> Jo
     small = shrink_or_grow(photo, size_wh)
     plans = [make_plan(small, strokes, is_exact=True)]
     if np.count_nonzero(seen > 0.5) > SEEN_SHARE * np.count_nonzero(strokes > 0.5):
-        plans.append(make_plan(small, seen))
+        hint = float(np.median(sight.alpha[seen > 0.5]))
+        plans.append(make_plan(small, seen, opacity_hint=hint))
     good = [plan for plan in plans if plan.way == "unblend" and plan.check < SMEAR_CHECK]
     best = min(good, key=lambda plan: plan.check, default=Plan("inpaint", strokes, None, 1.0))
-    return Job(region, box, best.shape, best)
+    return Job(region, box, best.shape, decided=best)
 
 
 GAP_SHARE, MOST_PARTS = 0.01, 64

@@ -13,7 +13,7 @@ from ml.mark_template import MarkTemplate
 from ml.template_search import TemplateJob, place_template
 from ml.transforms import require_rgb
 from ml.types import AlphaChannel, Mask, RgbImage
-from ml.watermark_search import Job, Network, find, under_smear
+from ml.watermark_search import Job, Network, find, likelihood, under_smear
 
 __all__ = ["Region", "Removal", "WatermarkPipeline"]
 
@@ -57,6 +57,10 @@ class WatermarkPipeline:
     def warm_up(self) -> None:
         """Run once, so that the first photo finds memory and threads ready."""
         self.run(np.zeros((64, 64, 3), np.uint8))
+
+    def score(self, image: RgbImage) -> float:
+        """How sure the network is that there is any mark in the photo, 0..1."""
+        return likelihood(self._network, image)
 
     def run(
         self,
