@@ -89,9 +89,8 @@ class WatermarkRunner:
     def _keep(self, work: Work, photo: Photo, removal: Removal) -> Outcome:
         """Encode and store both pictures, and tell what is on them."""
         mask, kind = removal.mask, work.params["format"]
-        has_mark = bool(mask.any())
         with work.stage("encode", progress=_ENDS):
-            restored = photo.rgb if work.params["detect_only"] or not has_mark else _restored(photo, removal)
+            restored = photo.rgb if work.params["detect_only"] or not mask.any() else _restored(photo, removal)
             picture = _picture(restored, photo.opacity, is_flat=kind == "jpg")
             if work.is_sandbox:
                 picture, mask = stamp(picture), stamp(mask)
@@ -103,7 +102,7 @@ class WatermarkRunner:
             for (name, content_type), data in zip(types.items(), encoded, strict=True)
         }
         warnings = [WarningCode.FIRST_FRAME_ONLY] if photo.is_animated else []
-        warnings += [] if has_mark else [WarningCode.NO_WATERMARK]
+        warnings += [] if removal.detected else [WarningCode.NO_WATERMARK]
         return Outcome(
             artifacts=artifacts,
             facts=_facts(removal),
@@ -111,7 +110,7 @@ class WatermarkRunner:
             model=self.models[0],
             device=self.device,
             timings_ms=work.timings_ms,
-            chargeable=has_mark,
+            chargeable=removal.detected,
         )
 
 
