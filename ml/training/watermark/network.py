@@ -113,15 +113,21 @@ class WatermarkNetwork(nn.Module):
 
 
 class Served(nn.Module):
-    """The network as it is run: (N, 3, H, W) float32 in 0..1: strokes, opacity, and whether a mark is near."""
+    """
+    The network as it is run: (N, 3, H, W) float32 in 0..1: strokes, opacity, and whether a mark is near.
 
-    def __init__(self, network: WatermarkNetwork) -> None:
+    `stroke_from` is the probability at which strokes are best told from the rest; it is moved to one half.
+    """
+
+    def __init__(self, network: WatermarkNetwork, stroke_from: float = 0.5) -> None:
         super().__init__()
         self.network = network
+        shift = torch.logit(torch.tensor(stroke_from))
+        self.register_buffer("shift", torch.stack([shift, 0 * shift]).reshape(1, 2, 1, 1))
 
     def forward(self, photo: Tensor) -> Tensor:
         fine, gate = self.network(photo)
-        return torch.sigmoid(torch.cat([fine, _grow(gate, fine)], 1))
+        return torch.sigmoid(torch.cat([fine - self.shift, _grow(gate, fine)], 1))
 
 
 def _folded(encoder: nn.Module) -> nn.Module:

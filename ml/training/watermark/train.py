@@ -39,17 +39,17 @@ class Recipe:
     seconds: float
     steps: int | None = None
     batch: int = 8
-    sides: tuple[tuple[float, int], ...] = ((0.0, 160), (0.55, 192))
+    sides: tuple[tuple[float, int], ...] = ((0.0, 160), (0.85, 192))
     faintest: tuple[float, float] = (0.7, 0.1)
     faintest_by: float = 0.3
-    encoder_rate: float = 8e-4
-    decoder_rate: float = 2.5e-3
+    encoder_rate: float = 5e-4
+    decoder_rate: float = 1.5e-3
     warm_up: float = 0.08
     weight_decay: float = 1e-2
     ema: float = 0.998
     seed: int = 1
     device: str = "cpu"
-    look_every_s: float = 480.0
+    look_every_s: float = 900.0
     keep_every_s: float = 120.0
 
 
