@@ -18,14 +18,12 @@ from ml.inpainting import inpaint
 from ml.types import AlphaChannel, Mask, Matte, RgbImage
 from ml.unblending import (
     CHANGED,
-    Around,
     Ink,
     Pixels,
     agreement,
     fit_colour,
     fit_ink,
     look_around,
-    refine_shape,
     restore,
     shows_through,
     spread,
@@ -41,12 +39,12 @@ INPAINT_FROM = 0.6
 """The opacity from which on a mark that no photo is seen through is inpainted; fainter ones aren't: it would be worse."""
 
 HINT_REACH, LEAST_HINT = 0.3, 0.03
-SAME_OPACITY, REFINED_GAIN = 1.4, 0.85
 GOOD_CHECK = 0.92
 """Un-blending stands where strokes lie off their surroundings by at most this share of before."""
 
 TILE_PX, TILE_MARGIN_PX = 1024, 48
-FEATHER_PX = 3
+HOLE = 0.25
+"""The shape from which on, and one pixel around, an opaque mark is cut out: each pixel more costs half a decibel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ class Plan:
     check: float
 
 
-def make_plan(image: RgbImage, shape: Matte, *, opacity_hint: float | None = None, is_exact: bool = False) -> Plan:
+def make_plan(image: RgbImage, shape: Matte, *, opacity_hint: float | None = None) -> Plan:
     """
     Decide about the strokes of one mark.
 
@@ -75,48 +73,31 @@ def make_plan(image: RgbImage, shape: Matte, *, opacity_hint: float | None = Non
         image: (H, W, 3) uint8: the photo or its copy.
         shape: (H, W) float32, 0..1: the strokes as a network, a smear or a template tells them.
         opacity_hint: 0..1: what the network thinks; fits far from it are not believed.
-        is_exact: the shape is right to the pixel, so it isn't refined.
     """
     pixels = image.astype(np.float32)
-    around = look_around(pixels, shape)
-    inks = [ink for ink in (fit_ink(pixels, shape), _hinted(pixels, shape, opacity_hint)) if ink is not None]
-    believed = [ink for ink in inks if opacity_hint is None or abs(ink.opacity - opacity_hint) <= HINT_REACH]
-    if not believed:
+    ink = fit_ink(pixels, shape)
+    if ink is None or (opacity_hint is not None and abs(ink.opacity - opacity_hint) > HINT_REACH):
+        ink = _hinted(pixels, shape, opacity_hint)
+    if ink is None:
         return Plan("leave" if (opacity_hint or 1.0) < INPAINT_FROM else "inpaint", shape, None, 1.0)
-    best = min((_judged(pixels, shape, ink, around) for ink in believed), key=lambda plan: plan.check)
-    if not is_exact:
-        best = _refined(pixels, best, around)
-    ink = best.ink
-    assert ink is not None  # noqa: S101  every judged plan has one
+    plan = _judged(pixels, shape, ink)
     opacity = ink.opacity if opacity_hint is None else (ink.opacity + opacity_hint) / 2
-    is_hidden = opacity > INPAINT_FROM and not shows_through(pixels, best.shape, ink)
+    is_hidden = opacity > INPAINT_FROM and not shows_through(pixels, shape, ink)
     if opacity > OPAQUE or is_hidden:
-        return replace(best, way="inpaint")
-    return best if best.check <= GOOD_CHECK else replace(best, way="leave")
+        return replace(plan, way="inpaint")
+    return plan if plan.check <= GOOD_CHECK else replace(plan, way="leave")
 
 
 def _hinted(pixels: Pixels, shape: Matte, opacity: float | None) -> Ink | None:
     return fit_colour(pixels, shape, opacity) if opacity is not None and opacity > LEAST_HINT else None
 
 
-def _judged(pixels: Pixels, shape: Matte, ink: Ink, around: Around) -> Plan:
-    after = unblend(pixels, shape, ink.opacity, spread(pixels, shape, ink, around))
+def _judged(pixels: Pixels, shape: Matte, ink: Ink) -> Plan:
+    after = unblend(pixels, shape, ink.opacity, spread(pixels, shape, ink, look_around(pixels, shape)))
     return Plan("unblend", shape, ink, agreement(pixels, after, shape))
 
 
-def _refined(pixels: Pixels, plan: Plan, around: Around) -> Plan:
-    """The plan with a shape made precise by the picture itself, where that is clearly better and says the same."""
-    if plan.ink is None:
-        return plan
-    shape = refine_shape(pixels, plan.shape, plan.ink, around)
-    ink = fit_ink(pixels, shape)
-    if ink is None or not 1 / SAME_OPACITY < ink.opacity / max(plan.ink.opacity, 1e-3) < SAME_OPACITY:
-        return plan
-    better = _judged(pixels, shape, ink, look_around(pixels, shape))
-    return better if better.check < REFINED_GAIN * plan.check else plan
-
-
-def carry_out(plan: Plan, image: RgbImage, out: RgbImage, mask: AlphaChannel, *, is_exact: bool = False) -> None:
+def carry_out(plan: Plan, image: RgbImage, out: RgbImage, mask: AlphaChannel) -> None:
     """
     Restore what the plan says.
 
@@ -126,11 +107,10 @@ def carry_out(plan: Plan, image: RgbImage, out: RgbImage, mask: AlphaChannel, *,
     """
     if plan.way == "leave":
         return
-    is_grown = plan.shape.shape != image.shape[:2]
     for tile, inner in _tiles(plan.shape, image.shape[:2]):
         shape = _shape_of(plan.shape, image.shape[:2], tile)
         if plan.way == "unblend" and plan.ink is not None:
-            changed, restored = _unblended(image[tile], shape, plan.ink, is_exact=is_exact, is_grown=is_grown)
+            changed, restored = _unblended(image[tile], shape, plan.ink)
         else:
             changed, restored = _inpainted(image[tile], shape)
         rows, columns = (
@@ -142,18 +122,15 @@ def carry_out(plan: Plan, image: RgbImage, out: RgbImage, mask: AlphaChannel, *,
         mask[rows, columns][changed] = 255
 
 
-def _unblended(image: RgbImage, shape: Matte, ink: Ink, *, is_exact: bool, is_grown: bool) -> tuple[Mask, RgbImage]:
+def _unblended(image: RgbImage, shape: Matte, ink: Ink) -> tuple[Mask, RgbImage]:
     pixels = image.astype(np.float32)
     around = look_around(pixels, shape)
-    if is_grown and not is_exact:
-        shape = refine_shape(pixels, shape, ink, around)
-        around = look_around(pixels, shape)
-    restored = restore(pixels, shape, ink, around, is_exact=is_exact)
+    restored = restore(pixels, shape, ink, around)
     return shape > CHANGED, np.asarray(np.clip(restored + 0.5, 0, 255), np.uint8)
 
 
 def _inpainted(image: RgbImage, shape: Matte) -> tuple[Mask, RgbImage]:
-    hole = cv2.dilate((shape > 0.3).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
+    hole = cv2.dilate((shape > HOLE).astype(np.uint8), np.ones((3, 3), np.uint8))
     return hole > 0, inpaint(image, hole > 0)
 
 

@@ -6,9 +6,8 @@ colour q follow from the picture: just inside a stroke the photo goes on as just
 inside is 1 - k times the spread outside, and q is what is left over. Most marks are white or black: where that explains
 the pixels as well as the free fit does, it is believed.
 
-A network's shape is blurred and has holes. With k and q known, each pixel says itself whether it is marked: it lies near
-the smooth fill B of what is around, or near (1 - k) B + q. That evidence, weighed by the photo's local texture, and the
-network's word make the shape that is un-blended; twice, since a better shape gives a better k.
+A network's shape is blurred, and un-blended softly as it is: making it crisp by the picture's own evidence was tried in
+two ways and lost, because what it gets wrong is seen more than what stays faint.
 
 Last, un-blended pixels and B are mixed by how much each can be trusted: flat sky takes B (no ghost of the contour), fine
 texture takes the un-blended pixel.
@@ -257,33 +256,6 @@ def spread(pixels: Pixels, shape: Matte, ink: Ink, around: Around) -> Pixels:
     return np.asarray(share * first + (1 - share) * second, np.float32)
 
 
-def refine_shape(pixels: Pixels, prior: Matte, ink: Ink, around: Around) -> Matte:
-    """
-    Say of each pixel how much of the ink it has.
-
-    Args:
-        prior: (H, W) float32, 0..1: the network's word.
-
-    Returns:
-        (H, W) float32, 0..1: 0 or 1 but at the strokes' contours.
-    """
-    way = spread(pixels, np.ones_like(prior), ink, around) - ink.opacity * around.fill
-    length = (way**2).sum(2)
-    along = ((pixels - around.fill) * way).sum(2)
-    evidence = np.clip((2 * along - length) / (2 * EVIDENCE_DOUBT * around.variance), -EVIDENCE_MOST, EVIDENCE_MOST)
-    believed = np.clip(cv2.GaussianBlur(prior, (0, 0), PRIOR_BLUR_PX), 0.02, 0.98)
-    odds = cv2.GaussianBlur(evidence.astype(np.float32), (0, 0), 0.6) + PRIOR_WEIGHT * np.log(believed / (1 - believed))
-    drawn = cv2.GaussianBlur((odds > 0).astype(np.float32), (0, 0), 0.7)
-    measured = np.clip(along / np.maximum(length, 1.0), 0, 1)
-    trust = length / (length + 4 * EVIDENCE_DOUBT * around.variance)
-    is_edge = (drawn > 0.03) & (drawn < 0.97)
-    return np.asarray(np.where(is_edge, trust * measured + (1 - trust) * drawn, drawn), np.float32)
-
-
-EVIDENCE_DOUBT, EVIDENCE_MOST = 3.0, 8.0
-PRIOR_BLUR_PX, PRIOR_WEIGHT = 1.0, 1.0
-
-
 def unblend(pixels: Pixels, shape: Matte, opacity: float, colour: Pixels) -> Pixels:
     """Invert the blend; `colour` is what `spread` gives. Returns (H, W, 3) float32, 0..255."""
     left = np.maximum(1 - opacity * shape, 0.04)[..., None]
@@ -294,7 +266,7 @@ DOUBTS, EXACT_DOUBTS = (0.3, 0.08), (0.1, 0.03)
 """By how much the shape may be wrong at contours and inside, for a network's and for a given one."""
 
 
-def restore(pixels: Pixels, shape: Matte, ink: Ink, around: Around, *, is_exact: bool) -> Pixels:
+def restore(pixels: Pixels, shape: Matte, ink: Ink, around: Around) -> Pixels:
     """
     Un-blend, and mix the result with the fill, each by how far it may be off.
 
@@ -302,7 +274,7 @@ def restore(pixels: Pixels, shape: Matte, ink: Ink, around: Around, *, is_exact:
         (H, W, 3) float32, 0..255.
     """
     colour = spread(pixels, shape, ink, around)
-    contour_doubt, core_doubt = EXACT_DOUBTS if is_exact else DOUBTS
+    contour_doubt, core_doubt = DOUBTS
     left = np.maximum(1 - ink.opacity * shape, 0.04)
     slope = cv2.morphologyEx(shape, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     doubt = core_doubt + (contour_doubt - core_doubt) * np.minimum(slope, 1)

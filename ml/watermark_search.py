@@ -186,12 +186,14 @@ def _smeared(network: Network, image: RgbImage, smear: Mask, box: BoxXyxy) -> Jo
     photo = np.ascontiguousarray(image[box[1] : box[3], box[0] : box[2]])
     sight = network.look(photo, most_pixels=GLANCE_PIXELS)
     size_wh = sight.shape.shape[::-1]
-    strokes = cut(smear.astype(np.float32), (0, 0, smear.shape[1], smear.shape[0]), size_wh)
+    # A stroke's edge is softer than the smear's that was drawn along it.
+    drawn = cv2.GaussianBlur(smear.astype(np.float32), (0, 0), 0.8)
+    strokes = cut(np.asarray(drawn, np.float32), (0, 0, smear.shape[1], smear.shape[0]), size_wh)
     x, y, width, height = cv2.boundingRect(smear.astype(np.uint8))
     region = Region((box[0] + x, box[1] + y, width, height), 1.0, "logo")
     seen = np.where(strokes > 0.1, sight.shape, 0).astype(np.float32)
     small = shrink_or_grow(photo, size_wh)
-    plans = [make_plan(small, strokes, is_exact=True)]
+    plans = [make_plan(small, strokes)]
     if np.count_nonzero(seen > 0.5) > SEEN_SHARE * np.count_nonzero(strokes > 0.5):
         hint = float(np.median(sight.alpha[seen > 0.5]))
         plans.append(make_plan(small, seen, opacity_hint=hint))
