@@ -1,8 +1,9 @@
-"""From a template's files to the mark that the pipeline looks for: learned at its first use, remembered for a while."""
+"""From a template's files to the mark that the pipeline looks for: learned at its first use, kept beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,14 +13,16 @@ from apps.core.errors import invalid
 from apps.core.storage import ObjectGoneError, result_store
 from apps.watermark.models import Kind, WatermarkTemplate
 from apps.watermark.template_files import MARK_LIMITS, PHOTO_LIMITS
-from apps.watermark.templates import template_of
+from apps.watermark.templates import keep_learned, template_of
 from ml.errors import TemplateError
 from ml.mark_template import MarkTemplate, template_from_photos, template_from_png
 from ml.recent import Recent
+from ml.types import RgbaImage, RgbImage
 
 _MOST_KEPT = 16
 _MOST_BYTES = 256 * 1024 * 1024
 _KEPT_S = 3600.0
+_LEARNED_PIXELS = 6_000_000  # of all photos together
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class TemplateMemory:
 
     def __init__(self) -> None:
         self._recent: Recent[_Learned] = Recent(max_count=_MOST_KEPT, max_bytes=_MOST_BYTES, max_age_s=_KEPT_S)
+        self._learning = threading.Lock()
 
     def recall(self, account_id: int, template_id: str) -> MarkTemplate:
         """
@@ -46,35 +50,46 @@ class TemplateMemory:
                 it; StoreAwayError.
         """
         template = template_of(account_id, template_id)
-        known = self._recent.get(template.id)
-        if known is None:
-            known = _Learned(_learn(template))
-            self._recent.put(template.id, known)
+        if (known := self._recent.get(template.id)) is None:
+            with self._learning:  # one at a time: it takes seconds and a core, and the next may want the same one
+                if (known := self._recent.get(template.id)) is None:
+                    known = _Learned(_stored(template) or _learn(template))
+                    self._recent.put(template.id, known)
         return known.mark
 
 
-def _learn(template: WatermarkTemplate) -> MarkTemplate:
-    learn: Callable[[list[bytes]], MarkTemplate] = _from_png if template.kind == Kind.PNG else _from_photos
+def _stored(template: WatermarkTemplate) -> MarkTemplate | None:
+    """What a worker learned before; None where it is to be learned (again). Raises StoreAwayError."""
+    if template.kind == Kind.PNG:
+        return None
     try:
-        return learn([result_store().get(key) for key in template.keys])
+        return MarkTemplate.from_bytes(result_store().get(template.learned_key))
+    except (ObjectGoneError, TemplateError):
+        return None
+
+
+def _learn(template: WatermarkTemplate) -> MarkTemplate:
+    try:
+        files = [result_store().get(key) for key in template.keys]
+        if template.kind == Kind.PNG:
+            return template_from_png(_mark(files[0]))
+        mark = template_from_photos([_photo(data, share=len(files)) for data in files])
     except (TemplateError, ObjectGoneError) as error:
         told = str(error) if isinstance(error, TemplateError) else "The template's files got lost; make it again."
         raise invalid("template", told) from error
+    keep_learned(template, mark.to_bytes())
+    return mark
 
 
-def _from_png(files: list[bytes]) -> MarkTemplate:
-    mark = _decoded(files[0], is_photo=False)
-    return template_from_png(mark)
-
-
-def _from_photos(files: list[bytes]) -> MarkTemplate:
-    return template_from_photos([_decoded(data, is_photo=True) for data in files])
-
-
-def _decoded(data: bytes, *, is_photo: bool) -> np.ndarray:
-    """(H, W, 3) uint8 for a photo, else (H, W, 4); sRGB. Raises AppError."""
-    photo = decode(data, limits=PHOTO_LIMITS if is_photo else MARK_LIMITS, field="template")
-    if is_photo:
-        return photo.to_srgb()
+def _mark(data: bytes) -> RgbaImage:
+    photo = decode(data, limits=MARK_LIMITS, field="template")
     opacity = np.full(photo.rgb.shape[:2], 255, np.uint8) if photo.opacity is None else photo.opacity
     return np.dstack([photo.to_srgb(), opacity])
+
+
+def _photo(data: bytes, *, share: int) -> RgbImage:
+    """Of `share` photos that are learned from together; learning takes some 4 s of a core for each megapixel."""
+    photo = decode(data, limits=PHOTO_LIMITS, field="template")
+    height, width = photo.rgb.shape[:2]
+    scale = min(1.0, math.sqrt(_LEARNED_PIXELS / share / (height * width)))
+    return photo.to_srgb(max_side_px=max(1, int(max(height, width) * scale)))

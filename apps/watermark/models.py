@@ -22,8 +22,9 @@ class WatermarkTemplate(models.Model):
     """
     What a customer sent to describe its mark; the worker learns the mark from it at its first use.
 
-    The files lie in the store under `templates/{object_token}/`, by their number. A row exists as long as its files may:
-    `stored_at` is set when all are there, `discarded_at` when they are to go; without an account they are to go as well.
+    The files lie in the store under `templates/{object_token}/`, by their number, and beside them what was learned from
+    photos. A row exists as long as its files may: `stored_at` is set when all are there, `discarded_at` when they are to
+    go; without an account they are to go as well.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -56,6 +57,11 @@ class WatermarkTemplate(models.Model):
     def keys(self) -> list[str]:
         """The files' keys in the store, in their order."""
         return [f"{self.prefix}{number}" for number in range(self.files)]
+
+    @property
+    def learned_key(self) -> str:
+        """Where a worker keeps what it learned from photos."""
+        return f"{self.prefix}learned"
 
     @property
     def prefix(self) -> str:

@@ -116,6 +116,14 @@ def discard(template: WatermarkTemplate) -> None:
         _purge(template)
 
 
+def keep_learned(template: WatermarkTemplate, mark: bytes) -> None:
+    """Keep what a worker learned, so that no other one need; not of a template that was deleted meanwhile."""
+    with contextlib.suppress(StoreAwayError):  # then it is learned again
+        result_store().put(template.learned_key, mark, content_type="application/octet-stream")
+        if not WatermarkTemplate.objects.filter(id=template.id, discarded_at=None).exists():
+            result_store().delete(template.learned_key)
+
+
 def purge_discarded() -> int:
     """The sweeper's round: files of deleted templates, of deleted accounts, and of uploads that never ended."""
     never_stored = Q(stored_at=None, created_at__lt=timezone.now() - _LONGEST_UPLOAD)
@@ -129,7 +137,7 @@ def purge_discarded() -> int:
 
 
 def _purge(template: WatermarkTemplate) -> None:
-    for key in template.keys:
+    for key in (*template.keys, template.learned_key):
         result_store().delete(key)
     WatermarkTemplate.objects.filter(id=template.id).delete()
 

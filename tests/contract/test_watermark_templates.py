@@ -16,12 +16,13 @@ from PIL import Image
 
 from apps.accounts.models import Account, ApiKey
 from apps.billing.models import Wallet
-from apps.core import jobs
+from apps.core import jobs, worker
 from apps.core.models import Job
 from apps.core.storage import ResultStore, StoreAwayError, result_store
 from apps.core.sweeper import registered_rounds
 from apps.watermark import learning, templates
 from apps.watermark.models import WatermarkTemplate
+from ml.mark_template import template_from_png
 from tests import drawing
 from tests.conftest import Api, make_api, upload
 from tests.contract.test_clothing import error_of
@@ -267,6 +268,74 @@ def test_files_are_read_once_for_many_removals(api: Api, monkeypatch: pytest.Mon
         assert remove(api, template["id"]).status_code == 200
 
     assert len(learned) == 1
+
+
+@pytest.fixture
+def learned_from(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[int, ...]]]:
+    """The shapes of the photos of each time that a mark was learned; a stand-in finds it in no time."""
+    seen: list[list[tuple[int, ...]]] = []
+    mark = template_from_png(np.asarray(Image.open(io.BytesIO(mark_png()))))
+
+    def learn(given: list[Any]) -> Any:
+        seen.append([photo.shape for photo in given])
+        return mark
+
+    monkeypatch.setattr(learning, "template_from_photos", learn)
+    return seen
+
+
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a worker that has just started."""
+    runner = worker.this_worker()._runners["watermark-removal"]
+    monkeypatch.setattr(runner, "_templates", learning.TemplateMemory())
+
+
+def test_what_was_learned_from_photos_is_kept_for_other_workers_and_goes_with_the_template(
+    api: Api, monkeypatch: pytest.MonkeyPatch, learned_from: list[Any]
+) -> None:
+    template = made(make(api, images=photos()))
+    row = WatermarkTemplate.objects.get()
+    assert remove(api, template["id"]).json()["data"]["detected"]
+    assert stored_below(row.prefix) == [*row.keys, row.learned_key]
+
+    forget(monkeypatch)
+
+    assert remove(api, template["id"]).json()["data"]["detected"]
+    assert learned_from == [[(90, 120, 3)] * 3]
+    api.delete(f"{PATH}/{template['id']}")
+    assert stored_below(row.prefix) == []
+
+
+def test_mark_that_can_no_longer_be_read_is_learned_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch, learned_from: list[Any]
+) -> None:
+    template = made(make(api, images=photos()))
+    result_store().put(WatermarkTemplate.objects.get().learned_key, b"of another version", content_type="image/png")
+
+    assert remove(api, template["id"]).json()["data"]["detected"]
+
+    assert len(learned_from) == 1
+
+
+def test_nothing_is_left_of_a_template_that_was_deleted_while_it_was_learned(api: Api) -> None:
+    made(make(api))
+    row = WatermarkTemplate.objects.get()
+    templates.discard(row)
+
+    templates.keep_learned(row, b"mark")
+
+    assert stored_below(row.prefix) == []
+
+
+def test_large_photos_are_learned_from_at_a_size_that_takes_seconds(
+    api: Api, monkeypatch: pytest.MonkeyPatch, learned_from: list[Any]
+) -> None:
+    monkeypatch.setattr(learning, "_LEARNED_PIXELS", 3 * 60 * 45)
+    template = made(make(api, images=photos()))
+
+    assert remove(api, template["id"]).status_code == 200
+
+    assert learned_from == [[(45, 60, 3)] * 3]
 
 
 def test_id_is_taken_in_any_case(api: Api) -> None:
