@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ml.pipelines.clothing import ClothingPipeline
     from ml.pipelines.pointing import PointingPipeline
     from ml.pipelines.watermark import WatermarkPipeline
+    from ml.sessions.onnx import OnnxSession
     from ml.sessions.slots import InferenceSlots
 
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -373,49 +374,37 @@ def load_clothing(weights_dir: Path, *, slots: InferenceSlots | None = None) -> 
 def load_clothing_network(*, slots: InferenceSlots | None = None) -> ClothingNetwork:
     """Load the clothing network once per process. Raises WeightsMissingError when its file is not there."""
     from ml.models.clothing import ClothingNetwork
-    from ml.sessions.onnx import OnnxSession
-    from ml.sessions.slots import InferenceSlots
 
     with _networks_lock:
         if CLOTHING_FILE not in _clothing:
-            if not CLOTHING_FILE.is_file():
-                raise WeightsMissingError(
-                    f"{CLOTHING_FILE.name} is missing from ml/weights. Restore it, or run `make train-clothing`; then restart "
-                    "the worker."
-                )
-            session = OnnxSession(CLOTHING_FILE, slots=slots or InferenceSlots())
-            _clothing[CLOTHING_FILE] = ClothingNetwork(session)
+            _clothing[CLOTHING_FILE] = ClothingNetwork(_open_own(CLOTHING_FILE, "make train-clothing", slots))
         return _clothing[CLOTHING_FILE]
 
 
 def load_watermark(*, slots: InferenceSlots | None = None) -> WatermarkPipeline:
-    """
-    Load the watermark pipeline and run it once; its weights are part of this repository (`ml/weights/watermark.md`).
-
-    Args:
-        slots: how many runs at once, and threads for each; the machine's own by default.
-
-    Raises:
-        WeightsMissingError: the file is not there.
-    """
+    """Load the watermark pipeline and run it once. Raises WeightsMissingError when its file is not there."""
     from ml.models.watermark import WatermarkNetwork
     from ml.pipelines.watermark import WatermarkPipeline
-    from ml.sessions.onnx import OnnxSession
-    from ml.sessions.slots import InferenceSlots
 
     with _networks_lock:
         if WATERMARK_FILE not in _watermark:
-            if not WATERMARK_FILE.is_file():
-                raise WeightsMissingError(
-                    f"{WATERMARK_FILE.name} is missing from ml/weights. Restore it, or run `make train-watermark`; then "
-                    "restart the worker."
-                )
-            session = OnnxSession(WATERMARK_FILE, slots=slots or InferenceSlots())
-            _watermark[WATERMARK_FILE] = WatermarkNetwork(session)
+            _watermark[WATERMARK_FILE] = WatermarkNetwork(_open_own(WATERMARK_FILE, "make train-watermark", slots))
         network = _watermark[WATERMARK_FILE]
     pipeline = WatermarkPipeline(network, model_name="watermark", model_version=content_version(WATERMARK_FILE))
     pipeline.warm_up()
     return pipeline
+
+
+def _open_own(file: Path, command: str, slots: InferenceSlots | None) -> OnnxSession:
+    """Open weights that were made here."""
+    from ml.sessions.onnx import OnnxSession
+    from ml.sessions.slots import InferenceSlots
+
+    if not file.is_file():
+        raise WeightsMissingError(
+            f"{file.name} is missing from ml/weights. Restore it, or run `{command}`; then restart the worker."
+        )
+    return OnnxSession(file, slots=slots or InferenceSlots())
 
 
 def content_version(file: Path) -> str:
