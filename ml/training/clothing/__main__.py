@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from ml.training.clothing.measure import agreement_of
 from ml.training.clothing.network import ClothingNetwork, Served
 from ml.training.clothing.photos import LabelledPhoto, read_flat_lays, read_street, read_without_clothes
 from ml.training.clothing.samples import Sources
-from ml.training.clothing.train import Recipe, Training, fine, start_from, steps_within
+from ml.training.clothing.train import Recipe, Training, fine, polish, start_from, steps_within
 from ml.training.encoder import imagenet_encoder
 from ml.training.onnx_file import write_onnx
 from ml.types import Matte, RgbImage
@@ -39,8 +40,12 @@ def main() -> int:
         "--steps", type=int, help="instead of minutes: how many batches, to make the same weights again"
     )
     parser.add_argument(
-        "--fine", type=Path, metavar="STATE", help="a second, finer cycle from an earlier one's state.pt"
+        "--fine",
+        type=Path,
+        metavar="FILE",
+        help="a second, finer cycle from an earlier one's state.pt or exported .onnx",
     )
+    parser.add_argument("--polish", type=Path, metavar="FILE", help="a third one, likewise")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=registry.CLOTHING_FILE)
     options = parser.parse_args()
@@ -49,7 +54,7 @@ def main() -> int:
         torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
     try:
-        sources, val = _photos(options.data, options.work)
+        sources, val = _photos(options)
     except EvaluationError as error:
         raise SystemExit(str(error)) from error
     network = _train(options, sources, val)
@@ -58,13 +63,13 @@ def main() -> int:
     return 0
 
 
-def _photos(data: Path, work: Path) -> tuple[Sources, list[LabelledPhoto]]:
+def _photos(options: argparse.Namespace) -> tuple[Sources, list[LabelledPhoto]]:
     def saliency(image: RgbImage) -> Matte:
         return registry.load_network(registry.U2NETP, default_dir()).predict(image)
 
-    street = read_street(data, ("train", "val"))
-    flat = read_flat_lays(data, work / "flat-lays", saliency, ("train",))["train"]
-    sources = Sources(street["train"], flat, read_without_clothes(data))
+    street = read_street(options.data, ("train", "val"), learns_ambiguous=bool(options.polish))
+    flat = read_flat_lays(options.data, options.work / "flat-lays", saliency, ("train",))["train"]
+    sources = Sources(street["train"], flat, read_without_clothes(options.data))
     logger.info("%d street photos, %d flat-lays, %d without clothes", *map(len, (street["train"], flat, sources.bare)))
     return sources, street["val"]
 
@@ -74,11 +79,13 @@ def _train(options: argparse.Namespace, sources: Sources, val: list[LabelledPhot
         torch.manual_seed(options.seed)
         recipe = Recipe(steps=steps, seed=options.seed, device=options.device)
         network = ClothingNetwork(imagenet_encoder())
-        if options.fine:
-            start_from(network, options.fine)
-        return Training(network, sources, fine(recipe) if options.fine else recipe, state)
+        if earlier:
+            start_from(network, earlier)
+        return Training(network, sources, manner(recipe), state)
 
-    state = options.work / ("fine.pt" if options.fine else "state.pt")
+    earlier: Path | None = options.polish or options.fine
+    manner = polish if options.polish else fine if options.fine else replace
+    state = options.work / ("polish.pt" if options.polish else "fine.pt" if options.fine else "state.pt")
     steps = options.steps
     if steps is None and state.exists():
         steps = torch.load(state, map_location="cpu", weights_only=True)["steps"]

@@ -10,6 +10,7 @@ import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -37,7 +38,7 @@ SURE, UNSURE = 0.7, 0.3
 """A flat-lay's mask is a saliency network's: the garment above, the floor below, nothing is learnt between."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LabelledPhoto:
     """
     One photo and what is in it.
@@ -55,10 +56,20 @@ class LabelledPhoto:
     box_xyxy: BoxXyxy
     garment: str | None = None
 
+    @cached_property
+    def kinds(self) -> frozenset[int]:
+        """Which classes are in it."""
+        return frozenset(np.unique(self.labels).tolist())
 
-def read_street(folder: Path, wanted: Iterable[str] = ("train", "val", "aside")) -> dict[str, list[LabelledPhoto]]:
+
+def read_street(
+    folder: Path, wanted: Iterable[str] = ("train", "val", "aside"), *, learns_ambiguous: bool = False
+) -> dict[str, list[LabelledPhoto]]:
     """
     Read the street photos of some parts.
+
+    Args:
+        learns_ambiguous: in training too, labels that people do not agree on have the class that measuring gives them.
 
     Raises:
         EvaluationError: the tar is missing or damaged.
@@ -68,7 +79,8 @@ def read_street(folder: Path, wanted: Iterable[str] = ("train", "val", "aside"))
         parts = _parts(split)
         return {
             part: [
-                _street_photo(stem, read, table(class_map, ignores_ambiguous=part == "train")) for stem in parts[part]
+                _street_photo(stem, read, table(class_map, ignores_ambiguous=part == "train" and not learns_ambiguous))
+                for stem in parts[part]
             ]
             for part in wanted
         }

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.garments import GARMENTS
 from ml.training.clothing.labels import BACKGROUND, IGNORED
 from ml.training.clothing.photos import LabelledPhoto
 from ml.types import RgbImage
@@ -20,6 +21,7 @@ PAIRS, CLOSE_UPS, MOVED = 0.08, 0.2, 0.12
 """Shares of batches, and of samples."""
 
 BARE_OF_EIGHT = 2
+RARE = frozenset(GARMENTS.index(name) for name in ("bag", "hat"))
 MARGIN = 0.06
 """Around the box, of its own sides; what the locator leaves too."""
 
@@ -38,10 +40,15 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """`size` scales the sides of views, `variety` how often people are seen close, in pairs or moved elsewhere."""
+    """
+    `size` scales the sides of views, `variety` how often people are seen close, in pairs or moved elsewhere;
+    `recoloured` is the share of views in which a garment is dyed, `rare` how much oftener photos with hats or bags come.
+    """
 
     size: float = 1.0
     variety: float = 1.0
+    recoloured: float = 0.0
+    rare: float = 1.0
 
 
 def draw_street(sources: Sources, rng: np.random.Generator, batch: int, manner: Manner) -> tuple[Floats, Labels]:
@@ -62,14 +69,22 @@ def draw_street(sources: Sources, rng: np.random.Generator, batch: int, manner: 
         return _stack(views, rng)
     shape_hw = _sized(STREET_SHAPES[rng.choice(len(STREET_SHAPES), p=(0.55, 0.2, 0.15, 0.1))], manner.size)
     views = []
-    for i in rng.choice(len(photos), batch, replace=False):
+    for i in rng.choice(len(photos), batch, replace=False, p=_chances(photos, manner.rare)):
         is_moved = len(sources.bare) and rng.random() < manner.variety * MOVED
         views.append(
             _moved(photos[i], sources, shape_hw, rng)
             if is_moved
             else _view(photos[i], shape_hw, rng, variety=manner.variety)
         )
-    return _stack(views, rng)
+    return _stack([_dyed(*view, rng, manner.recoloured) for view in views], rng)
+
+
+def _chances(photos: Sequence[LabelledPhoto], rare: float) -> Floats | None:
+    """How likely each photo is drawn; those with a hat or a bag `rare` times as likely."""
+    if rare == 1:
+        return None
+    chances = np.array([rare if photo.kinds & RARE else 1.0 for photo in photos])
+    return chances / chances.sum()
 
 
 def draw_flat(sources: Sources, rng: np.random.Generator, batch: int, manner: Manner) -> tuple[Floats, Labels]:
@@ -77,7 +92,7 @@ def draw_flat(sources: Sources, rng: np.random.Generator, batch: int, manner: Ma
     shape_hw = _sized(FLAT_SHAPES[rng.integers(len(FLAT_SHAPES))], manner.size)
     bare = min(BARE_OF_EIGHT * batch // 8, len(sources.bare))
     chosen = [sources.flat[i] for i in rng.choice(len(sources.flat), batch - bare, replace=False)]
-    views = [_view(photo, shape_hw, rng, turns_deg=25.0) for photo in chosen]
+    views = [_dyed(*_view(photo, shape_hw, rng, turns_deg=25.0), rng, manner.recoloured) for photo in chosen]
     return _stack(views + [_without_clothes(sources, shape_hw, rng) for _ in range(bare)], rng)
 
 
@@ -145,6 +160,19 @@ def _view(
     size_wh = (width // 2, height // 2)
     labels = cv2.warpAffine(photo.labels, half, size_wh, flags=cv2.INTER_NEAREST, borderValue=BACKGROUND)
     return np.asarray(image, np.uint8), np.asarray(labels, np.uint8)
+
+
+def _dyed(image: Labels, labels: Labels, rng: np.random.Generator, chance: float) -> tuple[Labels, Labels]:
+    """By chance one garment's colour is changed: what it is does not hang on it."""
+    kinds = np.unique(labels[labels < len(GARMENTS)])
+    if not kinds.size or rng.random() >= chance:
+        return image, labels
+    inside = (labels == rng.choice(kinds)).astype(np.float32)
+    matte = cv2.GaussianBlur(cv2.resize(inside, image.shape[1::-1], interpolation=cv2.INTER_LINEAR), (0, 0), 1.0)
+    turned = image[..., rng.permutation(3)].astype(np.float32)
+    dyed = np.clip(turned * rng.uniform(0.5, 1.5, 3) + rng.uniform(-30, 30), 0, 255)
+    mixed = image + (dyed - image) * matte[..., None]
+    return np.rint(mixed).astype(np.uint8), labels
 
 
 def _stack(views: list[tuple[Labels, Labels]], rng: np.random.Generator) -> tuple[Floats, Labels]:

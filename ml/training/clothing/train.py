@@ -11,11 +11,12 @@ from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ml.training.clothing.labels import CLASSES, IGNORED
+from ml.training.clothing.from_onnx import start_from_onnx
+from ml.training.clothing.labels import CLASSES
+from ml.training.clothing.losses import garment_loss, garments_in, pixel_loss
 from ml.training.clothing.network import ClothingNetwork
 from ml.training.clothing.samples import Manner, Sources, class_weights, draw_flat, draw_street
 from ml.training.encoder import trained_parameters
@@ -30,7 +31,9 @@ TIMED_STEPS = 12
 class Recipe:
     """What training depends on.
     One batch in `flat_every` is of flat-lays; the first share of steps is small. `variety` scales how often people are
-    seen close, in pairs or before another background; classes weigh 1 / frequency ** `evenness`.
+    seen close, in pairs or before another background; classes weigh 1 / frequency ** `evenness`. `recoloured`: the share
+    of views in which a garment is dyed; `naming`: what naming whole garments counts beside naming pixels; `rare`: how
+    much oftener a street photo with a hat or a bag is drawn.
     """
 
     steps: int
@@ -41,6 +44,9 @@ class Recipe:
     variety: float = 1.0
     evenness: float = 0.5
     smoothing: float = 0.03
+    recoloured: float = 0.0
+    naming: float = 0.0
+    rare: float = 1.0
     encoder_rate: float = 5e-4
     decoder_rate: float = 2e-3
     weight_decay: float = 2e-2
@@ -68,6 +74,24 @@ def fine(recipe: Recipe) -> Recipe:
         variety=0.4,
         evenness=0.3,
         smoothing=0.0,
+    )
+
+
+def polish(recipe: Recipe) -> Recipe:
+    """The third cycle, from an exported network: lower rates still; garments are named as a whole, and dyed."""
+    return replace(
+        recipe,
+        encoder_rate=0.5 * recipe.encoder_rate,
+        decoder_rate=0.3 * recipe.decoder_rate,
+        flat_every=3,
+        small_share=0.0,
+        variety=0.5,
+        evenness=0.3,
+        smoothing=0.0,
+        recoloured=0.35,
+        naming=0.5,
+        rare=1.6,
+        ema=0.997,
     )
 
 
@@ -130,7 +154,7 @@ class Training:
         is_flat = self._step % recipe.flat_every == recipe.flat_every - 1
         size = recipe.small_size if self._step < recipe.small_share * recipe.steps else 1.0
         photo, labels = (draw_flat if is_flat else draw_street)(
-            self._sources, rng, recipe.batch, Manner(size, recipe.variety)
+            self._sources, rng, recipe.batch, Manner(size, recipe.variety, recipe.recoloured, recipe.rare)
         )
         self._network.train()
         self._network.encoder.eval()  # batches of eight are too few for the statistics that ImageNet left
@@ -138,7 +162,10 @@ class Training:
         truth = torch.from_numpy(labels).to(recipe.device).long()
         with torch.autocast(recipe.device, torch.bfloat16, enabled=recipe.device == "cuda"):
             logits = self._network(seen)
-        loss = _loss(logits.float(), truth, self._weights, recipe.smoothing)
+        loss = pixel_loss(logits.float(), truth, self._weights, recipe.smoothing)
+        if recipe.naming:
+            numbers, kinds = (torch.from_numpy(found).to(recipe.device) for found in garments_in(labels))
+            loss = loss + recipe.naming * garment_loss(logits.float(), numbers, kinds)
         self._optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self._network.parameters(), 2.0)
@@ -179,9 +206,12 @@ class Training:
         self.curves = Curves([(s, v) for s, v in state["loss"]], [(s, v) for s, v in state["iou"]])
 
 
-def start_from(network: ClothingNetwork, state_file: Path) -> None:
-    """Give a network the running mean of an earlier cycle's weights."""
-    average = torch.load(state_file, map_location="cpu", weights_only=True)["average"]
+def start_from(network: ClothingNetwork, file: Path) -> None:
+    """Give a network an earlier cycle's weights: a state's running mean, or an exported ONNX file's."""
+    if file.suffix == ".onnx":
+        start_from_onnx(network, file)
+        return
+    average = torch.load(file, map_location="cpu", weights_only=True)["average"]
     prefix = "module."
     network.load_state_dict({k.removeprefix(prefix): v for k, v in average.items() if k.startswith(prefix)})
 
@@ -193,15 +223,3 @@ def steps_within(minutes: float, training: Training) -> int:
     for _ in range(TIMED_STEPS):
         training.one_step()
     return max(100, round(60 * minutes * TIMED_STEPS / (time.monotonic() - began)))
-
-
-def _loss(logits: Tensor, truth: Tensor, weights: Tensor, smoothing: float) -> Tensor:
-    """Weighted cross-entropy, and the soft Dice of the classes that are there (Milletari et al., arXiv 1606.04797)."""
-    cross = functional.cross_entropy(logits, truth, weight=weights, ignore_index=IGNORED, label_smoothing=smoothing)
-    known = (truth != IGNORED)[:, None]
-    hot = functional.one_hot(truth.clamp(max=CLASSES - 1), CLASSES).permute(0, 3, 1, 2) * known
-    shares = logits.softmax(1) * known
-    shared, total = (shares * hot).sum((0, 2, 3)), (shares + hot).sum((0, 2, 3))
-    there = hot.sum((0, 2, 3)) > 0
-    dice = 1 - (2 * shared + 1) / (total + 1)
-    return cross + dice[there].mean()
