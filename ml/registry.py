@@ -9,13 +9,13 @@ A new model is one `ModelSpec` here.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml.errors import WeightsMissingError
+from ml.own_weights import content_version, open_own
 from ml.specs import ModelSpec, NpmChunks, NpmMember, Profile, WeightsFile, WheelMember
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ml.pipelines.clothing import ClothingPipeline
     from ml.pipelines.pointing import PointingPipeline
     from ml.pipelines.watermark import WatermarkPipeline
-    from ml.sessions.onnx import OnnxSession
     from ml.sessions.slots import InferenceSlots
 
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -377,7 +376,7 @@ def load_clothing_network(*, slots: InferenceSlots | None = None) -> ClothingNet
 
     with _networks_lock:
         if CLOTHING_FILE not in _clothing:
-            _clothing[CLOTHING_FILE] = ClothingNetwork(_open_own(CLOTHING_FILE, "make train-clothing", slots))
+            _clothing[CLOTHING_FILE] = ClothingNetwork(open_own(CLOTHING_FILE, "make train-clothing", slots))
         return _clothing[CLOTHING_FILE]
 
 
@@ -388,25 +387,8 @@ def load_watermark(*, slots: InferenceSlots | None = None) -> WatermarkPipeline:
 
     with _networks_lock:
         if WATERMARK_FILE not in _watermark:
-            _watermark[WATERMARK_FILE] = WatermarkNetwork(_open_own(WATERMARK_FILE, "make train-watermark", slots))
+            _watermark[WATERMARK_FILE] = WatermarkNetwork(open_own(WATERMARK_FILE, "make train-watermark", slots))
         network = _watermark[WATERMARK_FILE]
     pipeline = WatermarkPipeline(network, model_name="watermark", model_version=content_version(WATERMARK_FILE))
     pipeline.warm_up()
     return pipeline
-
-
-def _open_own(file: Path, command: str, slots: InferenceSlots | None) -> OnnxSession:
-    """Open weights that were made here."""
-    from ml.sessions.onnx import OnnxSession
-    from ml.sessions.slots import InferenceSlots
-
-    if not file.is_file():
-        raise WeightsMissingError(
-            f"{file.name} is missing from ml/weights. Restore it, or run `{command}`; then restart the worker."
-        )
-    return OnnxSession(file, slots=slots or InferenceSlots())
-
-
-def content_version(file: Path) -> str:
-    """The version of weights made here: the first eight digits of their SHA-256."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:8]
