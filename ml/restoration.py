@@ -74,7 +74,7 @@ def make_plan(image: RgbImage, shape: Matte, *, opacity_hint: float | None = Non
         shape: (H, W) float32, 0..1: the strokes as a network, a smear or a template tells them.
         opacity_hint: 0..1: what the network thinks; fits far from it are not believed.
     """
-    pixels = image.astype(np.float32)
+    pixels, shape = image.astype(np.float32), _whole(shape)
     ink = fit_ink(pixels, shape)
     if ink is None or (opacity_hint is not None and abs(ink.opacity - opacity_hint) > HINT_REACH):
         ink = _hinted(pixels, shape, opacity_hint)
@@ -86,6 +86,15 @@ def make_plan(image: RgbImage, shape: Matte, *, opacity_hint: float | None = Non
     if opacity > OPAQUE or is_hidden:
         return replace(plan, way="inpaint")
     return plan if plan.check <= GOOD_CHECK else replace(plan, way="leave")
+
+
+def _whole(shape: Matte) -> Matte:
+    """Stretched so that the surest strokes are whole: an unsure network means the same strokes, less loudly."""
+    highest = float(shape.max())
+    if highest <= CHANGED:
+        return shape
+    sure = float(np.quantile(shape[shape > 0.5 * highest], 0.8))
+    return shape if sure >= 1 else np.asarray(np.minimum(shape / sure, 1), np.float32)
 
 
 def _hinted(pixels: Pixels, shape: Matte, opacity: float | None) -> Ink | None:

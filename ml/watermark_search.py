@@ -89,6 +89,18 @@ def find(network: Network, image: RgbImage, *, sensitivity: float) -> list[Job]:
     """
     height, width = image.shape[:2]
     jobs = _look(network, image, (0, 0, width, height), GLANCE_PIXELS, sensitivity)
+    return _worth_doing(image, _closer(network, image, jobs, sensitivity=sensitivity))
+
+
+def _worth_doing(image: RgbImage, jobs: list[Job]) -> list[Job]:
+    """Without what would be left alone: the photo itself says that no mark is there, or none that can be removed."""
+    decided = [replace(job, decided=job.plan(image)) for job in jobs]
+    return [job for job in decided if job.decided is not None and job.decided.way != "leave"]
+
+
+def _closer(network: Network, image: RgbImage, jobs: list[Job], *, sensitivity: float) -> list[Job]:
+    """What a closer look at corners and marks changes, in photos that the glance saw much smaller."""
+    height, width = image.shape[:2]
     if math.sqrt(GLANCE_PIXELS / (height * width)) >= CLOSE_ENOUGH or any(j.region.kind == "tiled" for j in jobs):
         return jobs
     for box in _closer_boxes(jobs, (width, height)):

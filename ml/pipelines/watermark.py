@@ -98,8 +98,8 @@ class WatermarkPipeline:
         else:
             jobs = find(self._network, image, sensitivity=sensitivity)
         out, mask = image.copy(), np.zeros((height, width), np.uint8)
-        for number, job in enumerate(jobs):
-            tell("restore", 0.3 + 0.7 * number / len(jobs))
+        tell("restore", 0.4)
+        for job in jobs:
             job.carry_out(image, out, mask)
         regions = tuple(dict.fromkeys(job.region for job in jobs))
         return Removal(image if detect_only else out, mask, regions)
