@@ -15,9 +15,11 @@ from ml.types import BoxXywh, Mask, Matte
 
 Kind = Literal["text", "logo", "tiled"]
 
-SURE = 0.5
-"""The score from which on a mark is reported at sensitivity 0.5; at 0 it is `SURE` + `SWING`, at 1 `SURE` - `SWING`."""
-SWING = 0.35
+SURE = 0.8
+"""The score from which on a mark is reported at sensitivity 0.5; at 1 it is lower by `SWING`, at 0 `MOST_SURE`."""
+SWING = 0.3
+
+MOST_SURE = 0.97
 
 STROKE = 0.35
 """The shape from which on a pixel is a stroke, at sensitivity 0.5."""
@@ -61,7 +63,7 @@ def find_marks(shape: Matte, gate: Matte, *, sensitivity: float) -> list[Found]:
     Returns:
         The marks, the surest first; boxes in the map's pixels. A mark that repeats is one.
     """
-    least = SURE + SWING * (1 - 2 * sensitivity)
+    least = min(MOST_SURE, SURE + SWING * (1 - 2 * sensitivity))
     strokes = (shape > STROKE * (1.5 - sensitivity)) & (gate > 0.25)
     if not strokes.any():
         return []

@@ -80,12 +80,12 @@ def _evaluate(options: argparse.Namespace) -> None:
         own = [score for score in scores if score.kind == kind]
         _say(f"detection, {kind}: mask IoU, recall", f"{_mean(own, 'overlap'):.2f}, {_mean(own, 'recall'):.2f}")
     _say("detection, all: mask IoU, recall", f"{_mean(scores, 'overlap'):.2f}, {_mean(scores, 'recall'):.2f}")
-    _say("clean photos with any region", f"{_false_alarms(pipeline, photos, 3 * options.each):.1%}")
-    _say("watermark_real, image-level AUC", f"{_real_auc(pipeline, options.data):.2f}")
-    _removal_rows(scores)
-    _given_rows(pipeline, photos, assets, options.each)
     if options.sheet:
         _draw(rows, options.sheet)
+    _removal_rows(scores)
+    _say("clean photos with any region", f"{_false_alarms(pipeline, photos, 3 * options.each):.1%}")
+    _given_rows(pipeline, photos, assets, options.each)
+    _say("watermark_real, image-level AUC", f"{_real_auc(pipeline, options.data):.2f}")
 
 
 def _removal_rows(scores: list[Score]) -> None:
