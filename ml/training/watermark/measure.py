@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.evaluation.sets import is_held_out
+from ml.mark_regions import find_marks
 from ml.training.watermark.marks import JPEG_QUALITY, KINDS, Marked, draw_mark, save_as_jpeg
 from ml.training.watermark.photos import CleanPhoto
 from ml.training.watermark.strokes import Assets
@@ -74,24 +75,13 @@ def scores(found: Sequence[Mask], marked: Sequence[Marked]) -> dict[str, Score]:
     return {name: Score(*part.mean(0).tolist()) for name, part in parts.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """When a pixel is a stroke: it and its gate are above `low` and `gate`, and some pixel joined to it above `high`."""
-
-    low: float = 0.4
-    high: float = 0.7
-    gate: float = 0.5
-    min_px: int = 12
-
-    def strokes(self, maps: Maps) -> Mask:
-        """(H, W) bool."""
-        likely = (maps[..., 0] >= self.low) & (maps[..., 2] >= self.gate)
-        count, numbers, facts, _ = cv2.connectedComponentsWithStats(likely.astype(np.uint8), connectivity=8)
-        kept = np.zeros(count, bool)
-        kept[np.unique(numbers[likely & (maps[..., 0] >= self.high)])] = True
-        kept[0] = False
-        kept &= facts[:, cv2.CC_STAT_AREA] >= self.min_px
-        return np.asarray(kept[numbers], np.bool_)
+def found_strokes(maps: Maps, sensitivity: float = 0.5) -> Mask:
+    """(H, W) bool: the strokes of the marks that the service would report, seen at the photo's own size."""
+    strokes = np.zeros(maps.shape[:2], bool)
+    for mark in find_marks(maps[..., 0], maps[..., 2], sensitivity=sensitivity):
+        left, top, width, height = mark.region.bbox_xywh
+        strokes[top : top + height, left : left + width] |= mark.strokes
+    return strokes
 
 
 def image_score(maps: Maps) -> float:

@@ -62,12 +62,13 @@ def draw_batch(
     side_px: int,
     lowest_opacity: float,
     hardness: Floats,
+    unmarked_of_eight: int = UNMARKED_OF_EIGHT,
 ) -> Batch:
     """
     Args:
         hardness: (len(photos),) float32, at least 0: how much was found on each when it was unmarked.
     """
-    unmarked = UNMARKED_OF_EIGHT * batch // 8
+    unmarked = unmarked_of_eight * batch // 8
     chances = (hardness + 1e-3) / (hardness + 1e-3).sum()
     views, numbers = [], []
     for index in range(batch):

@@ -86,7 +86,7 @@ class Training:
         self._optimiser = torch.optim.AdamW(
             [{"params": encoder, "lr": 0.0}, {"params": decoder, "lr": 0.0}], weight_decay=recipe.weight_decay
         )
-        self._average = AveragedModel(network, multi_avg_fn=_running_mean(recipe.ema))
+        self._average = AveragedModel(network, multi_avg_fn=running_mean(recipe.ema))
         self._hardness = np.full(len(photos), 0.1, np.float32)
         self._spent_s = 0.0
 
@@ -143,7 +143,7 @@ class Training:
         photo = torch.from_numpy(seen.photo).to(recipe.device, memory_format=torch.channels_last)
         with torch.autocast(recipe.device, torch.bfloat16, enabled=recipe.device == "cuda"):
             fine, gate = self._network(photo)
-        loss = _loss(fine.float(), gate.float(), seen)
+        loss = loss_of(fine.float(), gate.float(), seen)
         self._optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self._network.parameters(), 2.0)
@@ -195,7 +195,7 @@ def averaged(network: WatermarkNetwork, state_file: Path) -> WatermarkNetwork:
     return network.eval()
 
 
-def _running_mean(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+def running_mean(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """A mean that forgets slowly, and faster in the beginning: what was there at first must be gone soon."""
 
     def update(means: Tensors, current: Tensors, count: Tensor | int) -> None:
@@ -213,7 +213,7 @@ def one_cycle(progress: float, warm_up: float) -> float:
     return 1e-3 + 0.5 * (1 + float(np.cos(np.pi * (progress - warm_up) / (1 - warm_up))))
 
 
-def _loss(fine: Tensor, gate: Tensor, seen: Batch) -> Tensor:
+def loss_of(fine: Tensor, gate: Tensor, seen: Batch) -> Tensor:
     """Cross-entropy and soft Dice of the strokes, the opacity's error inside them, cross-entropy of the gate."""
     shape, alpha, weight = (torch.from_numpy(part).to(fine.device) for part in (seen.shape, seen.alpha, seen.weight))
     strokes = fine[:, :1]
