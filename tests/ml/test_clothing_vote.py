@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from ml import garment_vote
 from ml.garment_vote import BODY, vote
 from ml.garments import GARMENTS
 from ml.models.clothing import CHANNELS, NOTHING, Shares
@@ -57,6 +59,20 @@ def test_two_garments_of_different_colours_stay_two() -> None:
 
     assert decided(person, np.s_[60:120, 40:160]) == {TOPS}
     assert decided(person, np.s_[120:180, 40:160]) == {SKIRT}
+
+
+@pytest.mark.parametrize(("colour", "below"), [((103, 103, 103), COAT), ((200, 200, 200), TOPS)])
+def test_border_costs_where_the_photo_has_no_edge(
+    monkeypatch: pytest.MonkeyPatch, colour: tuple[int, int, int], below: int
+) -> None:
+    monkeypatch.setattr(garment_vote, "LISTENING", 0.0)
+    monkeypatch.setattr(garment_vote, "MIN_PIECE_SHARE", 0.01)
+    person = scene()
+    put(person, np.s_[60:120, 40:160], (90, 90, 90), {COAT: 0.9, TOPS: 0.1})
+    put(person, np.s_[120:180, 40:160], colour, {COAT: 0.45, TOPS: 0.55})
+
+    assert decided(person, np.s_[60:120, 40:160]) == {COAT}
+    assert decided(person, np.s_[120:180, 40:160]) == {below}
 
 
 def test_what_one_person_wears_says_nothing_about_another() -> None:
