@@ -15,13 +15,13 @@ from ml.types import BoxXywh, Mask, Matte
 
 Kind = Literal["text", "logo", "tiled"]
 
-SURE = 0.8
+SURE = 0.68
 """The score from which on a mark is reported at sensitivity 0.5; at 1 it is lower by `SWING`, at 0 `MOST_SURE`."""
 SWING = 0.3
 
 MOST_SURE = 0.97
 
-STROKE = 0.35
+STROKE = 0.2
 """The shape from which on a pixel is a stroke, at sensitivity 0.5."""
 
 GAP_SHARE = 0.02
