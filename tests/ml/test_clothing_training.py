@@ -20,7 +20,7 @@ from ml.training.clothing.losses import garment_loss, garments_in  # noqa: E402
 from ml.training.clothing.network import ClothingNetwork, Served  # noqa: E402
 from ml.training.onnx_file import write_onnx  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore")  # the tracer warns of what it cannot see
 TOPS, COAT = GARMENTS.index("tops"), GARMENTS.index("coat")
 
 
@@ -28,9 +28,10 @@ def network(seed: int) -> ClothingNetwork:
     torch.manual_seed(seed)
     made = ClothingNetwork(EfficientNet.from_name("efficientnet-lite0"))
     for module in made.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
+        if isinstance(module, torch.nn.BatchNorm2d | torch.nn.GroupNorm):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             torch.nn.init.normal_(module.bias, std=0.2)
+        if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
             torch.nn.init.normal_(module.running_mean, std=0.2)
     return made.eval()
