@@ -15,13 +15,16 @@ from ml.types import BoxXywh, Mask, Matte
 
 Kind = Literal["text", "logo", "tiled"]
 
-SURE = 0.68
-"""The score from which on a mark is reported at sensitivity 0.5; at 1 it is lower by `SWING`, at 0 `MOST_SURE`."""
-SWING = 0.3
+SURE, SWING = 0.5, 0.35
+"""The score from which on a mark is reported at sensitivity 0.5; at 1 it is lower by `SWING`, at 0 higher by as much."""
 
 MOST_SURE = 0.97
 
-STROKE = 0.2
+GATE_ODDS = 19.0
+"""The network saw marks on five photos of eight, customers send far fewer: its gate's odds are divided by this. Measured on
+validation, 90 marked and 100 clean photos: 7 % of the clean ones show a mark instead of 16 %, and as many marks are found."""
+
+STROKE = 0.35
 """The shape from which on a pixel is a stroke, at sensitivity 0.5."""
 
 GAP_SHARE = 0.02
@@ -64,10 +67,11 @@ def find_marks(shape: Matte, gate: Matte, *, sensitivity: float) -> list[Found]:
         The marks, the surest first; boxes in the map's pixels. A mark that repeats is one.
     """
     least = min(MOST_SURE, SURE + SWING * (1 - 2 * sensitivity))
-    strokes = (shape > STROKE * (1.5 - sensitivity)) & (gate > 0.25)
+    near = gate / (gate + GATE_ODDS * (1 - gate))
+    strokes = (shape > STROKE * (1.5 - sensitivity)) & (near > 0.25)
     if not strokes.any():
         return []
-    believed = cv2.blur(shape, (3, 3)) * gate
+    believed = cv2.blur(shape, (3, 3)) * near
     gap = max(3, round(GAP_SHARE * max(shape.shape))) | 1
     joined = cv2.dilate(strokes.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (gap, gap)))
     count, parts = cv2.connectedComponents(joined, connectivity=8)
