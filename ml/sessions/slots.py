@@ -26,6 +26,11 @@ PARTS = 2
 """Narrow runs that share the one slot of a small machine."""
 
 
+def slots_of_machine() -> int:
+    """One for each `CORES_PER_SLOT` cores that this process may use."""
+    return max(1, len(os.sched_getaffinity(0)) // CORES_PER_SLOT)
+
+
 class InferenceSlots:
     """
     Bounds the runs at once. Sessions of one process share one object.
@@ -47,7 +52,7 @@ class InferenceSlots:
             ValueError: either is below 1.
         """
         cores = len(os.sched_getaffinity(0))
-        self.count = max(1, cores // CORES_PER_SLOT) if count is None else count
+        self.count = slots_of_machine() if count is None else count
         self.threads_per_run = max(1, cores // max(1, self.count)) if threads_per_run is None else threads_per_run
         if self.count < 1 or self.threads_per_run < 1:
             raise ValueError("count and threads_per_run are at least 1")
