@@ -68,13 +68,12 @@ def _load_models() -> int:
     from apps.core.worker import inherit, start_worker, this_worker
     from ml.registry import SamChoice
     from ml.sessions.gpu import choose_gpu
-    from ml.sessions.slots import InferenceSlots, slots_of_machine
+    from ml.sessions.slots import InferenceSlots
 
     jobs = settings.INFERENCE_SLOTS
     gpu = choose_gpu(settings.DEVICE, is_required=settings.REQUIRE_GPU, jobs=jobs, max_batch=settings.GPU_MAX_BATCH)
     inherit()
-    count = None if settings.SHARE_SLOT and not jobs else jobs or slots_of_machine()
-    slots = InferenceSlots(count) if gpu is None else InferenceSlots(gpu=gpu)
+    slots = InferenceSlots(jobs or None, share=settings.SHARE_SLOT) if gpu is None else InferenceSlots(gpu=gpu)
     engine = Engine(
         profile=settings.WEIGHTS_PROFILE,
         weights_dir=Path(settings.WEIGHTS_DIR),

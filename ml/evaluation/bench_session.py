@@ -37,10 +37,10 @@ BARE: dict[str, dict[str, Any]] = {
     "bare, optimisation basic": {"pattern": False, "level": 1},
 }
 OURS: dict[str, dict[str, Any]] = {
-    "ours, 1 client": {"clients": 1},
-    "ours, 2 clients": {"clients": 2},
-    "ours, 4 clients": {"clients": 4},
-    "ours, 16 clients": {"clients": 16},
+    "ours, 1 client": {"clients": 1, "share": False},
+    "ours, 4 clients": {"clients": 4, "share": False},
+    "ours, 16 clients": {"clients": 16, "share": False},
+    "ours, shared slot, 4 clients": {"clients": 4, "share": True},
 }
 
 
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def _measure(path: Path, case: dict[str, Any], runs: int) -> dict[str, float]:
-    run = _our_session(path) if "ours" in case else _bare_session(path, case)
+    run = _our_session(path, share=case["share"]) if "ours" in case else _bare_session(path, case)
     tensor = np.random.default_rng(0).normal(0, 0.3, (1, 3, 1024, 1024)).astype(np.float32)
     clients = case.get("clients", 1)
     for _ in range(2):  # the memory pattern is made by the first run and paid for by the second
@@ -100,11 +100,11 @@ def _in_threads(count: int, work: Callable[[], object]) -> None:
         thread.join()
 
 
-def _our_session(path: Path) -> Callable[[Any], object]:
+def _our_session(path: Path, *, share: bool) -> Callable[[Any], object]:
     from ml.sessions.openvino import OpenVinoSession
     from ml.sessions.slots import InferenceSlots
 
-    return OpenVinoSession(path, slots=InferenceSlots()).run
+    return OpenVinoSession(path, slots=InferenceSlots(share=share)).run
 
 
 def _bare_session(path: Path, case: dict[str, Any]) -> Callable[[Any], object]:

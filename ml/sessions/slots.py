@@ -2,8 +2,8 @@
 Inference slots: where networks run on the CPU, and how many at once.
 
 Measured with IS-Net on two cores (docs/models.md): a run on both takes half the time of a run on one, but 12 % more CPU,
-because its threads wait for each other. So a lone request gets a whole slot, and requests that wait for each other share
-one: two narrow runs beside each other. Memory stays bounded: a slot never holds more runs than it has parts.
+because its threads wait for each other. So a slot can be shared: a lone request gets all of it, and requests that wait
+for each other run narrow, beside each other. That costs memory, so it has to be asked for (docs/adr/0015).
 """
 
 from __future__ import annotations
@@ -26,11 +26,6 @@ PARTS = 2
 """Narrow runs that share the one slot of a small machine."""
 
 
-def slots_of_machine() -> int:
-    """One for each `CORES_PER_SLOT` cores that this process may use."""
-    return max(1, len(os.sched_getaffinity(0)) // CORES_PER_SLOT)
-
-
 class InferenceSlots:
     """
     Bounds the runs at once. Sessions of one process share one object.
@@ -40,24 +35,32 @@ class InferenceSlots:
     Who comes first is served first, so a run that needs a whole slot never starves.
     """
 
-    def __init__(self, count: int | None = None, *, threads_per_run: int | None = None, gpu: Gpu | None = None) -> None:
+    def __init__(
+        self,
+        count: int | None = None,
+        *,
+        threads_per_run: int | None = None,
+        gpu: Gpu | None = None,
+        share: bool = False,
+    ) -> None:
         """
         Args:
             count: slots; each keeps up to 1 GB of working memory with IS-Net. By default one for each `CORES_PER_SLOT`
-                cores that this process may use; where that is a single one of several cores, it can be shared.
+                cores that this process may use.
             threads_per_run: CPU threads of a run that has a whole slot; by default the cores divided by `count`.
             gpu: takes the networks that are built in torch; the others stay on the CPU.
+            share: let runs that wait for each other share the slot, where there is one alone and it has several cores.
 
         Raises:
-            ValueError: either is below 1.
+            ValueError: `count` or `threads_per_run` is below 1.
         """
         cores = len(os.sched_getaffinity(0))
-        self.count = slots_of_machine() if count is None else count
+        self.count = max(1, cores // CORES_PER_SLOT) if count is None else count
         self.threads_per_run = max(1, cores // max(1, self.count)) if threads_per_run is None else threads_per_run
         if self.count < 1 or self.threads_per_run < 1:
             raise ValueError("count and threads_per_run are at least 1")
         self.gpu = gpu
-        is_shared = count is None and gpu is None and self.count == 1 and self.threads_per_run >= PARTS
+        is_shared = share and gpu is None and self.count == 1 and self.threads_per_run >= PARTS
         self.parts = PARTS if is_shared else 1
         self._free_parts = self.count * self.parts
         self._turns: deque[object] = deque()

@@ -19,7 +19,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OpenVinoSession:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
     path = tmp_path / "tiny.onnx"
     path.write_bytes(tiny_model())
-    return OpenVinoSession(path, slots=InferenceSlots())
+    return OpenVinoSession(path, slots=InferenceSlots(share=True))
 
 
 def test_session_gives_the_first_output(session: OpenVinoSession) -> None:

@@ -14,7 +14,7 @@ from ml.sessions.slots import InferenceSlots
 def slots(monkeypatch: pytest.MonkeyPatch) -> InferenceSlots:
     """The one slot of a machine of two cores."""
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
-    return InferenceSlots()
+    return InferenceSlots(share=True)
 
 
 class Runs:
@@ -127,5 +127,5 @@ def test_parts_are_free_again_after_an_error(slots: InferenceSlots) -> None:
 def test_only_the_one_slot_of_a_small_machine_is_shared(monkeypatch: pytest.MonkeyPatch, cores: int, jobs: int) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
 
-    assert InferenceSlots().jobs == jobs
-    assert InferenceSlots(1).jobs == 1
+    assert InferenceSlots(share=True).jobs == jobs
+    assert InferenceSlots().jobs == InferenceSlots().count
