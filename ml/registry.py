@@ -244,6 +244,7 @@ def _load_sam(weights_dir: Path, choice: SamChoice, slots: InferenceSlots) -> tu
 
 _networks: dict[tuple[str, Path], SaliencyNetwork] = {}
 _judges: dict[Path, JudgeNetwork] = {}
+_backgrounds: dict[tuple[Profile, Path], BackgroundPipeline] = {}
 _clothing: dict[Path, ClothingNetwork] = {}
 _watermark: dict[Path, WatermarkNetwork] = {}
 _networks_lock = threading.Lock()
@@ -297,6 +298,8 @@ def load_background(profile: Profile, weights_dir: Path, *, slots: InferenceSlot
     """
     Load the background pipeline of a licence profile and run it once, so that the first job is not the slowest.
 
+    Once per process: every caller gets the same one.
+
     Args:
         profile: `best` (IS-Net, u2net where IS-Net is missing) or `permissive` (u2net alone).
         weights_dir: the folder that `python -m ml.weights fetch` filled.
@@ -309,6 +312,9 @@ def load_background(profile: Profile, weights_dir: Path, *, slots: InferenceSlot
     from ml.pipelines.background import BackgroundPipeline
     from ml.weights import is_right
 
+    key = profile, weights_dir.resolve()
+    if key in _backgrounds:
+        return _backgrounds[key]
     choice = choose_background(profile, weights_dir)
     network = load_network(choice.spec, weights_dir, slots=slots)
     warnings = choice.warnings
@@ -329,7 +335,7 @@ def load_background(profile: Profile, weights_dir: Path, *, slots: InferenceSlot
         warnings=warnings,
     )
     pipeline.warm_up()
-    return pipeline
+    return _backgrounds.setdefault(key, pipeline)
 
 
 def load_judge(*, slots: InferenceSlots | None = None) -> JudgeNetwork:

@@ -48,12 +48,15 @@ class Runner(Protocol):
 
 
 def load_runners(operations: Iterable[Operation], engine: Engine) -> dict[str, Runner]:
-    """Import and make the runner of every operation, by slug; this loads the networks."""
+    """Import and make the runner of every operation, by slug; this loads the networks. Operations may share one."""
     made: dict[str, Runner] = {}
+    by_slug: dict[str, Runner] = {}
     for operation in operations:
-        make: Callable[[Engine], Runner] = import_string(operation.runner)
-        made[operation.slug] = make(engine)
-    return made
+        if operation.runner not in made:
+            make: Callable[[Engine], Runner] = import_string(operation.runner)
+            made[operation.runner] = make(engine)
+        by_slug[operation.slug] = made[operation.runner]
+    return by_slug
 
 
 def facts_of(runners: dict[str, Runner], engine: Engine) -> dict[str, Any]:
