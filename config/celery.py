@@ -65,6 +65,7 @@ def _load_models() -> int:
     """Load the runners and start the heart. Returns how many jobs this worker holds at once."""
     from apps.core.engine import Engine, facts_of, load_runners
     from apps.core.operations import all_operations
+    from apps.core.tables import wait_for_tables
     from apps.core.worker import inherit, start_worker, this_worker
     from ml.registry import SamChoice
     from ml.sessions.gpu import choose_gpu
@@ -84,6 +85,7 @@ def _load_models() -> int:
         ),
     )
     runners = load_runners(all_operations(), engine)
+    wait_for_tables()
     start_worker(runners, facts_of(runners, engine))
     return this_worker().places
 

@@ -193,7 +193,7 @@ def load_pointing(
     profile: Profile, weights_dir: Path, *, choice: SamChoice, slots: InferenceSlots | None = None
 ) -> PointingPipeline:
     """
-    Load what follows points and boxes, and run it once.
+    Load what follows points and boxes.
 
     Args:
         profile: the licence profile, which decides on the network behind the soft edges.
@@ -212,7 +212,8 @@ def load_pointing(
     network, name, version = _load_sam(weights_dir, choice, slots)
     saliency = load_network(choose_background(profile, weights_dir).spec, weights_dir, slots=slots)
     pipeline = PointingPipeline(network, matte=saliency.predict_native, model_name=name, model_version=version)
-    pipeline.warm_up()
+    if slots.gpu is not None:
+        pipeline.warm_up()
     return pipeline
 
 
@@ -296,7 +297,7 @@ def _open_session(spec: ModelSpec, path: Path, slots: InferenceSlots) -> Session
 
 def load_background(profile: Profile, weights_dir: Path, *, slots: InferenceSlots | None = None) -> BackgroundPipeline:
     """
-    Load the background pipeline of a licence profile and run it once, so that the first job is not the slowest.
+    Load the background pipeline of a licence profile.
 
     Once per process: every caller gets the same one.
 
@@ -334,7 +335,8 @@ def load_background(profile: Profile, weights_dir: Path, *, slots: InferenceSlot
         model_version=choice.spec.version,
         warnings=warnings,
     )
-    pipeline.warm_up()
+    if slots is not None and slots.gpu is not None:
+        pipeline.warm_up()
     return _backgrounds.setdefault(key, pipeline)
 
 
@@ -352,7 +354,7 @@ def load_judge(*, slots: InferenceSlots | None = None) -> JudgeNetwork:
 
 def load_clothing(weights_dir: Path, *, slots: InferenceSlots | None = None) -> ClothingPipeline:
     """
-    Load the clothing pipeline and run it once; its weights are part of this repository (`ml/weights/clothing.md`).
+    Load the clothing pipeline; its weights are part of this repository (`ml/weights/clothing.md`).
 
     Args:
         weights_dir: where u2netp may be, which helps; without it there is a warning.
@@ -365,15 +367,13 @@ def load_clothing(weights_dir: Path, *, slots: InferenceSlots | None = None) -> 
     from ml.weights import is_right
 
     helps = is_right(U2NETP.files[0], weights_dir)
-    pipeline = ClothingPipeline(
+    return ClothingPipeline(
         load_clothing_network(slots=slots),
         saliency=load_network(U2NETP, weights_dir, slots=slots).predict_native if helps else None,
         model_name="clothing",
         model_version=content_version(CLOTHING_FILE),
         warnings=() if helps else ("u2netp.onnx is missing: garments are told from their background less well.",),
     )
-    pipeline.warm_up()
-    return pipeline
 
 
 def load_clothing_network(*, slots: InferenceSlots | None = None) -> ClothingNetwork:
@@ -387,7 +387,7 @@ def load_clothing_network(*, slots: InferenceSlots | None = None) -> ClothingNet
 
 
 def load_watermark(*, slots: InferenceSlots | None = None) -> WatermarkPipeline:
-    """Load the watermark pipeline and run it once. Raises WeightsMissingError when its file is not there."""
+    """Load the watermark pipeline. Raises WeightsMissingError when its file is not there."""
     from ml.models.watermark import WatermarkNetwork
     from ml.pipelines.watermark import WatermarkPipeline
 
@@ -395,6 +395,4 @@ def load_watermark(*, slots: InferenceSlots | None = None) -> WatermarkPipeline:
         if WATERMARK_FILE not in _watermark:
             _watermark[WATERMARK_FILE] = WatermarkNetwork(open_own(WATERMARK_FILE, "make train-watermark", slots))
         network = _watermark[WATERMARK_FILE]
-    pipeline = WatermarkPipeline(network, model_name="watermark", model_version=content_version(WATERMARK_FILE))
-    pipeline.warm_up()
-    return pipeline
+    return WatermarkPipeline(network, model_name="watermark", model_version=content_version(WATERMARK_FILE))

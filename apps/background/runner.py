@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,10 @@ class BackgroundRunner:
     """One for the process; it holds the networks and nothing of any job."""
 
     def __init__(self, engine: Engine) -> None:
-        self._pipeline = registry.load_background(engine.profile, engine.weights_dir, slots=engine.slots)
-        self._pointing = Pointing(engine)
+        with ThreadPoolExecutor(1) as beside:  # torch takes seconds to import, and the networks seconds to compile
+            pointing = beside.submit(Pointing, engine)
+            self._pipeline = registry.load_background(engine.profile, engine.weights_dir, slots=engine.slots)
+            self._pointing = pointing.result()
         self.models = [f"{self._pipeline.model_name}@{self._pipeline.model_version}", *self._pointing.models]
         self.device = self._pipeline.device
         self.warnings = [*self._pipeline.warnings, *self._pointing.warnings]

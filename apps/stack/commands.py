@@ -19,14 +19,7 @@ _LEAN = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}  # glibc keeps an are
 # Bodies of megabytes come and go: each in a mapping of its own, so that what a burst took is given back after it.
 _GIVING_BACK = {"MALLOC_MMAP_THRESHOLD_": "262144", "MALLOC_TRIM_THRESHOLD_": "262144"}
 
-# Each line's commands run side by side: on two cores a second Django costs no time beside the first.
-PREPARATIONS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "Bringing the tables up to date, making sure of the bucket": (
-        (*_MANAGE, "migrate", "--noinput", "--verbosity", "0"),
-        (*_MANAGE, "ensure_bucket"),
-    ),
-    "Making sure of the administrator": ((*_MANAGE, "ensure_admin"),),
-}
+PREPARE = (*_MANAGE, "prepare")
 CREATE_KEY = (*_MANAGE, "create_api_key", "--account", "default", "--plan", "CUSTOM", "--credits", "1000000")
 
 
@@ -45,11 +38,13 @@ def weights_dir(var: VarDir) -> str:
     return os.environ.get("WEIGHTS_DIR") or str(var.root / "weights")
 
 
-def app_programs(env: Mapping[str, str], var: VarDir) -> list[Program]:
-    """Web, worker and sweeper."""
+def app_programs(env: Mapping[str, str], var: VarDir) -> tuple[Program, Program, Program]:
+    """Worker, web and sweeper, in the order of their start."""
     settled = settled_environment(env, var)
     port = int(env["KEYLINE_PORT"])
-    return [
+    return (
+        # The same name for every worker of this supervisor, so that the next one takes over what a dead one held.
+        Program(name="worker", argv=_worker(), env=settled | _LEAN | {"WORKER_NAME": _worker_name()}),
         Program(
             name="web",
             argv=_web(port),
@@ -57,10 +52,8 @@ def app_programs(env: Mapping[str, str], var: VarDir) -> list[Program]:
             port=port,
             is_ready=lambda: get(f"http://127.0.0.1:{port}/healthz")[0] == 200,
         ),
-        # The same name for every worker of this supervisor, so that the next one takes over what a dead one held.
-        Program(name="worker", argv=_worker(), env=settled | _LEAN | {"WORKER_NAME": _worker_name()}),
         Program(name="sweeper", argv=(*_MANAGE, "sweep", "--loop"), env=settled | _LEAN),
-    ]
+    )
 
 
 def _web(port: int) -> tuple[str, ...]:

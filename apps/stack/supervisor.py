@@ -11,11 +11,11 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import FrameType
 
 from apps.stack import env_file, locks
-from apps.stack.commands import PREPARATIONS, app_programs, settled_environment
+from apps.stack.commands import PREPARE, app_programs, settled_environment
 from apps.stack.errors import StackError, StopRequested
 from apps.stack.local_http import get
 from apps.stack.parent_death import adopt_orphans
@@ -86,13 +86,14 @@ class Supervisor:
                 self._start(program, self._servers)
             for kept in self._servers:
                 self._wait(kept.process.program.is_ready, kept.name, timeout_s=READY_TIMEOUT_S)
-        for what, commands in PREPARATIONS.items():
-            with step(what):
-                self._prepare(commands)
+        worker, web, sweeper = app_programs(self._env, self._var)
+        self._start(worker, self._apps)  # it loads its models meanwhile, and waits for the tables before it takes work
+        with step("Settling tables, administrator and bucket"):
+            self._prepare()
         with step("Starting web, worker and sweeper (the worker loads its models)"):
-            for program in app_programs(self._env, self._var):
-                self._start(program, self._apps)
-            self._wait(self._apps[0].process.program.is_ready, "web", timeout_s=READY_TIMEOUT_S)
+            self._start(web, self._apps)
+            self._start(sweeper, self._apps)
+            self._wait(web.is_ready, "web", timeout_s=READY_TIMEOUT_S)
             self._wait_all_ready()
         self._var.ready_mark.touch()
 
@@ -149,24 +150,19 @@ class Supervisor:
         except StackError as error:
             raise StackError(f"{error}\n  /readyz says: {get(url)[1].decode(errors='replace')[:600]}") from error
 
-    def _prepare(self, commands: Sequence[tuple[str, ...]]) -> None:
-        """Run commands side by side to their ends, keeping the servers alive meanwhile."""
+    def _prepare(self) -> None:
+        """Run the command to its end, keeping everything else alive meanwhile."""
         env = settled_environment(self._env, self._var)
-        running: list[Process] = []
+        process = Process(Program(name="prepare", argv=PREPARE, env=env), self._var)
+        process.start()
         try:
-            for argv in commands:
-                running.append(Process(Program(name=f"prepare-{argv[2]}", argv=argv, env=env), self._var))
-                running[-1].start()
-            while any(process.exit_code() is None for process in running):
+            while process.exit_code() is None:
                 self._tick()
                 time.sleep(_TICK_S / 5)
-            for process in running:
-                if process.exit_code() != 0:
-                    name = process.program.name
-                    raise failure(f"`{' '.join(process.program.argv[1:])}` failed.", self._var.log_file(name))
+            if process.exit_code() != 0:
+                raise failure(f"`{' '.join(PREPARE[1:])}` failed.", self._var.log_file("prepare"))
         finally:
-            for process in running:
-                process.finish(timeout_s=0)
+            process.finish(timeout_s=0)
 
 
 def supervise(var: VarDir) -> int:

@@ -116,7 +116,7 @@ class BackgroundPipeline:
         self.warnings = warnings
 
     def warm_up(self) -> None:
-        """Run the networks once, so that the first photo finds their memory and threads ready."""
+        """Run the networks once: a GPU chooses its algorithms then, for seconds; on a CPU it would gain nothing."""
         self.run(np.zeros((8, 8, 3), np.uint8))
 
     def run(

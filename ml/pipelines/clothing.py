@@ -127,10 +127,6 @@ class ClothingPipeline:
         self.device = network.device
         self.warnings = warnings
 
-    def warm_up(self) -> None:
-        """Run the network once, so that the first photo finds its memory and threads ready."""
-        self.run(np.zeros((64, 64, 3), np.uint8))
-
     def run(
         self, image: RgbImage, *, separate_dress: bool = False, opacity: AlphaChannel | None = None
     ) -> ClothingResult:

@@ -154,7 +154,7 @@ class PointingPipeline:
         self.device = network.device
 
     def warm_up(self) -> None:
-        """Run SAM once, so that the first click finds its memory and threads ready."""
+        """Run SAM once: a GPU chooses its algorithms then; on a CPU it would gain nothing."""
         blank = np.zeros((8, 8, 3), np.uint8)
         look = Look(self._network.embed(blank), np.zeros((8, 8), np.uint8))
         self.run(blank, Prompts(keep_xy=((4, 4),)), look=look)

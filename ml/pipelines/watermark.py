@@ -54,10 +54,6 @@ class WatermarkPipeline:
         self.device = network.device
         self.warnings = warnings
 
-    def warm_up(self) -> None:
-        """Run once, so that the first photo finds memory and threads ready."""
-        self.run(np.zeros((64, 64, 3), np.uint8))
-
     def score(self, image: RgbImage) -> float:
         """How sure the network is that there is any mark in the photo, 0..1."""
         return likelihood(self._network, image)

@@ -177,7 +177,7 @@ class Measuring:
             crowd.total_mb = max(crowd.total_mb, memory.peak_mb)
             time.sleep(_AFTERGLOW_S)
             self._count_cpu(crowd, before)
-            crowd.worker_mb.append(self._service.processes.resident_mb("worker"))
+            crowd.worker_mb.append(memory.worker_mb)
             crowd.load += load
             self._ask_rembg(crowd, -(-requests // 2 // len(clients)) * len(clients))
             self._bare_block(crowd)

@@ -55,12 +55,17 @@ class Processes:
 
 
 class MemoryWatch:
-    """While it is entered, looks at some processes' memory again and again: `peak_mb` is the most that it saw."""
+    """
+    While it is entered, looks at some processes' memory again and again.
+
+    `peak_mb` is the most that it saw of all together, `worker_mb` of the worker: what it holds between requests depends
+    on whether its last one ran alone.
+    """
 
     _EVERY_S = 0.25
 
     def __init__(self, processes: Processes) -> None:
-        self.peak_mb = 0.0
+        self.peak_mb = self.worker_mb = 0.0
         self._processes = processes
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -80,6 +85,7 @@ class MemoryWatch:
     def _look(self) -> None:
         while True:
             self.peak_mb = max(self.peak_mb, self._processes.total_mb())
+            self.worker_mb = max(self.worker_mb, self._processes.resident_mb("worker"))
             if self._done.wait(self._EVERY_S):
                 return
 

@@ -305,10 +305,10 @@ def test_malformed_key_is_a_400(api: Api, key: str) -> None:
 
 
 def test_requests_over_the_plan_get_429_with_the_drafts_headers(api: Api) -> None:
-    free = make_api("free", plan="FREE")
+    free, others = make_api("free", plan="FREE"), set(broker().keys("keyline:rate:*"))
 
     first = free.get("/v1/account")
-    (counter,) = broker().keys("keyline:rate:*")
+    (counter,) = set(broker().keys("keyline:rate:*")) - others
     broker().incrby(counter, 58)  # sixty real requests may take a busy machine longer than the window
     sixtieth, last = free.get("/v1/account"), free.get("/v1/account")
 

@@ -11,6 +11,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -37,8 +38,8 @@ logger = logging.getLogger(__name__)
 WEIGHTS = Path("ml/weights/watermark.onnx")
 SHOWN, CLEAN, SEED = 36, 20, 7
 """Photos of validation at each look: marked, and clean."""
-REFINING_PART = 6
-"""The refiner learns for a sixth of the time, or of the steps, after the first part."""
+REFINING_PART = 12
+"""The refiner learns for a twelfth of the time, or of the steps, after the first part."""
 
 STROKE_FROM = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 """Probabilities that are tried on validation as the least of a stroke."""
@@ -54,6 +55,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, help="CPU threads; by default torch's own choice")
     parser.add_argument("--minutes", type=float, default=65, help="how long to train")
     parser.add_argument("--steps", type=int, help="instead of minutes: how many batches")
+    parser.add_argument("--start", type=Path, help="a kept state.pt whose mean of the weights the training begins with")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     options = parser.parse_args()
@@ -83,6 +85,8 @@ def _do(options: argparse.Namespace) -> int:
         photos, assets = read_photos(options.data, "train"), read_assets("train")
         logger.info("%d photos, %d fonts", len(photos), len(assets.fonts))
         recipe = Recipe(60 * options.minutes, steps=options.steps, seed=options.seed, device=options.device)
+        if options.start:
+            network, recipe = averaged(network, options.start), replace(recipe, faintest=recipe.faintest[1:] * 2)
         training = Training(network, photos, assets, recipe, state)
         network = training.run(_look(marked, clean, options.device))
         draw_curves(training.curves, options.work / "curves.png")

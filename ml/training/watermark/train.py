@@ -39,7 +39,7 @@ class Recipe:
     seconds: float
     steps: int | None = None
     batch: int = 8
-    sides: tuple[tuple[float, int], ...] = ((0.0, 160), (0.85, 192))
+    sides: tuple[tuple[float, int], ...] = ((0.0, 160), (0.7, 192), (0.93, 256))
     faintest: tuple[float, float] = (0.7, 0.1)
     faintest_by: float = 0.3
     encoder_rate: float = 5e-4
