@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.types import BoxXywh, Mask, Matte
+from ml.models.watermark import Sight
+from ml.types import BoxXywh, Mask
 
 Kind = Literal["text", "logo", "tiled"]
 
@@ -54,18 +55,18 @@ class Found:
     strokes: Mask
 
 
-def find_marks(shape: Matte, gate: Matte, *, sensitivity: float) -> list[Found]:
+def find_marks(sight: Sight, *, sensitivity: float) -> list[Found]:
     """
     Find the marks in what the network said.
 
     Args:
-        shape: (H, W) float32, 0..1: strokes.
-        gate: (H, W) float32, 0..1: whether any mark is near.
+        sight: (H, W): the network's maps, of a photo or a part of one.
         sensitivity: 0..1.
 
     Returns:
         The marks, the surest first; boxes in the map's pixels. A mark that repeats is one.
     """
+    shape, gate = sight.shape, sight.gate
     least = min(MOST_SURE, SURE + SWING * (1 - 2 * sensitivity))
     near = gate / (gate + GATE_ODDS * (1 - gate))
     strokes = (shape > STROKE * (1.5 - sensitivity)) & (near > 0.25)
@@ -87,7 +88,8 @@ def find_marks(shape: Matte, gate: Matte, *, sensitivity: float) -> list[Found]:
             box = columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
             marks.append(Found(Region(box, min(1.0, score), _kind(own)), own))
     marks.sort(key=lambda mark: -mark.region.score)
-    return _as_one(marks, shape.shape) if _repeats(marks, shape.shape) else marks
+    is_one = sight.is_tiled or _repeats(marks, shape.shape)
+    return _as_one(marks, shape.shape) if marks and is_one else marks
 
 
 def _boxes(labels: NDArray[np.int32], count: int) -> list[tuple[slice, slice]]:

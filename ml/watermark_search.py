@@ -13,6 +13,7 @@ import numpy as np
 
 from ml.mark_regions import Region, find_marks
 from ml.models.watermark import Sight
+from ml.repetition import as_repeated
 from ml.restoration import Plan, carry_out, cut, make_plan
 from ml.transforms import shrink_or_grow
 from ml.types import AlphaChannel, BoxXyxy, Mask, Matte, RgbImage
@@ -88,7 +89,8 @@ def find(network: Network, image: RgbImage, *, sensitivity: float) -> list[Job]:
         One job a mark, the surest first.
     """
     height, width = image.shape[:2]
-    jobs = _look(network, image, (0, 0, width, height), GLANCE_PIXELS, sensitivity)
+    glance = as_repeated(network.look(image, most_pixels=GLANCE_PIXELS))
+    jobs = _seen(glance, (0, 0, width, height), sensitivity)
     return _worth_doing(image, _closer(network, image, jobs, sensitivity=sensitivity))
 
 
@@ -104,7 +106,8 @@ def _closer(network: Network, image: RgbImage, jobs: list[Job], *, sensitivity: 
     if math.sqrt(GLANCE_PIXELS / (height * width)) >= CLOSE_ENOUGH or any(j.region.kind == "tiled" for j in jobs):
         return jobs
     for box in _closer_boxes(jobs, (width, height)):
-        for job in _look(network, image, box, LOOK_PIXELS, sensitivity):
+        part = np.ascontiguousarray(image[box[1] : box[3], box[0] : box[2]])
+        for job in _seen(network.look(part, most_pixels=LOOK_PIXELS), box, sensitivity):
             jobs = [old for old in jobs if _overlap(old.region, job.region) < 0.5]
             jobs.append(job)
     return sorted(jobs, key=lambda job: -job.region.score)
@@ -137,12 +140,10 @@ def _overlap(one: Region, other: Region) -> float:
     return max(0, across) * max(0, down) / max(1, min(aw * ah, bw * bh))
 
 
-def _look(network: Network, image: RgbImage, box: BoxXyxy, most_pixels: int, sensitivity: float) -> list[Job]:
+def _seen(sight: Sight, box: BoxXyxy, sensitivity: float) -> list[Job]:
     """The marks in one part of the photo."""
-    x0, y0, x1, y1 = box
-    sight = network.look(np.ascontiguousarray(image[y0:y1, x0:x1]), most_pixels=most_pixels)
     jobs = []
-    for mark in find_marks(sight.shape, sight.gate, sensitivity=sensitivity):
+    for mark in find_marks(sight, sensitivity=sensitivity):
         left, top, width, height = mark.region.bbox_xywh
         own = np.zeros(sight.shape.shape, np.uint8)
         own[top : top + height, left : left + width] = mark.strokes

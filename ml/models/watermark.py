@@ -44,11 +44,13 @@ class Sight:
         shape: (H, W) float32, 0..1: whether a mark's stroke is there.
         alpha: (H, W) float32, 0..1: its opacity.
         gate: (H, W) float32, 0..1: whether any mark is near.
+        is_tiled: the strokes are one mark that repeats (`ml.repetition`).
     """
 
     shape: Matte
     alpha: Matte
     gate: Matte
+    is_tiled: bool = False
 
 
 class WatermarkNetwork:
