@@ -106,41 +106,39 @@ def _judged(pixels: Pixels, shape: Matte, ink: Ink) -> Plan:
     return Plan("unblend", shape, ink, agreement(pixels, after, shape))
 
 
-def carry_out(plan: Plan, image: RgbImage, out: RgbImage, mask: AlphaChannel) -> None:
+def carry_out(plan: Plan, image: RgbImage, out: RgbImage | None, mask: AlphaChannel) -> None:
     """
     Restore what the plan says.
 
     Args:
         image: (H, W, 3) uint8: the photo.
-        out, mask: the restored photo and the changed pixels so far (255 = changed); both are written.
+        out, mask: the restored photo and the changed pixels so far (255 = changed); both are written. Without `out`
+            the mask alone is, which takes much less time.
     """
     if plan.way == "leave":
         return
     for tile, inner in _tiles(plan.shape, image.shape[:2]):
         shape = _shape_of(plan.shape, image.shape[:2], tile)
-        if plan.way == "unblend" and plan.ink is not None:
-            changed, restored = _unblended(image[tile], shape, plan.ink)
-        else:
-            changed, restored = _inpainted(image[tile], shape)
         rows, columns = (
             slice(tile[0].start + inner[0].start, tile[0].start + inner[0].stop),
             slice(tile[1].start + inner[1].start, tile[1].start + inner[1].stop),
         )
-        changed, restored = changed[inner], restored[inner]
-        out[rows, columns][changed] = restored[changed]
-        mask[rows, columns][changed] = 255
+        ink = plan.ink if plan.way == "unblend" else None
+        changed = shape > CHANGED if ink is not None else _hole(shape)
+        mask[rows, columns][changed[inner]] = 255
+        if out is not None:
+            restored = inpaint(image[tile], changed) if ink is None else _unblended(image[tile], shape, ink)
+            out[rows, columns][changed[inner]] = restored[inner][changed[inner]]
 
 
-def _unblended(image: RgbImage, shape: Matte, ink: Ink) -> tuple[Mask, RgbImage]:
+def _unblended(image: RgbImage, shape: Matte, ink: Ink) -> RgbImage:
     pixels = image.astype(np.float32)
-    around = look_around(pixels, shape)
-    restored = restore(pixels, shape, ink, around)
-    return shape > CHANGED, np.asarray(np.clip(restored + 0.5, 0, 255), np.uint8)
+    restored = restore(pixels, shape, ink, look_around(pixels, shape))
+    return np.asarray(np.clip(restored + 0.5, 0, 255), np.uint8)
 
 
-def _inpainted(image: RgbImage, shape: Matte) -> tuple[Mask, RgbImage]:
-    hole = cv2.dilate((shape > HOLE).astype(np.uint8), np.ones((3, 3), np.uint8))
-    return hole > 0, inpaint(image, hole > 0)
+def _hole(shape: Matte) -> Mask:
+    return cv2.dilate((shape > HOLE).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
 
 
 def _shape_of(shape: Matte, photo_hw: tuple[int, int], tile: tuple[slice, slice]) -> Matte:

@@ -66,14 +66,15 @@ class TemplateJob:
     alpha: Matte
     ink: Pixels
 
-    def carry_out(self, image: RgbImage, out: RgbImage, mask: AlphaChannel) -> None:
-        """Remove it: `out` and `mask` are written."""
+    def carry_out(self, image: RgbImage, out: RgbImage | None, mask: AlphaChannel) -> None:
+        """Remove it: `out` and `mask` are written; without `out` the mask alone."""
         part, alpha, ink = _with_margin(self, image.shape[:2])
-        pixels = image[part].astype(np.float32)
-        restored = restore_exactly(pixels, alpha, ink, look_around(pixels, _shape(alpha)))
         changed = alpha > CHANGED * max(0.1, float(alpha.max()))
-        out[part][changed] = np.clip(restored + 0.5, 0, 255).astype(np.uint8)[changed]
         mask[part][changed] = 255
+        if out is not None:
+            pixels = image[part].astype(np.float32)
+            restored = restore_exactly(pixels, alpha, ink, look_around(pixels, _shape(alpha)))
+            out[part][changed] = np.clip(restored + 0.5, 0, 255).astype(np.uint8)[changed]
 
 
 def place_template(image: RgbImage, template: MarkTemplate) -> list[TemplateJob]:

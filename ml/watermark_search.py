@@ -70,11 +70,11 @@ class Job:
         seen = shrink_or_grow(image[y0:y1, x0:x1], self.shape.shape[::-1])
         return make_plan(seen, self.shape, opacity_hint=self.opacity)
 
-    def carry_out(self, image: RgbImage, out: RgbImage, mask: AlphaChannel) -> None:
-        """Remove it: `out` and `mask` are written."""
+    def carry_out(self, image: RgbImage, out: RgbImage | None, mask: AlphaChannel) -> None:
+        """Remove it: `out` and `mask` are written; without `out` the mask alone."""
         x0, y0, x1, y1 = self.box_xyxy
         part = slice(y0, y1), slice(x0, x1)
-        carry_out(self.plan(image), image[part], out[part], mask[part])
+        carry_out(self.plan(image), image[part], None if out is None else out[part], mask[part])
 
 
 def find(network: Network, image: RgbImage, *, sensitivity: float) -> list[Job]:

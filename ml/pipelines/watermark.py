@@ -93,12 +93,12 @@ class WatermarkPipeline:
             jobs = under_smear(self._network, image, smear)
         else:
             jobs = find(self._network, image, sensitivity=sensitivity)
-        out, mask = image.copy(), np.zeros((height, width), np.uint8)
+        out, mask = None if detect_only else image.copy(), np.zeros((height, width), np.uint8)
         tell("restore", 0.4)
         for job in jobs:
             job.carry_out(image, out, mask)
         regions = tuple(dict.fromkeys(job.region for job in jobs))
-        return Removal(image if detect_only else out, mask, regions)
+        return Removal(image if out is None else out, mask, regions)
 
 
 def _tell_nobody(stage: str, progress: float) -> None:

@@ -61,6 +61,7 @@ def test_detect_only_says_where_and_changes_nothing() -> None:
 
     assert np.array_equal(removal.image, marked)
     assert removal.mask.any()
+    assert np.array_equal(removal.mask, pipeline(shape).run(marked).mask)
     left, top, width, height = removal.regions[0].bbox_xywh
     rows, columns = np.nonzero(shape > 0.5)
     found, true = (left, top, left + width, top + height), (columns.min(), rows.min(), columns.max(), rows.max())
