@@ -80,7 +80,7 @@ def make_plan(image: RgbImage, shape: Matte, *, opacity_hint: float | None = Non
         ink = _hinted(pixels, shape, opacity_hint)
     if ink is None:
         return Plan("leave" if (opacity_hint or 1.0) < INPAINT_FROM else "inpaint", shape, None, 1.0)
-    plan = _judged(pixels, shape, ink)
+    plan = unblend_plan(pixels, shape, ink)
     opacity = ink.opacity if opacity_hint is None else (ink.opacity + opacity_hint) / 2
     is_hidden = opacity > INPAINT_FROM and not shows_through(pixels, shape, ink)
     if opacity > OPAQUE or is_hidden:
@@ -101,7 +101,8 @@ def _hinted(pixels: Pixels, shape: Matte, opacity: float | None) -> Ink | None:
     return fit_colour(pixels, shape, opacity) if opacity is not None and opacity > LEAST_HINT else None
 
 
-def _judged(pixels: Pixels, shape: Matte, ink: Ink) -> Plan:
+def unblend_plan(pixels: Pixels, shape: Matte, ink: Ink) -> Plan:
+    """The plan to un-blend strokes of a known ink, and how well that goes."""
     after = unblend(pixels, shape, ink.opacity, spread(pixels, shape, ink, look_around(pixels, shape)))
     return Plan("unblend", shape, ink, agreement(pixels, after, shape))
 

@@ -14,9 +14,10 @@ import numpy as np
 from ml.mark_regions import Region, find_marks
 from ml.models.watermark import Sight
 from ml.repetition import as_repeated
-from ml.restoration import Plan, carry_out, cut, make_plan
+from ml.restoration import Plan, carry_out, cut, make_plan, unblend_plan
 from ml.transforms import shrink_or_grow
 from ml.types import AlphaChannel, BoxXyxy, Mask, Matte, RgbImage
+from ml.unblending import Ink
 
 GLANCE_PIXELS, LOOK_PIXELS = 1_200_000, 700_000
 CLOSE_ENOUGH = 0.7
@@ -185,23 +186,41 @@ def under_smear(network: Network, image: RgbImage, smear: Mask) -> list[Job]:
     gap = max(3, round(GAP_SHARE * max(height, width))) | 1
     joined = cv2.dilate(smear.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (gap, gap)))
     count, labels, facts, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    ink = _common_ink(image, smear) if count > 2 else None
     jobs = []
     for number in (1 + np.argsort(-facts[1:, cv2.CC_STAT_AREA]))[:MOST_PARTS] if count > 1 else ():
         x, y, across, down = (int(value) for value in facts[number, :4])
         pad = MARGIN_PX + round(0.1 * max(across, down))
         box = max(0, x - pad), max(0, y - pad), min(width, x + across + pad), min(height, y + down + pad)
         part = slice(box[1], box[3]), slice(box[0], box[2])
-        jobs.append(_smeared(network, image, smear[part] & (labels[part] == number), box))
+        jobs.append(_smeared(network, image, smear[part] & (labels[part] == number), box, ink))
     return jobs
 
 
-def _smeared(network: Network, image: RgbImage, smear: Mask, box: BoxXyxy) -> Job:
+def _common_ink(image: RgbImage, smear: Mask) -> Ink | None:
+    """
+    What all of the smear is drawn with, if it is one: parts of a mark are too small to tell opacity from colour alone.
+    """
+    x, y, width, height = cv2.boundingRect(smear.astype(np.uint8))
+    box = max(0, x - MARGIN_PX), max(0, y - MARGIN_PX), x + width + MARGIN_PX, y + height + MARGIN_PX
+    part = slice(box[1], box[3]), slice(box[0], box[2])
+    strokes = _strokes_of(smear[part])
+    share = min(1.0, math.sqrt(GLANCE_PIXELS / strokes.size))
+    size_wh = max(1, round(strokes.shape[1] * share)), max(1, round(strokes.shape[0] * share))
+    plan = make_plan(shrink_or_grow(np.ascontiguousarray(image[part]), size_wh), shrink_or_grow(strokes, size_wh))
+    return plan.ink if plan.way == "unblend" and plan.check < COMMON_CHECK else None
+
+
+def _strokes_of(smear: Mask) -> Matte:
+    """A stroke's edge is softer than the smear's that was drawn along it."""
+    return np.asarray(cv2.GaussianBlur(smear.astype(np.float32), (0, 0), 0.8), np.float32)
+
+
+def _smeared(network: Network, image: RgbImage, smear: Mask, box: BoxXyxy, ink: Ink | None) -> Job:
     photo = np.ascontiguousarray(image[box[1] : box[3], box[0] : box[2]])
     sight = network.look(photo, most_pixels=GLANCE_PIXELS)
     size_wh = sight.shape.shape[::-1]
-    # A stroke's edge is softer than the smear's that was drawn along it.
-    drawn = cv2.GaussianBlur(smear.astype(np.float32), (0, 0), 0.8)
-    strokes = cut(np.asarray(drawn, np.float32), (0, 0, smear.shape[1], smear.shape[0]), size_wh)
+    strokes = cut(_strokes_of(smear), (0, 0, smear.shape[1], smear.shape[0]), size_wh)
     x, y, width, height = cv2.boundingRect(smear.astype(np.uint8))
     region = Region((box[0] + x, box[1] + y, width, height), 1.0, "logo")
     seen = np.where(strokes > 0.1, sight.shape, 0).astype(np.float32)
@@ -211,9 +230,12 @@ def _smeared(network: Network, image: RgbImage, smear: Mask, box: BoxXyxy) -> Jo
         hint = float(np.median(sight.alpha[seen > 0.5]))
         plans.append(make_plan(small, seen, opacity_hint=hint))
     good = [plan for plan in plans if plan.way == "unblend" and plan.check < SMEAR_CHECK]
+    if ink is not None:
+        common = unblend_plan(small.astype(np.float32), strokes, ink)
+        good = [common] + [plan for plan in good if plan.check < COMMON_BONUS * common.check]
     best = min(good, key=lambda plan: plan.check, default=Plan("inpaint", strokes, None, 1.0))
     return Job(region, box, best.shape, decided=best)
 
 
 GAP_SHARE, MOST_PARTS = 0.01, 64
-SEEN_SHARE, SMEAR_CHECK = 0.05, 0.6
+SEEN_SHARE, SMEAR_CHECK, COMMON_CHECK, COMMON_BONUS = 0.05, 0.6, 0.93, 0.6
