@@ -24,9 +24,8 @@ from ml.training.onnx_file import write_onnx
 from ml.training.watermark.curves import draw_curves
 from ml.training.watermark.marks import Marked
 from ml.training.watermark.measure import VALIDATION, Maps, draw_clean, draw_marked, image_score, of_purpose, scores
-from ml.training.watermark.network import Refiner, Served, WatermarkNetwork, plain
+from ml.training.watermark.network import Served, WatermarkNetwork, plain
 from ml.training.watermark.photos import read_photos
-from ml.training.watermark.refine import Refining
 from ml.training.watermark.samples import as_seen
 from ml.training.watermark.sheet import draw_sheet
 from ml.training.watermark.strokes import read_assets
@@ -38,9 +37,6 @@ logger = logging.getLogger(__name__)
 WEIGHTS = Path("ml/weights/watermark.onnx")
 SHOWN, CLEAN, SEED = 36, 20, 7
 """Photos of validation at each look: marked, and clean."""
-REFINING_PART = 12
-"""The refiner learns for a twelfth of the time, or of the steps, after the first part."""
-
 STROKE_FROM = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 """Probabilities that are tried on validation as the least of a stroke."""
 
@@ -90,11 +86,10 @@ def _do(options: argparse.Namespace) -> int:
         training = Training(network, photos, assets, recipe, state)
         network = training.run(_look(marked, clean, options.device))
         draw_curves(training.curves, options.work / "curves.png")
-    refiner = _refiner(options, network)
-    stroke_from = _stroke_from(network, refiner, marked, options.device)
+    stroke_from = _stroke_from(network, marked, options.device)
     logger.info("a stroke from %.2f on: that becomes one half", stroke_from)
     write_onnx(
-        Served(network, refiner, stroke_from),
+        Served(network, stroke_from),
         torch.zeros(1, 3, 256, 320),
         options.out,
         any_sides=True,
@@ -124,23 +119,8 @@ def _look(marked: Sequence[Marked], clean: Sequence[RgbImage], device: str) -> L
     return look
 
 
-def _refiner(options: argparse.Namespace, network: WatermarkNetwork) -> Refiner:
-    """The kept one, or one that learns now."""
-    file = options.work / "refiner.pt"
-    if file.exists():
-        refiner = Refiner()
-        refiner.load_state_dict(torch.load(file, weights_only=True))
-        return refiner.eval()
-    steps = options.steps and options.steps // REFINING_PART
-    recipe = Recipe(60 * options.minutes / REFINING_PART, steps=steps, seed=options.seed, device=options.device)
-    photos, assets = read_photos(options.data, "train"), read_assets("train")
-    refiner = Refining(network, photos, assets, recipe).run().cpu()
-    torch.save(refiner.state_dict(), file)
-    return refiner
-
-
-def _stroke_from(network: WatermarkNetwork, refiner: Refiner, marked: Sequence[Marked], device: str) -> float:
-    maps = [predict(network, one.image, device, refiner)[..., 0] for one in marked]
+def _stroke_from(network: WatermarkNetwork, marked: Sequence[Marked], device: str) -> float:
+    maps = [predict(network, one.image, device, drawn=True)[..., 0] for one in marked]
     return max(STROKE_FROM, key=lambda sure: _mean_iou(maps, marked, sure))
 
 
@@ -148,13 +128,13 @@ def _mean_iou(maps: Sequence[Matte], marked: Sequence[Marked], sure: float) -> f
     return scores([one > sure for one in maps], marked)["all"].iou
 
 
-def predict(network: WatermarkNetwork, image: RgbImage, device: str, refiner: Refiner | None = None) -> Maps:
-    """Ask the network, with or without its second part, about a whole photo: (H, W, 3) float32, 0..1."""
+def predict(network: WatermarkNetwork, image: RgbImage, device: str, *, drawn: bool = False) -> Maps:
+    """Ask the network about a whole photo, with strokes `drawn` to the pixel or not: (H, W, 3) float32, 0..1."""
     height, width = image.shape[:2]
     padded = np.pad(image, ((0, -height % 32), (0, -width % 32), (0, 0)), mode="reflect")
     seen = torch.from_numpy(as_seen(padded[None])).to(device)
     with torch.inference_mode():
-        maps = plain(network, seen) if refiner is None else Served(network, refiner).to(device)(seen)
+        maps = Served(network).to(device)(seen) if drawn else plain(network, seen)
     return np.asarray(maps[0].permute(1, 2, 0).cpu().numpy()[:height, :width], np.float32)
 
 

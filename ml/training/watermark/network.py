@@ -21,10 +21,9 @@ from ml.training.encoder import FEATURES, FROZEN_BLOCKS
 WIDE, WIDTHS, FINE = 128, (80, 48, 32), 32
 """Channels at stride 32, at strides 16, 8 and 4, and at stride 2."""
 
-AROUND_PX, REFINED = (5, 12), 40
-"""The refiner's: how far it looks around a pixel, and its channels."""
+AROUND_PX, SNAPS = 5, 2
+"""How far colours in and beside strokes are looked at, and how often."""
 
-SNAPS = 2
 GATE_STRIDE = 8
 
 RARE = -2.5
@@ -116,39 +115,6 @@ class WatermarkNetwork(nn.Module):
         return taken
 
 
-class Refiner(nn.Module):
-    """
-    Corrects the network's answer to the pixel.
-
-    Where the network says roughly where strokes are, the colours there and around are known, and how far each pixel is
-    from the one to the other (`_between`). It sees that, the answer, the photo, and how each pixel differs from what is
-    around it; as in the network, the four pixels of each cell of stride 2 are seen side by side.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.narrow = _plain(4 * (3 + 3 + 2 + len(AROUND_PX)) + 1, REFINED, kernel=3)
-        self.smooth = nn.ModuleList(Separable(REFINED, REFINED) for _ in range(3))
-        self.head = nn.Conv2d(REFINED, 2 * 4, 3, padding=1)
-
-    def forward(self, photo: Tensor, fine: Tensor, gate: Tensor) -> Tensor:
-        """
-        Args:
-            photo, fine, gate: what the network was given, and what it gave.
-
-        Returns:
-            (N, 2, H, W) float32: better logits, as `fine`.
-        """
-        likely = torch.sigmoid(fine[:, :1])
-        between = [_between(photo, likely, reach) for reach in AROUND_PX]
-        around = photo - _mean_around(photo, AROUND_PX[0])
-        seen = functional.pixel_unshuffle(torch.cat([photo, around, fine / 4, *between], 1), 2)
-        x = self.narrow(torch.cat([seen, _grow(gate / 4, seen)], 1))
-        for smooth in self.smooth:
-            x = x + smooth(x)
-        return fine + functional.pixel_shuffle(self.head(x), 2)
-
-
 class Served(nn.Module):
     """
     The network as it is run: (N, 3, H, W) float32 in 0..1: strokes, opacity, and whether a mark is near.
@@ -159,25 +125,25 @@ class Served(nn.Module):
 
     shifts: Tensor
 
-    def __init__(self, network: WatermarkNetwork, refiner: Refiner, stroke_from: float = 0.5) -> None:
+    def __init__(self, network: WatermarkNetwork, stroke_from: float = 0.5) -> None:
         super().__init__()
-        self.network, self.refiner = network, refiner
+        self.network = network
         shifts = torch.logit(torch.tensor([stroke_from, 0.5, 0.5]))
         self.register_buffer("shifts", shifts.reshape(1, 3, 1, 1))
 
     def forward(self, photo: Tensor) -> Tensor:
         fine, gate = self.network(photo)
-        logits = torch.cat([self.refiner(photo, fine, gate), _grow(gate, fine)], 1)
+        logits = torch.cat([fine, _grow(gate, fine)], 1)
         likely = core = torch.sigmoid(logits[:, :1])
         for _ in range(SNAPS):
-            core = likely * torch.sigmoid(8 * (_between(photo, core, AROUND_PX[0]) - 0.6))
-        ink = _between(photo, core, AROUND_PX[0]).clamp(0, 1)
+            core = likely * torch.sigmoid(8 * (_between(photo, core, AROUND_PX) - 0.6))
+        ink = _between(photo, core, AROUND_PX).clamp(0, 1)
         maps = torch.sigmoid(logits - self.shifts)
         return torch.cat([torch.minimum(maps[:, :1], ink), maps[:, 1:]], 1)
 
 
 def plain(network: WatermarkNetwork, photo: Tensor) -> Tensor:
-    """The maps of the first part alone, as `Served` gives them."""
+    """The maps before strokes are drawn to the pixel, else as `Served` gives them."""
     fine, gate = network(photo)
     return torch.sigmoid(torch.cat([fine, _grow(gate, fine)], 1))
 
