@@ -78,11 +78,11 @@ def fine(recipe: Recipe) -> Recipe:
 
 
 def polish(recipe: Recipe) -> Recipe:
-    """The third cycle, from an exported network: the second's rates; garments are named as a whole, and dyed."""
+    """The third cycle, from an exported network: lower rates still; garments are named as a whole, and dyed."""
     return replace(
         recipe,
-        encoder_rate=0.8 * recipe.encoder_rate,
-        decoder_rate=0.5 * recipe.decoder_rate,
+        encoder_rate=0.5 * recipe.encoder_rate,
+        decoder_rate=0.3 * recipe.decoder_rate,
         flat_every=3,
         small_share=0.0,
         variety=0.5,
