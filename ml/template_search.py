@@ -331,7 +331,7 @@ def _job(image: RgbImage, template: MarkTemplate, place: Place) -> TemplateJob |
         return None
     pixels, alpha, ink = _seen(image, job)
     evidence = _evidence(pixels, alpha, ink)
-    if template.place_xywh is None and not evidence.is_believed(SURE_AGAIN):
+    if not evidence.is_believed(SURE_AGAIN):
         return None
     strength = np.float32(_strength(pixels, alpha, ink, evidence))
     strong = strength / max(np.float32(1), strength * job.alpha.max() / np.float32(0.995))

@@ -83,6 +83,19 @@ def test_a_mark_is_learned_from_five_photos() -> None:
     assert error(removal.image, cleans[2], shape) < 0.3 * error(marked[2], cleans[2], shape)
 
 
+def test_a_learned_mark_is_not_taken_off_where_it_is_not() -> None:
+    shape = strokes()
+    template = template_from_photos(
+        [blend(photo(seed), shape, opacity=0.45, colour=(255, 255, 255)) for seed in range(30, 35)]
+    )
+    clean = photo(36)
+
+    removal = pipeline().run(clean, template=template)
+
+    assert not removal.detected
+    assert np.array_equal(removal.image, clean)
+
+
 @pytest.mark.parametrize("count", [0, 2, 11])
 def test_too_few_and_too_many_photos_are_refused(count: int) -> None:
     with pytest.raises(TemplateError, match="3 to 10"):
