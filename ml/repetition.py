@@ -36,7 +36,6 @@ MIN_ANGLE_SIN = 0.35
 FINE_STEPS = 3
 """How many steps around the middle fix the two to fractions of a pixel."""
 
-
 FEWEST_CELLS = 4
 """Of a lattice, in the photo: fewer say little more than one."""
 
@@ -102,6 +101,8 @@ def find_lattice(strokes: Matte) -> Lattice | None:
     if chosen is None:
         return None
     steps = _refined(likeness, chosen)
+    if not _spans(steps):
+        return None
     values = [_value(likeness, step) for step in steps]
     grown = np.array([strokes.shape[1] / size_wh[0], strokes.shape[0] / size_wh[1]])
     return Lattice(steps * grown, float(min(values))) if min(values) >= LEAST_LIKENESS else None
@@ -196,6 +197,14 @@ def _two_steps(likeness: Floats, peaks: list[Doubles]) -> Doubles | None:
         if abs(first[0] * peak[1] - first[1] * peak[0]) > MIN_ANGLE_SIN * np.hypot(*first) * np.hypot(*peak)
     ]
     return np.array([first, _shortest(likeness, others)]) if others else None
+
+
+def _spans(steps: Doubles) -> bool:
+    """Whether the two are long enough and far enough from one direction; peaks in a row fit steps that are neither."""
+    first, second = (float(np.hypot(*step)) for step in steps)
+    if min(first, second) < MIN_STEP_PX / 2:
+        return False
+    return abs(float(np.linalg.det(steps))) > MIN_ANGLE_SIN / 2 * first * second
 
 
 def _shortest(likeness: Floats, peaks: list[Doubles]) -> Doubles:

@@ -116,7 +116,8 @@ def _search(image: RgbImage, template: MarkTemplate) -> list[Place]:
     fine = min(1.0, FINE_SIDE_PX / max(image.shape[:2]))
     as_given = _surest(image, template, _proposed(image, template, fine))
     if as_given is not None:
-        return _all_places(image, template, fine, as_given)
+        whole = replace(as_given, left=round(as_given.left), top=round(as_given.top))  # most marks lie on whole pixels
+        return _all_places(image, template, fine, _surest(image, template, [as_given, whole]) or as_given)
     coarse = min(1.0, COARSE_SIDE_PX / max(image.shape[:2]))
     best = _best_at(image, template, coarse, np.geomspace(SMALLEST_SCALE, LARGEST_SCALE, SCALES))
     if best is None:
@@ -150,8 +151,7 @@ def _proposed(image: RgbImage, template: MarkTemplate, share: float) -> list[Pla
                 break
             across, down = _between(likeness, left, top)
             if not any(abs(p.left * share - across) + abs(p.top * share - down) < 1 for p in places):
-                at = across / share, down / share
-                places += [Place(*at, 1.0, float(highest)), Place(round(at[0]), round(at[1]), 1.0, float(highest))]
+                places.append(Place(across / share, down / share, 1.0, float(highest)))
             around = (
                 slice(max(0, top - APART_PX), top + APART_PX + 1),
                 slice(max(0, left - APART_PX), left + APART_PX + 1),

@@ -186,7 +186,9 @@ def inherit() -> None:
         try:
             lifecycle.take_back_from(settings.WORKER_NAME)
         except DatabaseError:
-            log.warning("the database does not answer; the leases of our predecessor lapse by themselves")
+            log.warning(
+                "the database does not answer or has no tables yet; leases of a predecessor lapse by themselves"
+            )
         close_old_connections()
 
 

@@ -3,7 +3,7 @@ Inference slots: where networks run on the CPU, and how many at once.
 
 Measured with IS-Net on two cores (docs/models.md): a run on both takes half the time of a run on one, but 12 % more CPU,
 because its threads wait for each other. So a slot can be shared: a lone request gets all of it, and requests that wait
-for each other run narrow, beside each other. That costs memory, so it has to be asked for (docs/adr/0015).
+for each other run narrow, beside each other. That costs memory; `share` says whether (docs/adr/0015).
 """
 
 from __future__ import annotations
