@@ -30,6 +30,15 @@ MOST_LOOKS = 6
 MARGIN_PX = 32
 """Around a mark, in pixels of the sight: what is clean there tells what lies under the mark."""
 
+GAP_SHARE, MOST_PARTS = 0.01, 64
+"""Of a smear: parts closer than that share of the long side are one, and so many are looked at."""
+
+SEEN_SHARE, SMEAR_CHECK = 0.05, 0.6
+"""How much of a smear the network must see to be asked about it, and the check below which a part's own fit stands."""
+
+OWN_INSTEAD = 0.6
+"""Of the common ink's check: a part's own fit must be so much better to be taken instead."""
+
 
 class Network(Protocol):
     """What sees marks: `ml.models.watermark.WatermarkNetwork`, or a test's fake."""
@@ -208,7 +217,7 @@ def _common_ink(image: RgbImage, smear: Mask) -> Ink | None:
     share = min(1.0, math.sqrt(GLANCE_PIXELS / strokes.size))
     size_wh = max(1, round(strokes.shape[1] * share)), max(1, round(strokes.shape[0] * share))
     plan = make_plan(shrink_or_grow(np.ascontiguousarray(image[part]), size_wh), shrink_or_grow(strokes, size_wh))
-    return plan.ink if plan.way == "unblend" and plan.check < COMMON_CHECK else None
+    return plan.ink if plan.way == "unblend" else None
 
 
 def _strokes_of(smear: Mask) -> Matte:
@@ -232,10 +241,6 @@ def _smeared(network: Network, image: RgbImage, smear: Mask, box: BoxXyxy, ink: 
     good = [plan for plan in plans if plan.way == "unblend" and plan.check < SMEAR_CHECK]
     if ink is not None:
         common = unblend_plan(small.astype(np.float32), strokes, ink)
-        good = [common] + [plan for plan in good if plan.check < COMMON_BONUS * common.check]
+        good = [common] + [plan for plan in good if plan.check < OWN_INSTEAD * common.check]
     best = min(good, key=lambda plan: plan.check, default=Plan("inpaint", strokes, None, 1.0))
     return Job(region, box, best.shape, decided=best)
-
-
-GAP_SHARE, MOST_PARTS = 0.01, 64
-SEEN_SHARE, SMEAR_CHECK, COMMON_CHECK, COMMON_BONUS = 0.05, 0.6, 0.93, 0.6
