@@ -21,6 +21,7 @@ from ml.specs import ModelSpec, NpmChunks, NpmMember, Profile, WeightsFile, Whee
 if TYPE_CHECKING:
     from ml.models.clothing import ClothingNetwork
     from ml.models.judge import JudgeNetwork
+    from ml.models.repair import RepairNetwork
     from ml.models.saliency import SaliencyNetwork, Session
     from ml.models.sam import SamNetwork
     from ml.models.watermark import WatermarkNetwork
@@ -128,6 +129,7 @@ WEIGHTS_MADE_HERE = Path(__file__).parent / "weights"
 JUDGE_FILE = WEIGHTS_MADE_HERE / "judge.onnx"
 CLOTHING_FILE = WEIGHTS_MADE_HERE / "clothing.onnx"
 WATERMARK_FILE = WEIGHTS_MADE_HERE / "watermark.onnx"
+REPAIR_FILE = WEIGHTS_MADE_HERE / "repair.onnx"
 
 MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (ISNET, U2NET, U2NETP, SAM)}
 
@@ -247,7 +249,7 @@ _networks: dict[tuple[str, Path], SaliencyNetwork] = {}
 _judges: dict[Path, JudgeNetwork] = {}
 _backgrounds: dict[tuple[Profile, Path], BackgroundPipeline] = {}
 _clothing: dict[Path, ClothingNetwork] = {}
-_watermark: dict[Path, WatermarkNetwork] = {}
+_watermark: dict[Path, tuple[WatermarkNetwork, RepairNetwork]] = {}
 _networks_lock = threading.Lock()
 
 
@@ -387,12 +389,15 @@ def load_clothing_network(*, slots: InferenceSlots | None = None) -> ClothingNet
 
 
 def load_watermark(*, slots: InferenceSlots | None = None) -> WatermarkPipeline:
-    """Load the watermark pipeline. Raises WeightsMissingError when its file is not there."""
+    """Load the watermark pipeline. Raises WeightsMissingError when one of its files is not there."""
+    from ml.models.repair import RepairNetwork
     from ml.models.watermark import WatermarkNetwork
     from ml.pipelines.watermark import WatermarkPipeline
 
     with _networks_lock:
         if WATERMARK_FILE not in _watermark:
-            _watermark[WATERMARK_FILE] = WatermarkNetwork(open_own(WATERMARK_FILE, "make train-watermark", slots))
-        network = _watermark[WATERMARK_FILE]
-    return WatermarkPipeline(network, model_name="watermark", model_version=content_version(WATERMARK_FILE))
+            finder, repairer = (open_own(file, "make train-watermark", slots) for file in (WATERMARK_FILE, REPAIR_FILE))
+            _watermark[WATERMARK_FILE] = WatermarkNetwork(finder), RepairNetwork(repairer)
+        networks = _watermark[WATERMARK_FILE]
+    version = f"{content_version(WATERMARK_FILE)}-{content_version(REPAIR_FILE)}"
+    return WatermarkPipeline(*networks, model_name="watermark", model_version=version)

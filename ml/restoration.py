@@ -1,159 +1,190 @@
 """
-Decide what to do about a mark (un-blend, inpaint or leave it alone), and do it at any size of photo.
+Plan what becomes of a mark, or of whatever else a mask covers, and carry it out at any size of photo.
 
-The decision is made on a copy of about a megapixel: opacity and colour do not depend on scale. The work itself is done
-in tiles of the photo's own pixels.
+It is planned on a copy of about a megapixel: what the repairing network says does not depend on scale. The work itself is
+done in tiles of the photo's own pixels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Protocol
 
 import cv2
 import numpy as np
 
 from ml.inpainting import inpaint
+from ml.models.repair import RepairMaps
+from ml.repairing import REACH_PX, changed_by, repaired
+from ml.transforms import shrink_or_grow
 from ml.types import AlphaChannel, Mask, Matte, RgbImage
-from ml.unblending import (
-    CHANGED,
-    Ink,
-    Pixels,
-    agreement,
-    fit_colour,
-    fit_ink,
-    look_around,
-    restore,
-    shows_through,
-    spread,
-    unblend,
-)
+from ml.unblending import CHANGED, Ink, agreement, fit_ink, look_around, restore, shows_through, unblend
 
-Way = Literal["unblend", "inpaint", "leave"]
+WHOLE_FROM, WHOLE_QUANTILE = 0.5, 0.8
+"""Of a mask's highest value: among pixels above it, this quantile counts as whole."""
 
-OPAQUE = 0.8
-"""The opacity from which on nothing of the photo shines through that is worth having."""
+THICK_PX = 24
+"""Half the width from which on a mask is looked at smaller: the network has learnt on strokes, not on lakes."""
+LEAST_SIDE_PX = 48
 
-INPAINT_FROM = 0.6
-"""The opacity from which on a mark that no photo is seen through is inpainted; fainter ones aren't: it would be worse."""
+OPAQUE, HIDDEN, GOOD_CHECK, SURE_CHECK = 0.8, 0.6, 0.92, 0.6
+"""An ink is believed below that opacity; above the second if the photo is seen to shine through; where strokes lie off their
+surroundings by at most that share of before, and by less where nothing else says that it is a mark."""
 
-HINT_REACH, LEAST_HINT = 0.3, 0.03
-GOOD_CHECK = 0.92
-"""Un-blending stands where strokes lie off their surroundings by at most this share of before."""
-
-TILE_PX, TILE_MARGIN_PX = 1024, 48
 HOLE = 0.25
-"""The shape from which on, and one pixel around, an opaque mark is cut out: each pixel more costs half a decibel."""
+"""The shape from which on, and one pixel around, what is no mark is cut out: each pixel more costs half a decibel."""
+
+TILE_PX, MARGIN_PX = 1024, 48
+
+
+class Repairer(Protocol):
+    """What says what is under a mask: `ml.models.repair.RepairNetwork`, or a test's fake."""
+
+    def maps(self, image: RgbImage, mask: Matte) -> RepairMaps:
+        """As `RepairNetwork.maps`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """
-    What to do about one mark.
+    What is to be done about one mark.
 
     Attributes:
-        way: how.
-        shape: (h, w) float32, 0..1, at the size at which it was planned.
-        ink: what the strokes are drawn with, where they are un-blended.
-        check: how far strokes lie off what is beside them afterwards, as a share of before.
+        changed: (h, w) float32, 0 or 1, at the size at which it was planned: where the photo is changed.
+        shape: (h, w) float32, 0..1: the strokes.
+        maps: (h, w): what the repairing network says of a mark.
+        ink: what the strokes are drawn with, where the photo shines through them and one ink explains it.
+
+    With both, the mean of the two is taken: they err in different ways. With neither, the hole is filled from around.
     """
 
-    way: Way
+    changed: Matte
     shape: Matte
+    maps: RepairMaps | None
     ink: Ink | None
-    check: float
+
+    @property
+    def is_worth_doing(self) -> bool:
+        """Whether anything is changed at all."""
+        return bool(self.changed.any())
+
+    def within(self, area: Mask) -> Plan:
+        """The same, for one of several marks: `area` is (H, W) bool, at any size, and may be left by some pixels."""
+        own = cv2.resize(area.astype(np.float32), self.changed.shape[::-1], interpolation=cv2.INTER_AREA)
+        near = cv2.dilate(own, np.ones((2 * REACH_PX + 1,) * 2, np.uint8)) > 0
+        return replace(self, changed=np.where(near, self.changed, 0))
 
 
-def make_plan(image: RgbImage, shape: Matte, *, opacity_hint: float | None = None) -> Plan:
+def make_plan(repairer: Repairer, image: RgbImage, mask: Matte, *, edge_px: float = 0.0, is_mark: bool = True) -> Plan:
     """
-    Decide about the strokes of one mark.
+    Decide about what a mask covers.
 
     Args:
         image: (H, W, 3) uint8: the photo or its copy.
-        shape: (H, W) float32, 0..1: the strokes as a network, a smear or a template tells them.
-        opacity_hint: 0..1: what the network thinks; fits far from it are not believed.
+        mask: (H, W) float32, 0..1: the strokes as a network sees them, or a smear.
+        edge_px: the sigma of its strokes' edges, where the mask itself has hard ones.
+        is_mark: or anything else, which the repairing network doesn't know.
     """
-    pixels, shape = image.astype(np.float32), _whole(shape)
+    shape = np.asarray(cv2.GaussianBlur(mask, (0, 0), edge_px), np.float32) if edge_px else mask
+    mask = _louder(mask)
+    ink = _ink_of(image, shape, GOOD_CHECK if is_mark else SURE_CHECK)
+    if not is_mark:
+        area = shape > CHANGED if ink is not None else cv2.dilate((shape > HOLE).astype(np.uint8), np.ones((3, 3))) > 0
+        return Plan(area.astype(np.float32), shape, None, ink)
+    share = min(1.0, max(THICK_PX / max(half_width(mask), 1.0), LEAST_SIDE_PX / min(mask.shape)))
+    if share == 1:
+        maps = repairer.maps(image, mask)
+    else:
+        size_wh = max(1, round(mask.shape[1] * share)), max(1, round(mask.shape[0] * share))
+        small = repairer.maps(shrink_or_grow(image, size_wh), shrink_or_grow(mask, size_wh))
+        whole, own_wh = (0.0, 0.0, float(size_wh[0]), float(size_wh[1])), mask.shape[::-1]
+        maps = RepairMaps(cut(small.blend, whole, own_wh), cut(small.paint, whole, own_wh))
+    return Plan(changed_by(image, mask, maps).astype(np.float32), shape, maps, ink)
+
+
+def _ink_of(image: RgbImage, shape: Matte, most_check: float) -> Ink | None:
+    """The strokes' ink, where un-blending by it makes them like what is beside them."""
+    pixels = image.astype(np.float32)
     ink = fit_ink(pixels, shape)
-    if ink is None or (opacity_hint is not None and abs(ink.opacity - opacity_hint) > HINT_REACH):
-        ink = _hinted(pixels, shape, opacity_hint)
-    if ink is None:
-        return Plan("leave" if (opacity_hint or 1.0) < INPAINT_FROM else "inpaint", shape, None, 1.0)
-    plan = unblend_plan(pixels, shape, ink)
-    opacity = ink.opacity if opacity_hint is None else (ink.opacity + opacity_hint) / 2
-    is_hidden = opacity > INPAINT_FROM and not shows_through(pixels, shape, ink)
-    if opacity > OPAQUE or is_hidden:
-        return replace(plan, way="inpaint")
-    return plan if plan.check <= GOOD_CHECK else replace(plan, way="leave")
+    if ink is None or ink.opacity > OPAQUE or (ink.opacity > HIDDEN and not shows_through(pixels, shape, ink)):
+        return None
+    check = agreement(pixels, unblend(pixels, shape, ink.opacity, ink.colours[:1, None]), shape)
+    return ink if check <= most_check else None
 
 
-def _whole(shape: Matte) -> Matte:
-    """Stretched so that the surest strokes are whole: an unsure network means the same strokes, less loudly."""
-    highest = float(shape.max())
-    if highest <= CHANGED:
-        return shape
-    sure = float(np.quantile(shape[shape > 0.5 * highest], 0.8))
-    return shape if sure >= 1 else np.asarray(np.minimum(shape / sure, 1), np.float32)
+def half_width(mask: Matte) -> float:
+    """How far the innermost pixel of a mask's thickest part is from its edge, in pixels."""
+    return float(cv2.distanceTransform((mask > 0.5).astype(np.uint8), cv2.DIST_L2, 5).max(initial=0))
 
 
-def _hinted(pixels: Pixels, shape: Matte, opacity: float | None) -> Ink | None:
-    return fit_colour(pixels, shape, opacity) if opacity is not None and opacity > LEAST_HINT else None
+def _louder(mask: Matte) -> Matte:
+    """
+    Stretched so that the surest strokes are whole, and lifted: an unsure network means the same strokes, less loudly.
 
-
-def unblend_plan(pixels: Pixels, shape: Matte, ink: Ink) -> Plan:
-    """The plan to un-blend strokes of a known ink, and how well that goes."""
-    after = unblend(pixels, shape, ink.opacity, spread(pixels, shape, ink, look_around(pixels, shape)))
-    return Plan("unblend", shape, ink, agreement(pixels, after, shape))
+    Measured on 50 marks of validation: see-through +7.6 to +7.8 dB, opaque +11.0 to +11.4.
+    """
+    highest = float(mask.max(initial=0))
+    if highest <= 0:
+        return mask
+    whole = float(np.quantile(mask[mask > WHOLE_FROM * highest], WHOLE_QUANTILE))
+    return np.asarray(np.sqrt(np.minimum(mask / whole, 1)), np.float32)
 
 
 def carry_out(plan: Plan, image: RgbImage, out: RgbImage | None, mask: AlphaChannel) -> None:
     """
-    Restore what the plan says.
+    Do what the plan says.
 
     Args:
         image: (H, W, 3) uint8: the photo.
         out, mask: the restored photo and the changed pixels so far (255 = changed); both are written. Without `out`
             the mask alone is, which takes much less time.
     """
-    if plan.way == "leave":
-        return
-    for tile, inner in _tiles(plan.shape, image.shape[:2]):
-        shape = _shape_of(plan.shape, image.shape[:2], tile)
-        rows, columns = (
-            slice(tile[0].start + inner[0].start, tile[0].start + inner[0].stop),
-            slice(tile[1].start + inner[1].start, tile[1].start + inner[1].stop),
-        )
-        ink = plan.ink if plan.way == "unblend" else None
-        changed = shape > CHANGED if ink is not None else _hole(shape)
-        mask[rows, columns][changed[inner]] = 255
+    height, width = image.shape[:2]
+    down, across = plan.changed.shape[0] / height, plan.changed.shape[1] / width
+    for rows, columns in _tiles(plan.changed, (height, width)):
+        box = columns.start * across, rows.start * down, columns.stop * across, rows.stop * down
+        size_wh = columns.stop - columns.start, rows.stop - rows.start
+        changed = cut(plan.changed, box, size_wh) > 0.5
+        mask[rows, columns][changed] = 255
         if out is not None:
-            restored = inpaint(image[tile], changed) if ink is None else _unblended(image[tile], shape, ink)
-            out[rows, columns][changed[inner]] = restored[inner][changed[inner]]
+            ways = []
+            if plan.maps is not None:
+                maps = RepairMaps(cut(plan.maps.blend, box, size_wh), cut(plan.maps.paint, box, size_wh))
+                ways.append(repaired(image[rows, columns], maps))
+            if plan.ink is not None or plan.maps is None:
+                ways.append(_by_surroundings(plan, image, (rows, columns)))
+            restored = ways[0] if len(ways) == 1 else cv2.addWeighted(ways[0], 0.5, ways[1], 0.5, 0)
+            out[rows, columns][changed] = np.asarray(restored, np.uint8)[changed]
 
 
-def _unblended(image: RgbImage, shape: Matte, ink: Ink) -> RgbImage:
-    pixels = image.astype(np.float32)
-    restored = restore(pixels, shape, ink, look_around(pixels, shape))
+def _by_surroundings(plan: Plan, image: RgbImage, tile: tuple[slice, slice]) -> RgbImage:
+    """One tile un-blended by its ink or filled, with some room around it to see what is clean."""
+    shape = plan.shape if plan.ink is not None else plan.changed
+    height, width = image.shape[:2]
+    down, across = shape.shape[0] / height, shape.shape[1] / width
+    y0, x0 = (max(0, part.start - MARGIN_PX) for part in tile)
+    y1, x1 = min(height, tile[0].stop + MARGIN_PX), min(width, tile[1].stop + MARGIN_PX)
+    own = cut(shape, (x0 * across, y0 * down, x1 * across, y1 * down), (x1 - x0, y1 - y0))
+    inner = slice(tile[0].start - y0, tile[0].stop - y0), slice(tile[1].start - x0, tile[1].stop - x0)
+    if plan.ink is None:
+        return inpaint(image[y0:y1, x0:x1], own > 0.5)[inner]
+    pixels = image[y0:y1, x0:x1].astype(np.float32)
+    restored = restore(pixels, own, plan.ink, look_around(pixels, own))[inner]
     return np.asarray(np.clip(restored + 0.5, 0, 255), np.uint8)
 
 
-def _hole(shape: Matte) -> Mask:
-    return cv2.dilate((shape > HOLE).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-
-
-def _shape_of(shape: Matte, photo_hw: tuple[int, int], tile: tuple[slice, slice]) -> Matte:
-    """A tile of the shape, at the photo's size."""
-    if shape.shape == photo_hw:
-        return np.asarray(shape[tile], np.float32)
-    rows, columns = tile
-    down, across = shape.shape[0] / photo_hw[0], shape.shape[1] / photo_hw[1]
-    box = columns.start * across, rows.start * down, columns.stop * across, rows.stop * down
-    return cut(shape, box, (columns.stop - columns.start, rows.stop - rows.start))
-
-
 def cut(pixels: Matte, box_xyxy: tuple[float, float, float, float], size_wh: tuple[int, int]) -> Matte:
-    """A part of a map at another size; the box may lie between its pixels. Returns (height, width) float32, 0..1."""
+    """
+    A part of a map at another size; the box may lie between its pixels.
+
+    Args:
+        pixels: (h, w) or (h, w, up to 4) float32, 0..1.
+
+    Returns:
+        (height, width) or (height, width, C) float32, 0..1.
+    """
     x0, y0, x1, y1 = box_xyxy
     across, down = (x1 - x0) / size_wh[0], (y1 - y0) / size_wh[1]
     matrix = np.array([[across, 0, x0 + across / 2 - 0.5], [0, down, y0 + down / 2 - 0.5]], np.float64)
@@ -162,28 +193,13 @@ def cut(pixels: Matte, box_xyxy: tuple[float, float, float, float], size_wh: tup
     return np.asarray(np.clip(grown, 0, 1), np.float32)
 
 
-def _tiles(shape: Matte, photo_hw: tuple[int, int]) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    """Yield each tile that holds strokes, with its margin, and the tile without its margin inside of that."""
+def _tiles(changed: Matte, photo_hw: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+    """Yield each tile of the photo in which something is changed."""
     height, width = photo_hw
-    down, across = shape.shape[0] / height, shape.shape[1] / width
-    x, y, box_width, box_height = cv2.boundingRect((shape > CHANGED).astype(np.uint8))
-    if not box_width:
-        return
-    pad = 1 + TILE_MARGIN_PX
-    x0, y0 = max(0, int(x / across) - pad), max(0, int(y / down) - pad)
-    x1, y1 = min(width, int((x + box_width) / across) + pad), min(height, int((y + box_height) / down) + pad)
-    for top in range(y0, y1, TILE_PX):
-        for left in range(x0, x1, TILE_PX):
-            bottom, right = min(y1, top + TILE_PX), min(x1, left + TILE_PX)
-            seen = shape[int(top * down) : int(bottom * down) + 1, int(left * across) : int(right * across) + 1]
-            if not (seen > CHANGED).any():
-                continue
-            tile = (
-                slice(max(0, top - TILE_MARGIN_PX), min(height, bottom + TILE_MARGIN_PX)),
-                slice(max(0, left - TILE_MARGIN_PX), min(width, right + TILE_MARGIN_PX)),
-            )
-            inner = (
-                slice(top - tile[0].start, bottom - tile[0].start),
-                slice(left - tile[1].start, right - tile[1].start),
-            )
-            yield tile, inner
+    down, across = changed.shape[0] / height, changed.shape[1] / width
+    for top in range(0, height, TILE_PX):
+        for left in range(0, width, TILE_PX):
+            bottom, right = min(height, top + TILE_PX), min(width, left + TILE_PX)
+            seen = changed[int(top * down) : int(bottom * down) + 1, int(left * across) : int(right * across) + 1]
+            if seen.any():
+                yield slice(top, bottom), slice(left, right)

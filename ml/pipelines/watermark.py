@@ -10,6 +10,7 @@ import numpy as np
 from ml.errors import ShapeError
 from ml.mark_regions import Region
 from ml.mark_template import MarkTemplate
+from ml.restoration import Repairer
 from ml.template_search import TemplateJob, place_template
 from ml.transforms import require_rgb
 from ml.types import AlphaChannel, Mask, RgbImage
@@ -46,9 +47,15 @@ class WatermarkPipeline:
     """Finds marks and removes them. Holds no state between calls; many threads may run it at once."""
 
     def __init__(
-        self, network: Network, *, model_name: str, model_version: str, warnings: tuple[str, ...] = ()
+        self,
+        network: Network,
+        repairer: Repairer,
+        *,
+        model_name: str,
+        model_version: str,
+        warnings: tuple[str, ...] = (),
     ) -> None:
-        self._network = network
+        self._network, self._repairer = network, repairer
         self.model_name = model_name
         self.model_version = model_version
         self.device = network.device
@@ -90,9 +97,9 @@ class WatermarkPipeline:
         if template is not None:
             jobs: Sequence[Job | TemplateJob] = place_template(image, template)
         elif smear is not None:
-            jobs = under_smear(self._network, image, smear)
+            jobs = under_smear(self._network, self._repairer, image, smear)
         else:
-            jobs = find(self._network, image, sensitivity=sensitivity)
+            jobs = find(self._network, self._repairer, image, sensitivity=sensitivity)
         out, mask = None if detect_only else image.copy(), np.zeros((height, width), np.uint8)
         tell("restore", 0.4)
         for job in jobs:

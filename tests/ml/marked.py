@@ -1,12 +1,17 @@
-"""Drawn photos with drawn marks, and a network that sees exactly what it is told."""
+"""Drawn photos with drawn marks, a network that sees exactly what it is told, and the one that repairs."""
 
 from __future__ import annotations
+
+from functools import cache
 
 import cv2
 import numpy as np
 
+from ml.models.repair import RepairNetwork
 from ml.models.watermark import Sight
+from ml.own_weights import open_own
 from ml.pipelines.watermark import WatermarkPipeline
+from ml.registry import REPAIR_FILE
 
 
 def photo(seed: int, *, height: int = 240, width: int = 320) -> np.ndarray:
@@ -41,16 +46,23 @@ class Network:
 
     device = "cpu"
 
-    def __init__(self, shape: np.ndarray | None = None, *, opacity: float = 0.5) -> None:
-        self.shape = shape
-        self.opacity = opacity
+    def __init__(self, shape: np.ndarray | None = None, *, opacity: float = 0.5, sure: float = 1.0) -> None:
+        self.shape, self.opacity, self.sure = shape, opacity, np.float32(sure)
 
     def look(self, image: np.ndarray, *, most_pixels: int) -> Sight:
         shape = self.shape if self.shape is not None and self.shape.shape == image.shape[:2] else None
         seen = np.zeros(image.shape[:2], np.float32) if shape is None else shape
         near = (cv2.dilate((seen > 0.3).astype(np.uint8), np.ones((15, 15), np.uint8)) > 0).astype(np.float32)
-        return Sight(seen, seen * np.float32(self.opacity), near)
+        return Sight(seen, seen * np.float32(self.opacity), self.sure * near)
 
 
-def pipeline(shape: np.ndarray | None = None, *, opacity: float = 0.5) -> WatermarkPipeline:
-    return WatermarkPipeline(Network(shape, opacity=opacity), model_name="drawn", model_version="0")
+@cache
+def repairer() -> RepairNetwork:
+    """The real one: it is small."""
+    return RepairNetwork(open_own(REPAIR_FILE, "make train-watermark", None))
+
+
+def pipeline(shape: np.ndarray | None = None, *, opacity: float = 0.5, sure: float = 1.0) -> WatermarkPipeline:
+    return WatermarkPipeline(
+        Network(shape, opacity=opacity, sure=sure), repairer(), model_name="drawn", model_version="0"
+    )

@@ -32,8 +32,8 @@ def start_from_onnx(network: ClothingNetwork, file: Path) -> None:
     Raises:
         ValueError: the file is of another network.
     """
-    called = _called(network)
-    found = list(_layers(onnx.load(file)))
+    called = called_in(network, (torch.zeros(1, 3, 64, 64),), (nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm))
+    found = list(layers_of(onnx.load(file)))
     wanted = [module for module in called if isinstance(module, nn.Conv2d | nn.GroupNorm)]
     if [isinstance(module, nn.GroupNorm) for module in wanted] != [kind == "norm" for kind, _, _ in found]:
         raise ValueError(f"{file} is not a clothing network as it is built here")
@@ -49,23 +49,22 @@ def start_from_onnx(network: ClothingNetwork, file: Path) -> None:
                     module.bias.copy_(bias.reshape(-1))
 
 
-def _called(network: ClothingNetwork) -> list[nn.Module]:
-    """Convolutions and norms in the order in which they run."""
+def called_in(network: nn.Module, example: tuple[Tensor, ...], kinds: tuple[type[nn.Module], ...]) -> list[nn.Module]:
+    """The modules of some kinds, in the order in which they run."""
     called: list[nn.Module] = []
-    kinds = nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm
     hooks = [
         module.register_forward_hook(lambda ran, *_: called.append(ran))
         for module in network.modules()
         if isinstance(module, kinds)
     ]
     with torch.inference_mode():
-        network.eval()(torch.zeros(1, 3, 64, 64))
+        network.eval()(*example)
     for hook in hooks:
         hook.remove()
     return called
 
 
-def _layers(model: onnx.ModelProto) -> Iterator[tuple[str, Tensor, Tensor | None]]:
+def layers_of(model: onnx.ModelProto) -> Iterator[tuple[str, Tensor, Tensor | None]]:
     """Kind, weight and bias of each convolution and group norm (a product and a sum with constants)."""
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}

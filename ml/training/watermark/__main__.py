@@ -1,5 +1,6 @@
 """
-`python -m ml.training.watermark --data FOLDER [--device cuda] [--minutes 65]`: make `ml/weights/watermark.onnx` again.
+`python -m ml.training.watermark --data FOLDER [--device cuda] [--minutes 65]`: make `ml/weights/watermark.onnx` and
+`ml/weights/repair.onnx` again.
 
 `python -m ml.training.watermark sheet --data FOLDER` draws a contact sheet of the marks, `export` writes what is learnt
 so far.
@@ -12,6 +13,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -22,19 +24,27 @@ from ml.evaluation.errors import EvaluationError
 from ml.training.encoder import imagenet_encoder
 from ml.training.onnx_file import write_onnx
 from ml.training.watermark.curves import draw_curves
+from ml.training.watermark.from_onnx import start_from_onnx
 from ml.training.watermark.marks import Marked
 from ml.training.watermark.measure import VALIDATION, Maps, draw_clean, draw_marked, image_score, of_purpose, scores
 from ml.training.watermark.network import Served, WatermarkNetwork, plain
-from ml.training.watermark.photos import read_photos
+from ml.training.watermark.photos import CleanPhoto, read_photos
+from ml.training.watermark.repair import RepairNetwork
+from ml.training.watermark.repair import Served as ServedRepair
 from ml.training.watermark.samples import as_seen
 from ml.training.watermark.sheet import draw_sheet
-from ml.training.watermark.strokes import read_assets
-from ml.training.watermark.train import Look, Recipe, Training, averaged
+from ml.training.watermark.strokes import Assets, read_assets
+from ml.training.watermark.train import Look, Recipe, Training, as_encoded, averaged
+from ml.training.watermark.views import Views, batches, on_device
 from ml.types import Matte, RgbImage
 
 logger = logging.getLogger(__name__)
 
-WEIGHTS = Path("ml/weights/watermark.onnx")
+WEIGHTS = Path("ml/weights")
+FINDER, REPAIRER = "watermark.onnx", "repair.onnx"
+CALIBRATED_ON = 8
+"""Batches that exported networks are brought back to training with."""
+
 SHOWN, CLEAN, SEED = 36, 20, 7
 """Photos of validation at each look: marked, and clean."""
 STROKE_FROM = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
@@ -51,9 +61,10 @@ def main() -> int:
     parser.add_argument("--threads", type=int, help="CPU threads; by default torch's own choice")
     parser.add_argument("--minutes", type=float, default=65, help="how long to train")
     parser.add_argument("--steps", type=int, help="instead of minutes: how many batches")
-    parser.add_argument("--start", type=Path, help="a kept state.pt whose mean of the weights the training begins with")
+    parser.add_argument("--start", type=Path, help="what to begin with: a kept state.pt, or a folder with both .onnx")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw views beside the training")
+    parser.add_argument("--out", type=Path, default=WEIGHTS, help="the folder to write both files to")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     cv2.setNumThreads(1)
@@ -73,29 +84,52 @@ def _do(options: argparse.Namespace) -> int:
         draw_sheet(read_photos(options.data, "train"), read_assets("train"), options.seed, file)
         logger.info("wrote %s", file)
         return 0
-    network = WatermarkNetwork(imagenet_encoder())
+    networks = WatermarkNetwork(imagenet_encoder()), RepairNetwork()
     marked, clean = _validation(options.data)
     if options.what == "export":
-        network = averaged(network, state)
+        averaged(networks, state)
     else:
         photos, assets = read_photos(options.data, "train"), read_assets("train")
         logger.info("%d photos, %d fonts", len(photos), len(assets.fonts))
-        recipe = Recipe(60 * options.minutes, steps=options.steps, seed=options.seed, device=options.device)
+        recipe = Recipe(
+            60 * options.minutes,
+            steps=options.steps,
+            seed=options.seed,
+            device=options.device,
+            workers=options.workers,
+        )
         if options.start:
-            network, recipe = averaged(network, options.start), replace(recipe, faintest=recipe.faintest[1:] * 2)
-        training = Training(network, photos, assets, recipe, state)
-        network = training.run(_look(marked, clean, options.device))
+            recipe = replace(recipe, faintest=recipe.faintest[1:] * 2)
+            _begin_with(options.start, networks, photos, assets, recipe)
+        training = Training(networks, photos, assets, recipe, state)
+        networks = training.run(_look(marked, clean, options.device))
         draw_curves(training.curves, options.work / "curves.png")
-    stroke_from = _stroke_from(network, marked, options.device)
+    finder, repairer = networks
+    stroke_from = _stroke_from(finder, marked, options.device)
     logger.info("a stroke from %.2f on: that becomes one half", stroke_from)
-    write_onnx(
-        Served(network, stroke_from),
-        torch.zeros(1, 3, 256, 320),
-        options.out,
-        any_sides=True,
-    )
-    logger.info("wrote %s", options.out)
+    write_onnx(Served(finder, stroke_from), torch.zeros(1, 3, 256, 320), options.out / FINDER, any_sides=True)
+    write_onnx(ServedRepair(repairer), torch.zeros(1, 4, 256, 320), options.out / REPAIRER, any_sides=True)
+    logger.info("wrote %s and %s in %s", FINDER, REPAIRER, options.out)
     return 0
+
+
+def _begin_with(
+    start: Path,
+    networks: tuple[WatermarkNetwork, RepairNetwork],
+    photos: Sequence[CleanPhoto],
+    assets: Assets,
+    recipe: Recipe,
+) -> None:
+    if not start.is_dir():
+        averaged(networks, start)
+        return
+    seen = list(
+        islice(batches(Views(photos, assets, recipe.seed, recipe.wish), first_step=0, workers=0), CALIBRATED_ON)
+    )
+    views = [(as_encoded(on_device(batch.photo, "cpu")),) for batch in seen]
+    masks = [on_device(batch.shape, "cpu") for batch in seen]
+    start_from_onnx(networks[0], start / FINDER, views)
+    start_from_onnx(networks[1], start / REPAIRER, [(*view, mask) for view, mask in zip(views, masks, strict=True)])
 
 
 def _validation(data: Path) -> tuple[list[Marked], list[RgbImage]]:

@@ -16,9 +16,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 from PIL import Image
 
+from ml.models.watermark import WatermarkNetwork
+from ml.sessions.onnx import OnnxSession
+from ml.sessions.slots import InferenceSlots
 from ml.training.watermark.marks import Marked
 from ml.training.watermark.measure import (
     TEST,
@@ -35,10 +37,10 @@ from ml.training.watermark.measure import (
     scores,
 )
 from ml.training.watermark.photos import read_photos, read_real
-from ml.training.watermark.samples import as_seen
 from ml.training.watermark.sheet import fit
 from ml.training.watermark.strokes import read_assets
 from ml.types import Mask, RgbImage
+from ml.watermark_search import GLANCE_PIXELS
 
 logger = logging.getLogger(__name__)
 
@@ -82,16 +84,12 @@ def main() -> int:
 
 
 def open_network(weights: Path) -> Predict:
-    """Load the ONNX file; gives a function from (H, W, 3) uint8 to the network's (H, W, 3) float32 maps, 0..1."""
-    facts = onnxruntime.SessionOptions()
-    facts.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(weights, facts, providers=["CPUExecutionProvider"])
+    """Load the ONNX file; gives a function from (H, W, 3) uint8 to the (H, W, 3) float32 maps that the service sees, 0..1."""
+    network = WatermarkNetwork(OnnxSession(weights, slots=InferenceSlots()))
 
     def predict(image: RgbImage) -> Maps:
-        height, width = image.shape[:2]
-        padded = np.pad(image, ((0, -height % 32), (0, -width % 32), (0, 0)), mode="reflect")
-        (maps,) = session.run(None, {"input": as_seen(padded[None])})
-        return np.asarray(maps[0].transpose(1, 2, 0)[:height, :width], np.float32)
+        sight = network.look(image, most_pixels=GLANCE_PIXELS)
+        return np.dstack([sight.shape, sight.alpha, sight.gate])
 
     return predict
 

@@ -16,10 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ml.training.encoder import FEATURES, FROZEN_BLOCKS
+from ml.training.encoder import FEATURES
 
 WIDE, WIDTHS, FINE = 128, (80, 48, 32), 32
 """Channels at stride 32, at strides 16, 8 and 4, and at stride 2."""
+
+DEEPER = 1, 2, 2
+"""Further blocks at strides 16, 8 and 4."""
 
 AROUND_PX, SNAPS = 5, 2
 """How far colours in and beside strokes are looked at, and how often."""
@@ -43,6 +46,31 @@ class Separable(nn.Sequential):
             nn.BatchNorm2d(channels_out, momentum=0.05),
             nn.ReLU(inplace=True),
         )
+
+
+class Inverted(nn.Module):
+    """
+    Widen, look around, narrow, and add to what came in.
+
+    The last norm begins with a gain of nought: put into a trained network, the block changes nothing at first.
+    """
+
+    def __init__(self, channels: int, *, kernel: int = 5, dilation: int = 1, widen: int = 2) -> None:
+        super().__init__()
+        wide, reach = widen * channels, dilation * (kernel // 2)
+        self.way = nn.Sequential(
+            _plain(channels, wide),
+            nn.Conv2d(wide, wide, kernel, padding=reach, dilation=dilation, groups=wide, bias=False),
+            nn.BatchNorm2d(wide, momentum=0.05),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(wide, channels, 1, bias=False),
+            nn.BatchNorm2d(channels, momentum=0.05),
+        )
+        nn.init.zeros_(cast(nn.BatchNorm2d, self.way[-1]).weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        return cast(Tensor, x + self.way(x))
 
 
 def _plain(channels_in: int, channels_out: int, *, kernel: int = 1) -> nn.Sequential:
@@ -69,9 +97,13 @@ class WatermarkNetwork(nn.Module):
             for coming, level, width in zip(before, (3, 2, 1), WIDTHS, strict=True)
         )
         self.smooth = nn.ModuleList(Separable(width, width, kernel=5) for width in WIDTHS)
+        self.wider = nn.Sequential(Inverted(WIDE, dilation=2), Inverted(WIDE, dilation=4))
+        self.deeper = nn.ModuleList(
+            nn.Sequential(*(Inverted(width) for _ in range(count))) for width, count in zip(WIDTHS, DEEPER, strict=True)
+        )
         self.edges = _plain(3 * 4, FINE, kernel=3)
         self.join = _plain(WIDTHS[2] + channels[0] + FINE, FINE)
-        self.fine = Separable(FINE, FINE)
+        self.fine, self.finer = Separable(FINE, FINE), Inverted(FINE)
         self.head = nn.Conv2d(FINE, 2 * 4, 3, padding=1)
         self.gate = nn.Conv2d(WIDTHS[1], 1, 1)
         for last in (self.head, self.gate):
@@ -88,28 +120,25 @@ class WatermarkNetwork(nn.Module):
         """
         f2, f4, f8, f16, f32 = self._features(photo)
         x = self.narrow(f32)
-        x = x + self.near(x) + self.far(x)
+        x = self.wider(x + self.near(x) + self.far(x))
         gate = x
-        for lateral, smooth, features in zip(self.laterals, self.smooth, (f16, f8, f4), strict=True):
+        levels = zip(self.laterals, self.smooth, self.deeper, (f16, f8, f4), strict=True)
+        for lateral, smooth, deeper, features in levels:
             x = lateral(torch.cat([_grow(x, features), features], 1))
-            x = x + smooth(x)
+            x = deeper(x + smooth(x))
             if features is f8:
                 gate = self.gate(x)
         edges = self.edges(functional.pixel_unshuffle(photo, 2))
         x = self.join(torch.cat([_grow(x, f2), f2, edges], 1))
-        x = x + self.fine(x)
+        x = self.finer(x + self.fine(x))
         return functional.pixel_shuffle(self.head(x), 2), gate
 
     def _features(self, photo: Tensor) -> list[Tensor]:
         net = cast(Any, self.encoder)
-        with torch.no_grad():
-            x = net._blocks[0](net._swish(net._bn0(net._conv_stem(photo))))
-            taken = [x]
-            for index in range(1, FROZEN_BLOCKS):
-                x = net._blocks[index](x)
-        taken.append(x)
-        for index in range(FROZEN_BLOCKS, len(net._blocks)):
-            x = net._blocks[index](x)
+        x = net._swish(net._bn0(net._conv_stem(photo)))
+        taken = []
+        for index, block in enumerate(net._blocks):
+            x = block(x)
             if index in FEATURES:
                 taken.append(x)
         return taken
@@ -134,12 +163,25 @@ class Served(nn.Module):
     def forward(self, photo: Tensor) -> Tensor:
         fine, gate = self.network(photo)
         logits = torch.cat([fine, _grow(gate, fine)], 1)
-        likely = core = torch.sigmoid(logits[:, :1])
-        for _ in range(SNAPS):
-            core = likely * torch.sigmoid(8 * (_between(photo, core, AROUND_PX) - 0.6))
-        ink = _between(photo, core, AROUND_PX).clamp(0, 1)
         maps = torch.sigmoid(logits - self.shifts)
-        return torch.cat([torch.minimum(maps[:, :1], ink), maps[:, 1:]], 1)
+        return torch.cat([torch.minimum(maps[:, :1], ink_of(photo, torch.sigmoid(logits[:, :1]))), maps[:, 1:]], 1)
+
+
+def ink_of(photo: Tensor, likely: Tensor) -> Tensor:
+    """
+    Say of what is likely a stroke how far it has the likely strokes' colour, rather than that around them.
+
+    Args:
+        photo: (N, 3, H, W) float32, as the network sees it.
+        likely: (N, 1, H, W) float32, 0..1.
+
+    Returns:
+        (N, 1, H, W) float32, 0..1.
+    """
+    core = likely
+    for _ in range(SNAPS):
+        core = likely * torch.sigmoid(8 * (_between(photo, core, AROUND_PX) - 0.6))
+    return _between(photo, core, AROUND_PX).clamp(0, 1)
 
 
 def plain(network: WatermarkNetwork, photo: Tensor) -> Tensor:

@@ -32,23 +32,27 @@ MIN_SEEN_LEVELS = 6.0
 MIN_WEIGHT = 0.25
 
 Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """
+    Views, packed as they are drawn: what is a share of one is kept as 0..255.
+
     Attributes:
-        photo: (N, 3, H, W) float32, (RGB - 127) / 128.
-        shape, alpha: (N, 1, H, W) float32, 0..1.
-        weight: (N, 1, H, W) float32, 0..1: how much each pixel teaches.
+        photo, clean: (N, H, W, 3) uint8: with the mark, and before it.
+        shape, alpha: (N, H, W) uint8: the strokes, and how opaque they are.
+        weight: (N, H, W) uint8: how much each pixel teaches.
         numbers: (N,) which photo each view is of.
-        is_marked: (N,) bool.
+        is_marked: (N,) bool; the unmarked come first.
     """
 
-    photo: Floats
-    shape: Floats
-    alpha: Floats
-    weight: Floats
+    photo: Bytes
+    clean: Bytes
+    shape: Bytes
+    alpha: Bytes
+    weight: Bytes
     numbers: NDArray[np.int64]
     is_marked: NDArray[np.bool_]
 
@@ -81,12 +85,16 @@ def draw_batch(
             kind = KINDS[int(rng.integers(3))]
             seen, window = _view(photos[number].image, rng, side_px, at_corner=kind == "corner")
             marked = draw_mark(seen, rng, kind=kind, assets=assets, opacity_range=(lowest_opacity, 1.0), window=window)
-            change = np.abs(marked.colour - marked.clean).max(2) * marked.alpha
+            change = cv2.absdiff(np.asarray(marked.colour, np.float32), marked.clean.astype(np.float32))
+            change = np.maximum(np.maximum(change[..., 0], change[..., 1]), change[..., 2]) * marked.alpha
             weight = np.where(marked.shape > 0.05, np.clip(change / MIN_SEEN_LEVELS, MIN_WEIGHT, 1), 1)
-            views.append((marked.image, marked.shape, marked.alpha, weight))
-    images, *truths = (np.stack(part) for part in zip(*views, strict=True))
-    shape, alpha, weight = (np.ascontiguousarray(truth[:, None], np.float32) for truth in truths)
-    return Batch(as_seen(images), shape, alpha, weight, np.array(numbers), np.arange(batch) >= unmarked)
+            views.append((marked.image, seen, _packed(marked.shape), _packed(marked.alpha), _packed(weight)))
+    image, clean, shape, alpha, weight = (np.stack(part) for part in zip(*views, strict=True))
+    return Batch(image, clean, shape, alpha, weight, np.array(numbers), np.arange(batch) >= unmarked)
+
+
+def _packed(part: Floats) -> Bytes:
+    return (255 * part + 0.5).astype(np.uint8)
 
 
 def as_seen(images: NDArray[np.uint8]) -> Floats:
@@ -94,12 +102,13 @@ def as_seen(images: NDArray[np.uint8]) -> Floats:
     return np.ascontiguousarray(((images.astype(np.float32) - 127) / 128).transpose(0, 3, 1, 2))
 
 
-def _unmarked(photo: RgbImage, rng: np.random.Generator, side_px: int) -> tuple[RgbImage, Floats, Floats, Floats]:
-    seen, _ = _view(photo, rng, side_px, at_corner=rng.random() < 0.33)
-    if rng.random() < JPEG_SHARE:
-        seen = save_as_jpeg(seen, int(rng.integers(*JPEG_QUALITY)))
-    nothing = np.zeros(seen.shape[:2], np.float32)
-    return seen, nothing, nothing, np.ones_like(nothing)
+def _unmarked(
+    photo: RgbImage, rng: np.random.Generator, side_px: int
+) -> tuple[RgbImage, RgbImage, Bytes, Bytes, Bytes]:
+    clean, _ = _view(photo, rng, side_px, at_corner=rng.random() < 0.33)
+    seen = save_as_jpeg(clean, int(rng.integers(*JPEG_QUALITY))) if rng.random() < JPEG_SHARE else clean
+    nothing = np.zeros(seen.shape[:2], np.uint8)
+    return seen, clean, nothing, nothing, np.full_like(nothing, 255)
 
 
 def _view(photo: RgbImage, rng: np.random.Generator, side_px: int, *, at_corner: bool) -> tuple[RgbImage, Window]:

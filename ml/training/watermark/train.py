@@ -1,13 +1,18 @@
-"""Train the watermark network for some minutes or steps; resumable, seeded, on a CPU or a GPU."""
+"""
+Train the two watermark networks together for some minutes or steps; resumable, seeded, on a CPU or a GPU.
+
+The same views teach both: the first finds strokes, and what it finds is among the masks that the second, which repairs,
+is given.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,11 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
-from ml.training.encoder import trained_parameters
-from ml.training.watermark.network import GATE_STRIDE, WatermarkNetwork
+from ml.training.watermark.network import GATE_STRIDE, WatermarkNetwork, ink_of
 from ml.training.watermark.photos import CleanPhoto
-from ml.training.watermark.samples import Batch, draw_batch
+from ml.training.watermark.repair import RepairNetwork, repaired
+from ml.training.watermark.repair_views import Repair, draw_repairs
 from ml.training.watermark.strokes import Assets
+from ml.training.watermark.views import Seen, Views, Wish, batches, on_device
 
 logger = logging.getLogger(__name__)
 
@@ -28,36 +34,58 @@ HARDEST_PIXELS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """From which share of the training on views have which side in pixels, and how many make a batch."""
+
+    since: float
+    side_px: int
+    batch: int
+
+
+STAGES = {
+    "cpu": (Stage(0.0, 160, 8), Stage(0.7, 192, 8), Stage(0.93, 256, 8)),
+    "cuda": (Stage(0.0, 256, 64), Stage(0.75, 384, 32)),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """
     What training depends on. How far it is, 0..1, is counted in seconds of work or, where `steps` is given, in steps.
 
-    `sides` are (from which share on, crop side in pixels); the lowest opacity falls from `faintest[0]` to `faintest[1]`
-    over the first `faintest_by`.
+    The lowest opacity falls from `faintest[0]` to `faintest[1]` over the first `faintest_by`. `workers` processes draw
+    views beside the training.
     """
 
     seconds: float
     steps: int | None = None
-    batch: int = 8
-    sides: tuple[tuple[float, int], ...] = ((0.0, 160), (0.7, 192), (0.93, 256))
     faintest: tuple[float, float] = (0.7, 0.1)
     faintest_by: float = 0.3
     encoder_rate: float = 5e-4
     decoder_rate: float = 1.5e-3
+    repair_rate: float = 1e-3
     warm_up: float = 0.08
     weight_decay: float = 1e-2
     ema: float = 0.998
     seed: int = 1
     device: str = "cpu"
+    workers: int = 0
     look_every_s: float = 900.0
     keep_every_s: float = 120.0
+
+    def wish(self, progress: float) -> Wish:
+        """What a batch shall be like."""
+        stage = [stage for stage in STAGES[self.device] if progress >= stage.since][-1]
+        highest, lowest = self.faintest
+        return Wish(stage.batch, stage.side_px, highest + (lowest - highest) * min(1.0, progress / self.faintest_by))
 
 
 @dataclass(slots=True)
 class Curves:
-    """What is drawn: (step, loss) and (step, IoU on validation)."""
+    """What is drawn: (step, loss of finding), (step, loss of repairing) and (step, IoU on validation)."""
 
     loss: list[tuple[int, float]] = field(default_factory=list)
+    repair: list[tuple[int, float]] = field(default_factory=list)
     iou: list[tuple[int, float]] = field(default_factory=list)
 
 
@@ -68,27 +96,33 @@ Look = Callable[[WatermarkNetwork], float]
 
 
 class Training:
-    """A network on its way. `run` goes on from `state_file` where it is there."""
+    """Two networks on their way. `run` goes on from `state_file` where it is there."""
 
     def __init__(
         self,
-        network: WatermarkNetwork,
+        networks: tuple[WatermarkNetwork, RepairNetwork],
         photos: Sequence[CleanPhoto],
         assets: Assets,
         recipe: Recipe,
         state_file: Path,
     ) -> None:
         torch.manual_seed(recipe.seed)
+        finder, repairer = networks
         self.recipe, self.curves, self.step = recipe, Curves(), 0
-        self._photos, self._assets, self._state_file = photos, assets, state_file
-        self._network = network.to(recipe.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        encoder, decoder = trained_parameters(network, network.encoder)
-        self._optimiser = torch.optim.AdamW(
-            [{"params": encoder, "lr": 0.0}, {"params": decoder, "lr": 0.0}], weight_decay=recipe.weight_decay
+        self._views, self._state_file = Views(photos, assets, recipe.seed, recipe.wish), state_file
+        self._finder, self._repairer = (
+            cast(Any, network).to(recipe.device, memory_format=torch.channels_last) for network in networks
         )
-        self._average = AveragedModel(network, multi_avg_fn=running_mean(recipe.ema))
-        self._hardness = np.full(len(photos), 0.1, np.float32)
+        its = {id(parameter) for parameter in finder.encoder.parameters()}
+        rest = [parameter for parameter in finder.parameters() if id(parameter) not in its]
+        self._rates = recipe.encoder_rate, recipe.decoder_rate, recipe.repair_rate
+        self._optimiser = torch.optim.AdamW(
+            [{"params": part, "lr": 0.0} for part in (list(finder.encoder.parameters()), rest, repairer.parameters())],
+            weight_decay=recipe.weight_decay,
+        )
+        self._averages = [AveragedModel(net, multi_avg_fn=running_mean(recipe.ema)) for net in networks]
         self._spent_s = 0.0
+        self._hardest: tuple[Tensor, Tensor] | None = None
 
     @property
     def progress(self) -> float:
@@ -96,79 +130,98 @@ class Training:
         done = self.step / self.recipe.steps if self.recipe.steps else self._spent_s / self.recipe.seconds
         return min(1.0, done)
 
-    def run(self, look: Look) -> WatermarkNetwork:
-        """Train to the end; gives the running mean of the weights."""
+    def run(self, look: Look | None) -> tuple[WatermarkNetwork, RepairNetwork]:
+        """Train to the end; gives the running means of the weights."""
         self._resume()
-        losses: list[float] = []
+        losses: list[Tensor] = []
         looked_s = kept_s = self._spent_s
+        stream = batches(
+            self._views, first_step=self.step, workers=self.recipe.workers, pinned=self.recipe.device == "cuda"
+        )
         while self.progress < 1:
             began = time.monotonic()
-            losses.append(self.one_step())
+            self._views.progress.fill_(self.progress)
+            losses.append(self.learn(next(stream)))
             self._spent_s += time.monotonic() - began
             if self._spent_s - kept_s > self.recipe.keep_every_s:
                 kept_s = self._spent_s
-                self.curves.loss.append((self.step, float(np.mean(losses))))
-                logger.info("step %d, %.1f min: loss %.4f", self.step, self._spent_s / 60, self.curves.loss[-1][1])
+                self._note(losses)
                 losses = []
                 self._keep()
-            if self._spent_s - looked_s > self.recipe.look_every_s or self.progress >= 1:
+            if look and (self._spent_s - looked_s > self.recipe.look_every_s or self.progress >= 1):
                 looked_s = self._spent_s
                 began = time.monotonic()
-                self.curves.iou.append((self.step, look(self.average)))
+                self.curves.iou.append((self.step, look(self.means[0])))
                 self._spent_s += time.monotonic() - began
                 self._keep()
-        return self.average
+        self._keep()
+        return self.means
 
     @property
-    def average(self) -> WatermarkNetwork:
-        """The running mean of the weights, ready to be asked."""
-        return cast(WatermarkNetwork, self._average.module).eval()
+    def means(self) -> tuple[WatermarkNetwork, RepairNetwork]:
+        """The running means of the weights, ready to be asked."""
+        finder, repairer = (average.module.eval() for average in self._averages)
+        return cast(WatermarkNetwork, finder), cast(RepairNetwork, repairer)
 
-    def one_step(self) -> float:
-        """Learn from one batch; each step draws from its own seed."""
-        recipe, progress = self.recipe, self.progress
-        highest, lowest = recipe.faintest
-        seen = draw_batch(
-            self._photos,
-            self._assets,
-            np.random.default_rng([recipe.seed, self.step]),
-            batch=recipe.batch,
-            side_px=[side for since, side in recipe.sides if progress >= since][-1],
-            lowest_opacity=highest + (lowest - highest) * min(1.0, progress / recipe.faintest_by),
-            hardness=self._hardness,
+    def learn(self, batch: Seen) -> Tensor:
+        """Learn from one batch; gives the (2,) losses of finding and repairing."""
+        recipe, device = self.recipe, self.recipe.device
+        for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = rate * one_cycle(self.progress, recipe.warm_up)
+        self._finder.train()
+        self._repairer.train()
+        photo, clean, shape, alpha, weight = (
+            on_device(part, device) for part in (batch.photo, batch.clean, batch.shape, batch.alpha, batch.weight)
         )
-        for group, rate in zip(self._optimiser.param_groups, (recipe.encoder_rate, recipe.decoder_rate), strict=True):
-            group["lr"] = rate * one_cycle(progress, recipe.warm_up)
-        self._network.train()
-        photo = torch.from_numpy(seen.photo).to(recipe.device, memory_format=torch.channels_last)
-        with torch.autocast(recipe.device, torch.bfloat16, enabled=recipe.device == "cuda"):
-            fine, gate = self._network(photo)
-        loss = loss_of(fine.float(), gate.float(), seen)
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            fine, gate = self._finder(as_encoded(photo))
+        fine, gate = fine.float(), gate.float()
+        finding = loss_of(fine, gate, shape, alpha, weight)
+        found = torch.sigmoid(fine.detach()[:, :1])
+        seen = torch.minimum(found, ink_of(as_encoded(photo), found))
+        given = draw_repairs(photo=photo, clean=clean, shape=shape, alpha=alpha, seen=seen, marked=batch.is_marked)
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            maps = self._repairer(as_encoded(given.photo), given.mask)
+        repairing = repair_loss(maps, given)
         self._optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self._network.parameters(), 2.0)
+        (finding + repairing).backward()
+        nn.utils.clip_grad_norm_(self._finder.parameters(), 2.0)
+        nn.utils.clip_grad_norm_(self._repairer.parameters(), 2.0)
         self._optimiser.step()
-        self._average.update_parameters(self._network)
-        self._note_hardness(seen, fine.detach())
+        for average, network in zip(self._averages, (self._finder, self._repairer), strict=True):
+            average.update_parameters(network)
+        self._note_hardness(batch, found)
         self.step += 1
-        return loss.item()
+        return torch.stack([finding.detach(), repairing.detach()])
 
-    def _note_hardness(self, seen: Batch, fine: Tensor) -> None:
-        found = torch.sigmoid(fine[:, 0].float()).flatten(1)
-        hardest = found.topk(int(HARDEST_PIXELS * found.shape[1]), dim=1).values.mean(1).cpu().numpy()
-        for number, is_marked, value in zip(seen.numbers, seen.is_marked, hardest, strict=True):
-            if not is_marked:
-                self._hardness[number] = 0.5 * (self._hardness[number] + value)
+    def _note(self, losses: list[Tensor]) -> None:
+        finding, repairing = torch.stack(losses).mean(0).tolist()
+        self.curves.loss.append((self.step, finding))
+        self.curves.repair.append((self.step, repairing))
+        logger.info(
+            "step %d, %.1f min: finding %.4f, repairing %.4f", self.step, self._spent_s / 60, finding, repairing
+        )
+
+    def _note_hardness(self, batch: Seen, found: Tensor) -> None:
+        """One step late: a GPU is not waited for."""
+        found = found[~batch.is_marked].flatten(1)
+        hardest = found.topk(int(HARDEST_PIXELS * found.shape[1]), dim=1).values.mean(1)
+        before, self._hardest = self._hardest, (batch.numbers[~batch.is_marked], hardest)
+        if before is not None:
+            numbers, values = before
+            hardness = self._views.hardness
+            hardness[numbers] = 0.5 * (hardness[numbers] + values.cpu())
 
     def _keep(self) -> None:
         state = {
-            "network": self._network.state_dict(),
-            "average": self._average.state_dict(),
+            "networks": [network.state_dict() for network in (self._finder, self._repairer)],
+            "averages": [average.state_dict() for average in self._averages],
             "optimiser": self._optimiser.state_dict(),
-            "hardness": torch.from_numpy(self._hardness),
+            "hardness": self._views.hardness,
             "step": self.step,
             "spent_s": self._spent_s,
             "loss": self.curves.loss,
+            "repair": self.curves.repair,
             "iou": self.curves.iou,
         }
         part = self._state_file.with_suffix(".part")
@@ -179,20 +232,28 @@ class Training:
         if not self._state_file.exists():
             return
         state = torch.load(self._state_file, map_location=self.recipe.device, weights_only=True)
-        self._network.load_state_dict(state["network"])
-        self._average.load_state_dict(state["average"])
+        for network, its in zip((self._finder, self._repairer), state["networks"], strict=True):
+            network.load_state_dict(its)
+        for average, its in zip(self._averages, state["averages"], strict=True):
+            average.load_state_dict(its)
         self._optimiser.load_state_dict(state["optimiser"])
-        self._hardness = state["hardness"].cpu().numpy()
+        self._views.hardness.copy_(state["hardness"].cpu())
         self.step, self._spent_s = state["step"], state["spent_s"]
-        self.curves = Curves([(s, v) for s, v in state["loss"]], [(s, v) for s, v in state["iou"]])
+        self.curves = Curves(*([(s, v) for s, v in state[name]] for name in ("loss", "repair", "iou")))
 
 
-def averaged(network: WatermarkNetwork, state_file: Path) -> WatermarkNetwork:
-    """Give a network the running mean of the weights that a training kept."""
-    average = torch.load(state_file, map_location="cpu", weights_only=True)["average"]
+def as_encoded(photo: Tensor) -> Tensor:
+    """0..1 -> (RGB - 127) / 128, as both networks see photos."""
+    return (photo * 255 - 127) / 128
+
+
+def averaged(networks: Iterable[nn.Module], state_file: Path) -> None:
+    """Give the two networks the running means of the weights that a training kept."""
+    averages = torch.load(state_file, map_location="cpu", weights_only=True)["averages"]
     prefix = "module."
-    network.load_state_dict({k.removeprefix(prefix): v for k, v in average.items() if k.startswith(prefix)})
-    return network.eval()
+    for network, average in zip(networks, averages, strict=True):
+        network.load_state_dict({k.removeprefix(prefix): v for k, v in average.items() if k.startswith(prefix)})
+        network.eval()
 
 
 def running_mean(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
@@ -213,18 +274,35 @@ def one_cycle(progress: float, warm_up: float) -> float:
     return 1e-3 + 0.5 * (1 + float(np.cos(np.pi * (progress - warm_up) / (1 - warm_up))))
 
 
-def loss_of(fine: Tensor, gate: Tensor, seen: Batch) -> Tensor:
+def loss_of(fine: Tensor, gate: Tensor, shape: Tensor, alpha: Tensor, weight: Tensor) -> Tensor:
     """Cross-entropy and soft Dice of the strokes, the opacity's error inside them, cross-entropy of the gate."""
-    shape, alpha, weight = (torch.from_numpy(part).to(fine.device) for part in (seen.shape, seen.alpha, seen.weight))
     strokes = fine[:, :1]
     cross = functional.binary_cross_entropy_with_logits(strokes, shape, weight)
     found = torch.sigmoid(strokes)
     shared = (weight * found * shape).sum((1, 2, 3))
     both = (weight * (found + shape)).sum((1, 2, 3))
-    there = shape.amax((1, 2, 3)) > 0.5
-    dice = (1 - (2 * shared + 1) / (both + 1))[there].mean() if there.any() else cross.new_zeros(())
+    there = (shape.amax((1, 2, 3)) > 0.5).float()
+    dice = ((1 - (2 * shared + 1) / (both + 1)) * there).sum() / there.sum().clamp(min=1)
     error = (torch.sigmoid(fine[:, 1:]) - alpha).abs()
     opacity = (error * shape).sum() / (shape.sum() + 1)
     cells = functional.max_pool2d(shape * (weight > 0.3), GATE_STRIDE)
     near = (functional.max_pool2d(cells, 3, 1, 1) > 0.4).float()
     return 2 * cross + dice + opacity + 0.5 * functional.binary_cross_entropy_with_logits(gate, near)
+
+
+FEWEST_PX, LEAST_ERROR = 30, 2e-5
+"""Views with fewer pixels to repair teach nothing; errors squared, of 1, below which it is as good as JPEG allows."""
+
+
+def repair_loss(maps: Tensor, given: Repair) -> Tensor:
+    """PSNR where something may be changed, as a loss; the mean error there; and the opacity's error."""
+    region = given.region
+    count = region.sum((1, 2, 3))
+    counts = (count >= FEWEST_PX).float()
+    off = (repaired(given.photo, maps) - given.clean) * region
+    squared = (off**2).sum((1, 2, 3)) / (3 * count + 1)
+    psnr = torch.log(squared + LEAST_ERROR)
+    plain = off.abs().sum((1, 2, 3)) / (3 * count + 1)
+    alpha = ((maps[:, :1] - given.alpha).abs() * region).sum((1, 2, 3)) / (count + 1)
+    each = 0.2 * psnr + 4 * plain + given.has_alpha * alpha
+    return (each * counts).sum() / counts.sum().clamp(min=1)
