@@ -57,9 +57,9 @@ def psnr(image: NDArray[np.uint8], truth: RgbImage, where: Mask) -> float:
     return float(10 * np.log10(255**2 / np.mean(error**2)))
 
 
-@pytest.mark.parametrize("opacity", [0.35, 0.6])
-def test_words_that_the_photo_shines_through_are_taken_off_where_they_are_found(
-    pipeline: WatermarkPipeline, photo: RgbImage, opacity: float
+@pytest.mark.parametrize(("opacity", "gain_db"), [(0.35, 6), (0.6, 10), (1.0, 12)])
+def test_words_across_a_photo_are_found_and_taken_off(
+    pipeline: WatermarkPipeline, photo: RgbImage, opacity: float, gain_db: float
 ) -> None:
     """How much of marks is found is measured on many (`ml/weights/watermark.md`), not on one."""
     mark = words(photo.shape[:2], opacity=opacity)
@@ -71,9 +71,8 @@ def test_words_that_the_photo_shines_through_are_taken_off_where_they_are_found(
     outside = removal.mask == 0
     assert (removal.image[outside] == spoilt[outside]).all()
     found = (mark > opacity / 2) & ~outside
-    assert np.count_nonzero(found) > 0.1 * np.count_nonzero(mark)
-    assert psnr(removal.image, photo, found) - psnr(spoilt, photo, found) > 3
-    assert psnr(removal.image, photo, mark > 0) > psnr(spoilt, photo, mark > 0)
+    assert np.count_nonzero(found) > 0.9 * np.count_nonzero(mark > opacity / 2)
+    assert psnr(removal.image, photo, mark > 0) - psnr(spoilt, photo, mark > 0) > gain_db
 
 
 def test_own_mark_given_as_a_template_comes_off_better(pipeline: WatermarkPipeline, photo: RgbImage) -> None:
@@ -87,6 +86,15 @@ def test_own_mark_given_as_a_template_comes_off_better(pipeline: WatermarkPipeli
 
     outside = removal.mask == 0
     assert (removal.image[outside] == spoilt[outside]).all()
+    assert psnr(removal.image, photo, mark > 0) - psnr(spoilt, photo, mark > 0) > 10
+
+
+def test_precise_smear_takes_a_see_through_mark_off(pipeline: WatermarkPipeline, photo: RgbImage) -> None:
+    mark = words(photo.shape[:2], opacity=0.4)
+    spoilt = marked(photo, mark)
+
+    removal = pipeline.run(spoilt, smear=mark > 0.12)
+
     assert psnr(removal.image, photo, mark > 0) - psnr(spoilt, photo, mark > 0) > 10
 
 
