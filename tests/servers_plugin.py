@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -25,11 +26,20 @@ _SERVERS = pytest.StashKey[contextlib.ExitStack]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        _own_database(worker)
     asked = early_config.known_args_namespace
     if asked.help or asked.version or all(os.environ.get(name) for name in PARTS.values()):
         return
     servers = early_config.stash[_SERVERS] = contextlib.ExitStack()
     servers.enter_context(_servers())
+
+
+def _own_database(worker: str) -> None:
+    """Give a worker of xdist a database of the broker: tests clear counters, and a neighbour's would go with them."""
+    url = os.environ.get("REDIS_URL", "")
+    if url:
+        os.environ["REDIS_URL"] = urlsplit(url)._replace(path=f"/{1 + int(worker.removeprefix('gw'))}").geturl()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

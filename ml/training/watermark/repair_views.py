@@ -1,4 +1,7 @@
-"""What the repairing network is taught with: masks of every kind that the service has, and things to be painted over."""
+"""
+What the repairing network is taught with: masks of every kind that the service has, and things to be painted over; and the
+loss.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from ml.training.watermark.repair import repaired
 
 SEEN_SHARE, SOFT_SHARE, PRECISE_SHARE = 0.45, 0.15, 0.2
 """Masks as the first network sees them, as the truth has them, and as a precise smear does; the others are rough smears."""
@@ -75,3 +80,21 @@ def draw_repairs(*, photo: Tensor, clean: Tensor, shape: Tensor, alpha: Tensor, 
         region,
         torch.cat([torch.zeros(things, device=photo.device), torch.ones(len(truth), device=photo.device)]),
     )
+
+
+FEWEST_PX, LEAST_ERROR = 30, 2e-5
+"""Views with fewer pixels to repair teach nothing; errors squared, of 1, below which it is as good as JPEG allows."""
+
+
+def repair_loss(maps: Tensor, given: Repair) -> Tensor:
+    """PSNR where something may be changed, as a loss; the mean error there; and the opacity's error."""
+    region = given.region
+    count = region.sum((1, 2, 3))
+    counts = (count >= FEWEST_PX).float()
+    off = (repaired(given.photo, maps) - given.clean) * region
+    squared = (off**2).sum((1, 2, 3)) / (3 * count + 1)
+    psnr = torch.log(squared + LEAST_ERROR)
+    plain = off.abs().sum((1, 2, 3)) / (3 * count + 1)
+    alpha = ((maps[:, :1] - given.alpha).abs() * region).sum((1, 2, 3)) / (count + 1)
+    each = 0.2 * psnr + 4 * plain + given.has_alpha * alpha
+    return (each * counts).sum() / counts.sum().clamp(min=1)

@@ -22,8 +22,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from ml.training.watermark.network import GATE_STRIDE, WatermarkNetwork, ink_of
 from ml.training.watermark.photos import CleanPhoto
-from ml.training.watermark.repair import RepairNetwork, repaired
-from ml.training.watermark.repair_views import Repair, draw_repairs
+from ml.training.watermark.repair import RepairNetwork
+from ml.training.watermark.repair_views import draw_repairs, repair_loss
 from ml.training.watermark.strokes import Assets
 from ml.training.watermark.views import Seen, Views, Wish, batches, on_device
 
@@ -288,21 +288,3 @@ def loss_of(fine: Tensor, gate: Tensor, shape: Tensor, alpha: Tensor, weight: Te
     cells = functional.max_pool2d(shape * (weight > 0.3), GATE_STRIDE)
     near = (functional.max_pool2d(cells, 3, 1, 1) > 0.4).float()
     return 2 * cross + dice + opacity + 0.5 * functional.binary_cross_entropy_with_logits(gate, near)
-
-
-FEWEST_PX, LEAST_ERROR = 30, 2e-5
-"""Views with fewer pixels to repair teach nothing; errors squared, of 1, below which it is as good as JPEG allows."""
-
-
-def repair_loss(maps: Tensor, given: Repair) -> Tensor:
-    """PSNR where something may be changed, as a loss; the mean error there; and the opacity's error."""
-    region = given.region
-    count = region.sum((1, 2, 3))
-    counts = (count >= FEWEST_PX).float()
-    off = (repaired(given.photo, maps) - given.clean) * region
-    squared = (off**2).sum((1, 2, 3)) / (3 * count + 1)
-    psnr = torch.log(squared + LEAST_ERROR)
-    plain = off.abs().sum((1, 2, 3)) / (3 * count + 1)
-    alpha = ((maps[:, :1] - given.alpha).abs() * region).sum((1, 2, 3)) / (count + 1)
-    each = 0.2 * psnr + 4 * plain + given.has_alpha * alpha
-    return (each * counts).sum() / counts.sum().clamp(min=1)
