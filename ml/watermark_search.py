@@ -17,7 +17,7 @@ from ml.models.watermark import Sight
 from ml.repetition import as_repeated
 from ml.restoration import Plan, Repairer, carry_out, cut, half_width, make_plan
 from ml.transforms import shrink_or_grow
-from ml.types import AlphaChannel, BoxXyxy, Mask, Matte, RgbImage
+from ml.types import AlphaChannel, BoxXywh, BoxXyxy, Mask, Matte, RgbImage
 
 GLANCE_PIXELS, LOOK_PIXELS = 1_200_000, 700_000
 CLOSE_ENOUGH = 0.7
@@ -38,7 +38,7 @@ SMEAR_SEEN, SMEAR_THIN_PX = 0.3, 6.0
 anyway: so thin are letters. Measured on validation: 91 % of the marks have such a gate, and 21 % of things pasted in."""
 
 GAP_SHARE, MOST_PARTS = 0.01, 64
-"""Of a smear: parts closer than that share of the long side are one, and so many are looked at."""
+"""Of a smear: parts closer than that share of the long side are one, and so many are looked at each by itself."""
 
 
 class Network(Protocol):
@@ -195,7 +195,7 @@ def under_smear(network: Network, repairer: Repairer, image: RgbImage, smear: Ma
     The letters of a mark are looked at together where they lie within about a megapixel: they have one opacity and colour.
 
     Returns:
-        A job for each part of the smear, the largest first.
+        A job for each part of the smear, the largest first, and one for all parts beyond the first `MOST_PARTS`.
     """
     height, width = smear.shape
     gap = max(3, round(GAP_SHARE * max(height, width))) | 1
@@ -207,12 +207,13 @@ def under_smear(network: Network, repairer: Repairer, image: RgbImage, smear: Ma
     asked = network, repairer
     together = _plan_smear(asked, image, smear, around) if _area(around) <= GLANCE_PIXELS else None
     jobs = []
-    for number in (1 + np.argsort(-facts[1:, cv2.CC_STAT_AREA]))[:MOST_PARTS]:
+    by_area = 1 + np.argsort(-facts[1:, cv2.CC_STAT_AREA])
+    for number in by_area[:MOST_PARTS]:
         x, y, across, down = (int(value) for value in facts[number, :4])
         box = _with_margin((x, y, across, down), MARGIN_PX + round(0.1 * max(across, down)), (width, height))
         rows, columns = slice(box[1], box[3]), slice(box[0], box[2])
         own = labels[rows, columns] == number
-        x, y, across, down = cv2.boundingRect((smear[rows, columns] & own).astype(np.uint8))
+        x, y, across, down = _box_of(smear[rows, columns] & own)
         region = Region((box[0] + x, box[1] + y, across, down), 1.0, "logo")
         if together is None:
             plan = _plan_smear(asked, image, smear, box)
@@ -220,7 +221,17 @@ def under_smear(network: Network, repairer: Repairer, image: RgbImage, smear: Ma
             box = around
             plan, own = together, labels[box[1] : box[3], box[0] : box[2]] == number
         jobs.append(Job(region, box, plan.within(own)))
+    if len(by_area) > MOST_PARTS:
+        rest = np.isin(labels, by_area[MOST_PARTS:])
+        plan = together or _plan_smear(asked, image, smear & rest, around)
+        region = Region(_box_of(smear & rest), 1.0, "logo")
+        jobs.append(Job(region, around, plan.within(rest[around[1] : around[3], around[0] : around[2]])))
     return jobs
+
+
+def _box_of(mask: Mask) -> BoxXywh:
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    return x, y, width, height
 
 
 def _plan_smear(asked: tuple[Network, Repairer], image: RgbImage, smear: Mask, box: BoxXyxy) -> Plan:

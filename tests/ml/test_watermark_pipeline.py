@@ -166,6 +166,21 @@ def test_a_broad_smear_is_filled_from_around() -> None:
     assert error(removal.image, clean, hole) < 0.5 * error(marked, clean, hole)
 
 
+@pytest.mark.parametrize("scale", [1, 4])
+def test_every_one_of_very_many_strokes_is_removed(scale: int) -> None:
+    clean = photo(16, height=480 * scale, width=640 * scale)
+    shape = np.zeros(clean.shape[:2], np.float32)
+    for top in range(20 * scale, 460 * scale, 40 * scale):
+        for left in range(20 * scale, 620 * scale, 40 * scale):
+            shape[top : top + 5 * scale, left : left + 12 * scale] = 1
+    marked = blend(clean, shape, opacity=0.6, colour=(255, 255, 255))
+
+    removal = pipeline().run(marked, smear=shape > 0.5)
+
+    assert (removal.mask[shape > 0.5] > 0).mean() > 0.98
+    assert error(removal.image, clean, shape) < 0.4 * error(marked, clean, shape)
+
+
 def test_a_smear_of_another_size_is_refused() -> None:
     with pytest.raises(ShapeError):
         pipeline().run(photo(13), smear=np.ones((3, 3), bool))
