@@ -16,7 +16,7 @@ help:
 	@echo 'make bench     latency, throughput and memory of a service of its own beside bare onnxruntime and rembg'
 	@echo 'make train-judge DEVICE=cpu|cuda  make the judge anew from labelled photos (an hour on two cores)'
 	@echo 'make train-clothing DEVICE=cpu|cuda MINUTES=45  make the clothing network anew'
-	@echo 'make train-watermark DEVICE=cpu|cuda MINUTES=65  make the watermark network anew'
+	@echo 'make train-watermark DEVICE=cpu|cuda MINUTES=65  make the two watermark networks anew'
 	@echo 'make evaluate  the quality of cut-outs on labelled photos: EVALUATION_DATA=folder with their tars'
 	@echo 'make payments-rig   two local chains to try the paid address on (needs Node.js 20)'
 	@echo 'make test-payments  pay on them with the six real clients, and attack (needs Node.js 20)'
