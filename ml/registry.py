@@ -249,7 +249,7 @@ _networks: dict[tuple[str, Path], SaliencyNetwork] = {}
 _judges: dict[Path, JudgeNetwork] = {}
 _backgrounds: dict[tuple[Profile, Path], BackgroundPipeline] = {}
 _clothing: dict[Path, ClothingNetwork] = {}
-_watermark: dict[Path, tuple[WatermarkNetwork, RepairNetwork]] = {}
+_watermark: dict[tuple[Path, Path], tuple[WatermarkNetwork, RepairNetwork]] = {}
 _networks_lock = threading.Lock()
 
 
@@ -358,12 +358,8 @@ def load_clothing(weights_dir: Path, *, slots: InferenceSlots | None = None) -> 
     """
     Load the clothing pipeline; its weights are part of this repository (`ml/weights/clothing.md`).
 
-    Args:
-        weights_dir: where u2netp may be, which helps; without it there is a warning.
-        slots: how many runs at once, and threads for each; the machine's own by default.
-
-    Raises:
-        WeightsMissingError: the file is not there.
+    Args: weights_dir: where u2netp may be, which helps; without it there is a warning.
+    Raises: WeightsMissingError when its own file is not there.
     """
     from ml.pipelines.clothing import ClothingPipeline
     from ml.weights import is_right
@@ -394,10 +390,11 @@ def load_watermark(*, slots: InferenceSlots | None = None) -> WatermarkPipeline:
     from ml.models.watermark import WatermarkNetwork
     from ml.pipelines.watermark import WatermarkPipeline
 
+    files = WATERMARK_FILE, REPAIR_FILE
     with _networks_lock:
-        if WATERMARK_FILE not in _watermark:
-            finder, repairer = (open_own(file, "make train-watermark", slots) for file in (WATERMARK_FILE, REPAIR_FILE))
-            _watermark[WATERMARK_FILE] = WatermarkNetwork(finder), RepairNetwork(repairer)
-        networks = _watermark[WATERMARK_FILE]
-    version = f"{content_version(WATERMARK_FILE)}-{content_version(REPAIR_FILE)}"
-    return WatermarkPipeline(*networks, model_name="watermark", model_version=version)
+        if files not in _watermark:
+            finder, repairer = (open_own(file, "make train-watermark", slots) for file in files)
+            _watermark[files] = WatermarkNetwork(finder), RepairNetwork(repairer)
+        networks = _watermark[files]
+    versions = (content_version(file) for file in files)
+    return WatermarkPipeline(*networks, model_name="watermark", model_version="-".join(versions))

@@ -13,10 +13,10 @@ from ml.models.repair import RepairMaps
 from ml.types import Mask, Matte, RgbImage
 
 LEAST_LEFT = 0.1
-"""Of the photo: where less shines through, un-blending counts as if so much did; as in training."""
+"""Of the photo: where less shines through, un-blending counts as if so much did."""
 
 REACH_FROM, REACH_PX = 0.1, 4
-"""The mask's value that counts, and how far beyond it something may be changed; as in training."""
+"""The mask's value that counts, and how far beyond it something may be changed."""
 
 SEEN_LEVELS = 2.0
 """A change of fewer levels is none."""

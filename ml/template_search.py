@@ -78,6 +78,11 @@ class TemplateJob:
     alpha: Matte
     ink: Pixels
 
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """As `ml.watermark_search.Job` has them."""
+        return (self.region,)
+
     def carry_out(self, image: RgbImage, out: RgbImage | None, mask: AlphaChannel) -> None:
         """Remove it: `out` and `mask` are written; without `out` the mask alone."""
         part, alpha, ink = _with_margin(self, image.shape[:2])

@@ -5,12 +5,12 @@ Look for marks: the whole photo at about a megapixel, then closely at the corner
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.mark_regions import Region, find_marks
 from ml.models.watermark import Sight
@@ -57,15 +57,15 @@ class Network(Protocol):
 @dataclass(frozen=True, slots=True)
 class Job:
     """
-    A mark to be removed.
+    What is to be done in one part of the photo.
 
     Attributes:
-        region: for the answer.
+        regions: for the answer: the mark, or several that are removed together.
         box_xyxy: the part of the photo to work in.
         plan: what to do there.
     """
 
-    region: Region
+    regions: tuple[Region, ...]
     box_xyxy: BoxXyxy
     plan: Plan
 
@@ -113,7 +113,7 @@ def find(network: Network, repairer: Repairer, image: RgbImage, *, sensitivity: 
 def _planned(repairer: Repairer, image: RgbImage, mark: Seen) -> Job:
     x0, y0, x1, y1 = mark.box_xyxy
     small = shrink_or_grow(np.ascontiguousarray(image[y0:y1, x0:x1]), mark.shape.shape[::-1])
-    return Job(mark.region, mark.box_xyxy, make_plan(repairer, small, mark.shape))
+    return Job((mark.region,), mark.box_xyxy, make_plan(repairer, small, mark.shape))
 
 
 def _closer(network: Network, image: RgbImage, marks: list[Seen], *, sensitivity: float) -> list[Seen]:
@@ -195,38 +195,47 @@ def under_smear(network: Network, repairer: Repairer, image: RgbImage, smear: Ma
     The letters of a mark are looked at together where they lie within about a megapixel: they have one opacity and colour.
 
     Returns:
-        A job for each part of the smear, the largest first, and one for all parts beyond the first `MOST_PARTS`.
+        One job where they do; else one for each part of the smear, the largest first, and one for all beyond `MOST_PARTS`.
     """
     height, width = smear.shape
     gap = max(3, round(GAP_SHARE * max(height, width))) | 1
     joined = cv2.dilate(smear.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (gap, gap)))
-    count, labels, facts, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    count, found, facts, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    labels = np.asarray(found, np.int32)
     if count == 1:
         return []
-    around = _with_margin(cv2.boundingRect(joined), MARGIN_PX, (width, height))
+    around = _wider(_box_xyxy(np.array(cv2.boundingRect(joined))), MARGIN_PX, (width, height))
     asked = network, repairer
-    together = _plan_smear(asked, image, smear, around) if _area(around) <= GLANCE_PIXELS else None
-    jobs = []
     by_area = 1 + np.argsort(-facts[1:, cv2.CC_STAT_AREA])
-    for number in by_area[:MOST_PARTS]:
-        x, y, across, down = (int(value) for value in facts[number, :4])
-        box = _with_margin((x, y, across, down), MARGIN_PX + round(0.1 * max(across, down)), (width, height))
-        rows, columns = slice(box[1], box[3]), slice(box[0], box[2])
-        own = labels[rows, columns] == number
-        x, y, across, down = _box_of(smear[rows, columns] & own)
-        region = Region((box[0] + x, box[1] + y, across, down), 1.0, "logo")
-        if together is None:
-            plan = _plan_smear(asked, image, smear, box)
-        else:
-            box = around
-            plan, own = together, labels[box[1] : box[3], box[0] : box[2]] == number
-        jobs.append(Job(region, box, plan.within(own)))
-    if len(by_area) > MOST_PARTS:
-        rest = np.isin(labels, by_area[MOST_PARTS:])
-        plan = together or _plan_smear(asked, image, smear & rest, around)
-        region = Region(_box_of(smear & rest), 1.0, "logo")
-        jobs.append(Job(region, around, plan.within(rest[around[1] : around[3], around[0] : around[2]])))
+    rest = np.isin(labels, by_area[MOST_PARTS:]) if len(by_area) > MOST_PARTS else None
+    boxes = [_box_xyxy(facts[number]) for number in by_area[:MOST_PARTS]]
+    regions = [_region(smear, labels, number, box) for number, box in zip(by_area, boxes, strict=False)]
+    if rest is not None:
+        regions.append(Region(_box_of(smear & rest), 1.0, "logo"))
+    if _area(around) <= GLANCE_PIXELS:
+        return [Job(tuple(regions), around, _plan_smear(asked, image, smear, around))]
+    jobs = []
+    for number, box, region in zip(by_area, boxes, regions, strict=False):
+        pad = MARGIN_PX + round(0.1 * max(box[2] - box[0], box[3] - box[1]))
+        wider = _wider(box, pad, (width, height))
+        own = labels[wider[1] : wider[3], wider[0] : wider[2]] == number
+        jobs.append(Job((region,), wider, _plan_smear(asked, image, smear, wider).within(own)))
+    if rest is not None:
+        plan = _plan_smear(asked, image, smear & rest, around)
+        own = rest[around[1] : around[3], around[0] : around[2]]
+        jobs.append(Job((regions[-1],), around, plan.within(own)))
     return jobs
+
+
+def _box_xyxy(facts: NDArray[np.int32]) -> BoxXyxy:
+    x, y, across, down = (int(value) for value in facts[:4])
+    return x, y, x + across, y + down
+
+
+def _region(smear: Mask, labels: NDArray[np.integer], number: int, box: BoxXyxy) -> Region:
+    rows, columns = slice(box[1], box[3]), slice(box[0], box[2])
+    x, y, across, down = _box_of(smear[rows, columns] & (labels[rows, columns] == number))
+    return Region((box[0] + x, box[1] + y, across, down), 1.0, "logo")
 
 
 def _box_of(mask: Mask) -> BoxXywh:
@@ -247,9 +256,8 @@ def _plan_smear(asked: tuple[Network, Repairer], image: RgbImage, smear: Mask, b
     return make_plan(repairer, photo, strokes, edge_px=SMEAR_EDGE_PX, is_mark=bool(is_mark))
 
 
-def _with_margin(box_xywh: Sequence[int], pad: int, size_wh: tuple[int, int]) -> BoxXyxy:
-    x, y, across, down = box_xywh
-    return max(0, x - pad), max(0, y - pad), min(size_wh[0], x + across + pad), min(size_wh[1], y + down + pad)
+def _wider(box: BoxXyxy, pad: int, size_wh: tuple[int, int]) -> BoxXyxy:
+    return max(0, box[0] - pad), max(0, box[1] - pad), min(size_wh[0], box[2] + pad), min(size_wh[1], box[3] + pad)
 
 
 def _area(box: BoxXyxy) -> int:

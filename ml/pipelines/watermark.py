@@ -104,7 +104,7 @@ class WatermarkPipeline:
         tell("restore", 0.4)
         for job in jobs:
             job.carry_out(image, out, mask)
-        regions = tuple(dict.fromkeys(job.region for job in jobs))
+        regions = tuple(dict.fromkeys(region for job in jobs for region in job.regions))
         return Removal(image if out is None else out, mask, regions)
 
 

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ml.repairing import LEAST_LEFT
+
 WIDTHS = (32, 64, 96, 160)
 """Channels at strides 2, 4, 8 and 16."""
 
@@ -24,9 +26,6 @@ DEEP = (1, 2, 4, 8)
 
 OUT = 8
 """Alpha, colour (3), painted (3), and how far the un-blended pixel is to be believed."""
-
-LEAST_LEFT = 0.1
-"""Of the photo: where less shines through, un-blending counts as if so much did."""
 
 
 class Block(nn.Module):

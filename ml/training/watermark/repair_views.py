@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ml.repairing import REACH_FROM, REACH_PX
 from ml.training.watermark.repair import repaired
 
 SEEN_SHARE, SOFT_SHARE, PRECISE_SHARE = 0.45, 0.15, 0.2
@@ -19,9 +20,6 @@ SEEN_SHARE, SOFT_SHARE, PRECISE_SHARE = 0.45, 0.15, 0.2
 PRECISE_FROM = 0.3
 ROUGH_PX = 1, 9
 """By how many pixels a rough smear goes beyond the strokes."""
-
-REACH_PX, REACH_FROM = 4, 0.1
-"""How far beyond the mask something may be changed, and the mask's value that counts."""
 
 OBJECTS_OF_UNMARKED = 3
 """Every third unmarked view gets a thing to be painted over."""
