@@ -58,7 +58,7 @@ def learn_mark(pictures: Sequence[RgbImage]) -> tuple[Matte, Pixels]:
     shape = np.where(shape > LEAST_SHAPE, shape, 0).astype(np.float32)
     if not MIN_SHARE < np.count_nonzero(shape > 0.5) / shape.size < MAX_SHARE:
         raise TemplateError("These photos share no watermark at the same place.")
-    return shape * np.float32(ink.opacity), shape[..., None] * ink.colours[0]
+    return shape * np.float32(ink.opacity), shape[..., None] * ink.colour
 
 
 def common_strokes(pixels: Sequence[Pixels]) -> Matte:
@@ -147,7 +147,7 @@ def _common_shape(pixels: Sequence[Pixels], arounds: Sequence[Around], ink: Ink)
     """Each pixel's share of the ink, as all pictures together say it; a picture counts by its contrast to the ink."""
     along, length = np.zeros(pixels[0].shape[:2], np.float32), np.zeros(pixels[0].shape[:2], np.float32)
     for picture, around in zip(pixels, arounds, strict=True):
-        way = ink.colours[0] - ink.opacity * around.fill
+        way = ink.colour - ink.opacity * around.fill
         along += ((picture - around.fill) * way).sum(2) / around.variance
         length += (way**2).sum(2) / around.variance
     share = along / np.maximum(length, 1e-3)
@@ -165,8 +165,8 @@ def _polished(pixels: Sequence[Pixels], arounds: Sequence[Around], shape: Matte,
         side = POLISH_SIDES_PX[step % len(POLISH_SIDES_PX)]
         upper, lower = np.zeros_like(shape), np.zeros_like(shape)
         for picture, around in zip(pixels, arounds, strict=True):
-            clean = unblend(picture, shape, ink.opacity, ink.colours[:1, None])
-            turn = (ink.opacity * clean - ink.colours[0]) / np.maximum(1 - ink.opacity * shape, 0.1)[..., None]
+            clean = unblend(picture, shape, ink.opacity, ink.colour)
+            turn = (ink.opacity * clean - ink.colour) / np.maximum(1 - ink.opacity * shape, 0.1)[..., None]
             upper += ((clean - cv2.blur(clean, (side, side))) * turn).sum(2) / around.variance
             lower += (turn**2).sum(2) / around.variance
         shape = np.clip(shape - 0.5 * upper / (lower + 1e-3), 0, 1).astype(np.float32)

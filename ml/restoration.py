@@ -110,7 +110,7 @@ def _ink_of(image: RgbImage, shape: Matte, most_check: float) -> Ink | None:
     ink = fit_ink(pixels, shape)
     if ink is None or ink.opacity > OPAQUE or (ink.opacity > HIDDEN and not shows_through(pixels, shape, ink)):
         return None
-    check = agreement(pixels, unblend(pixels, shape, ink.opacity, ink.colours[:1, None]), shape)
+    check = agreement(pixels, unblend(pixels, shape, ink.opacity, ink.colour), shape)
     return ink if check <= most_check else None
 
 

@@ -53,12 +53,12 @@ class Ink:
 
     Attributes:
         opacity: 0..1.
-        colours: (1 or 2, 3) float32, 0..255, premultiplied with `opacity`: a second one is an outline's or a shadow's.
+        colour: (3,) float32, 0..255, premultiplied with `opacity`.
         error: mean absolute levels (three channels together) by which it misses the pixels that it was fitted to.
     """
 
     opacity: float
-    colours: NDArray[np.float32]
+    colour: NDArray[np.float32]
     error: float
 
 
@@ -173,7 +173,7 @@ def _trimmed_error(outside: Pairs, inside: Pairs, slope: float, colour: NDArray[
 
 
 def _ink(outside: Pairs, inside: Pairs, opacity: float, colour: NDArray[np.floating]) -> Ink:
-    return Ink(opacity, colour.astype(np.float32)[None], _trimmed_error(outside, inside, 1 - opacity, colour))
+    return Ink(opacity, colour.astype(np.float32), _trimmed_error(outside, inside, 1 - opacity, colour))
 
 
 def unblend(pixels: Pixels, shape: Matte, opacity: float, colour: Pixels) -> Pixels:
@@ -188,7 +188,7 @@ DOUBTS, EXACT_DOUBTS = (0.3, 0.08), (0.1, 0.03)
 
 def restore(pixels: Pixels, shape: Matte, ink: Ink, around: Around) -> Pixels:
     """As `restore_exactly`, for strokes of one ink whose shape is seen or smeared."""
-    return _mixed(pixels, ink.opacity * shape, shape[..., None] * ink.colours[0], around, DOUBTS)
+    return _mixed(pixels, ink.opacity * shape, shape[..., None] * ink.colour, around, DOUBTS)
 
 
 def restore_exactly(pixels: Pixels, alpha: Matte, ink: Pixels, around: Around) -> Pixels:
@@ -233,7 +233,7 @@ def shows_through(pixels: Pixels, shape: Matte, ink: Ink) -> bool:
     if len(outside) < FEWEST_PAIRS:
         return False
     rest = inside - (1 - ink.opacity) * outside
-    followed = np.abs(rest[:, None] - ink.colours).sum(2).min(1).mean()
+    followed = np.abs(rest - ink.colour).sum(1).mean()
     alone = np.abs(inside - np.median(inside, 0)).sum(1).mean()
     varied = np.abs(outside - np.median(outside, 0)).sum(1).mean()
     return bool(varied < LEAST_VARIETY or followed < SHOWN * max(alone, LEAST_VARIETY / 2))
