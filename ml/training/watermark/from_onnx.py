@@ -16,7 +16,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from ml.training.clothing.from_onnx import called_in, layers_of
+from ml.training.onnx_layers import called_in, layers_of
 
 _LEAST_VARIANCE = 1e-4
 
