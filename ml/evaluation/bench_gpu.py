@@ -22,10 +22,10 @@ import torch
 from torch import nn
 
 from ml import compositing
+from ml.catalogue import MODELS
 from ml.errors import GpuMissingError
 from ml.models.saliency import SaliencyNetwork
 from ml.models.saliency_torch import BUILDERS, build
-from ml.registry import MODELS
 from ml.sessions.gpu import Gpu, choose_gpu
 from ml.sessions.onnx_weights import convolutions_of
 from ml.sessions.torch import TorchSession, dtype_on, open_session, place

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.registry import ISNET
+from ml.catalogue import ISNET
 
 BARE: dict[str, dict[str, Any]] = {
     "bare, defaults, 2 threads": {},

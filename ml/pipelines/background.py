@@ -2,7 +2,7 @@
 Background removal: a photo in, the subject's alpha and what is known about it out.
 
 Main network -> second opinion -> judge -> fusion -> solid core -> the photo's own edges. Three pipelines share the
-networks and differ in what the judge keeps and in how edges are finished.
+networks and differ in what the judge keeps and in how edges are finished; `human` asks one more, that knows people.
 
 The colours of the cut-out's edge are the caller's next step (`ml.compositing.estimate_foreground`), because the
 output keeps the photo's own colour space while the network sees sRGB.
@@ -20,6 +20,7 @@ import numpy as np
 from ml.compositing import bounding_box, crisp, over_colour, remove_specks, solidify
 from ml.confidence import confidence_of, looks_empty
 from ml.fusion import fuse
+from ml.people import weigh_people
 from ml.refinement import refine_edges
 from ml.subject import count_subjects, touches_border
 from ml.transforms import require_alpha, require_rgb, resize_alpha, resize_matte, shrink_or_grow, to_alpha
@@ -62,6 +63,14 @@ class Judge(Protocol):
         ...
 
 
+class People(Protocol):
+    """What knows people: `ml.models.people.PeopleNetwork`, or a test's fake."""
+
+    def see_people(self, image: RgbImage) -> Matte:
+        """Find all the people in an (H, W, 3) uint8 sRGB image: a float32 matte, 0..1, in its proportions."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class BackgroundResult:
     """
@@ -95,6 +104,7 @@ class BackgroundPipeline:
         *,
         second_opinion: Network | None = None,
         judge: Judge | None = None,
+        people: People | None = None,
         model_name: str,
         model_version: str,
         warnings: tuple[str, ...] = (),
@@ -104,12 +114,14 @@ class BackgroundPipeline:
             network: finds the subject.
             second_opinion: a quick one that fails on other photos; used with `quality="best"`.
             judge: decides between the two. Without it all three pipelines are the main network's.
+            people: asked besides for `human` with `quality="best"`.
             model_name, model_version: what answers say about the main network.
             warnings: what an operator should know (a fallback in use), one sentence each.
         """
         self._network = network
         self._second_opinion = second_opinion
         self._judge = judge
+        self._people = people
         self.model_name = model_name
         self.model_version = model_version
         self.device = network.device
@@ -134,7 +146,7 @@ class BackgroundPipeline:
             image: (H, W, 3) uint8, sRGB, 0..255, upright.
             subject: `universal` keeps whatever stands out; `human` all people with what they wear and carry, and
                 nothing else; `product` the thing without its shadow and reflection, with hard edges.
-            quality: `fast` does without the second opinion and the edges' refinement.
+            quality: `fast` does without the other opinions and the edges' refinement.
             opacity: (H, W) uint8, 0..255: the alpha channel that the photo has already, if any. The network sees
                 the photo over neutral grey, and the result is never more opaque than this.
 
@@ -147,7 +159,7 @@ class BackgroundPipeline:
             seen = over_colour(image, require_alpha(opacity, (height, width)), NEUTRAL_GREY)
         square = shrink_or_grow(seen, (GRID_PX, GRID_PX))
         main = self._network.predict_native(square)
-        matte, confidence = self._decide(square, main, subject, quality)
+        matte, confidence = self._decide(seen, square, main, subject, quality)
         if _is_flat(square) or looks_empty(matte):
             return _nothing((height, width), confidence)
         small = remove_specks(to_alpha(_FINISH[subject](matte)))
@@ -158,7 +170,9 @@ class BackgroundPipeline:
             cv2.multiply(alpha, opacity, dst=alpha, scale=1 / 255)
         return _result(alpha, confidence)
 
-    def _decide(self, square: RgbImage, main: Matte, subject: Subject, quality: Quality) -> tuple[Matte, float]:
+    def _decide(
+        self, image: RgbImage, square: RgbImage, main: Matte, subject: Subject, quality: Quality
+    ) -> tuple[Matte, float]:
         """The matte of a pipeline on the grid, and how far it can be trusted."""
         second = main
         if quality == "best" and self._second_opinion is not None:
@@ -167,7 +181,10 @@ class BackgroundPipeline:
             main = resize_matte(main, (GRID_PX, GRID_PX))
         if self._judge is None:
             return main, confidence_of(main, main, second)
-        judged = self._judge.decide(square, main, second)[subject]
+        verdicts = self._judge.decide(square, main, second)
+        judged = verdicts[subject]
+        if subject == "human" and quality == "best" and self._people is not None:
+            judged = weigh_people(judged, verdicts["universal"], self._people.see_people(image))
         return fuse(main, judged, square), confidence_of(judged, main, second)
 
 

@@ -75,6 +75,24 @@ def test_doubt_is_told_where_the_networks_mean_different_things(best: Background
     assert result.confidence < LOW_BELOW
 
 
+def test_a_person_who_fills_the_picture_is_whole_and_keeps_what_she_holds(best: BackgroundPipeline) -> None:
+    result = best.run(_photo(PHOTOS / "astronaut.jpg"), subject="human")
+
+    kept = {
+        "hair": (slice(30, 60), slice(205, 255)),
+        "face": (slice(70, 150), slice(190, 260)),
+        "suit": (slice(250, 420), slice(80, 230)),
+        "helmet": (slice(380, 480), slice(310, 420)),
+    }
+    gone = {"flag": (slice(0, 240), slice(0, 50)), "shuttle": (slice(0, 270), slice(350, 470))}
+    assert [name for name, area in kept.items() if result.alpha[area].min() < 250] == []
+    assert [name for name, area in gone.items() if result.alpha[area].max() > 5] == []
+
+
+def test_a_bird_is_no_person(best: BackgroundPipeline) -> None:
+    assert best.run(_photo(DEMO), subject="human").is_empty
+
+
 def test_demo_photo_keeps_its_fine_branches(best: BackgroundPipeline) -> None:
     image = _photo(DEMO)
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ml import registry
+from ml import catalogue, registry
 from ml.errors import WeightsMissingError
 from ml.pipelines.background import BackgroundResult
 from ml.pipelines.pointing import Look, PointingPipeline, Prompts
@@ -116,7 +116,7 @@ def test_our_pick_of_three_is_what_the_exported_decoder_offers(pipeline: Pointin
     import onnxruntime as ort
 
     embedding = pipeline.look(photo(PHOTOS / "slippers.jpg")).embedding
-    session = ort.InferenceSession(str(default_dir() / registry.SAM.files[1].name))
+    session = ort.InferenceSession(str(default_dir() / catalogue.SAM.files[1].name))
     height, width = embedding.shape_hw
     scale = 1024 / max(height, width)
     x, y = LEFT_SLIPPER

@@ -10,9 +10,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
+from ml.catalogue import MODELS  # noqa: E402
 from ml.models.saliency import SaliencyNetwork  # noqa: E402
 from ml.models.saliency_torch import BUILDERS, build  # noqa: E402
-from ml.registry import MODELS  # noqa: E402
 from ml.sessions.onnx import OnnxSession  # noqa: E402
 from ml.sessions.onnx_weights import convolutions_of  # noqa: E402
 from ml.sessions.slots import InferenceSlots  # noqa: E402

@@ -164,6 +164,32 @@ def test_only_best_asks_for_a_second_opinion() -> None:
     assert asked.max() == np.float32(0.9)
 
 
+class Crowd:
+    """Sees the judge's person in every photo, and another."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def see_people(self, image: RgbImage) -> Matte:
+        self.asked += 1
+        matte = np.zeros((64, 128), np.float32)
+        matte[20:44, 48:80] = matte[10:50, 95:120] = 1
+        return matte
+
+
+def test_only_human_in_best_asks_who_knows_people() -> None:
+    crowd = Crowd()
+    judged = BackgroundPipeline(Oracle(square()), judge=Arbiter(), people=crowd, model_name="oracle", model_version="1")
+
+    for subject, quality in (("universal", "best"), ("product", "best"), ("human", "fast")):
+        judged.run(textured(), subject=subject, quality=quality)
+    assert crowd.asked == 0
+    result = judged.run(textured(), subject="human")
+
+    assert crowd.asked == 1
+    assert result.subjects == 2, "the judge's person and the one that it missed"
+
+
 def test_border_and_number_of_subjects_are_told() -> None:
     matte = np.zeros((128, 128), np.float32)
     matte[20:60, 20:50] = 1

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ml.catalogue import ISNET, U2NET
 from ml.errors import ShapeError
 from ml.models.saliency import SaliencyNetwork
-from ml.registry import ISNET, U2NET
 from ml.specs import ModelSpec
 from ml.transforms import resize_alpha, resize_matte, shrink_or_grow, to_alpha
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ml import registry, weights
+from ml import catalogue, registry, weights
 from ml.errors import WeightsDamagedError, WeightsMissingError
 from ml.specs import ModelSpec, NpmChunks, NpmMember, WeightsFile, WheelMember
 
@@ -206,7 +206,7 @@ def test_set_up_loads_the_standard_library_alone() -> None:
 
 
 def test_permissive_profile_takes_nothing_from_an_agpl_package() -> None:
-    permissive = registry.specs_for("permissive")
+    permissive = catalogue.specs_for("permissive")
 
     assert [spec.name for spec in permissive] == ["u2net"]
     assert not any("AGPL" in spec.licence for spec in permissive)
@@ -217,7 +217,7 @@ def test_best_profile_falls_back_and_says_so(tmp_path: Path, monkeypatch: pytest
 
     choice = registry.choose_background("best", tmp_path)
 
-    assert choice.spec is registry.U2NET
+    assert choice.spec is catalogue.U2NET
     assert "isnet.onnx is missing" in choice.warnings[0]
     assert registry.choose_background("permissive", tmp_path).warnings == ()
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from apps.stack.paths import ROOT
-from ml import registry
+from ml import catalogue
 from ml.weights import default_dir
 from tests.stack.conftest import Stack
 
@@ -47,7 +47,7 @@ def test_curl(stack: Stack, folder: Path) -> None:
     assert Image.open(folder / "cutout.png").mode == "RGBA"
     assert '"contentType": "image/jpeg"' in run(stack, folder, "bash", "-c", envelope)
     assert '"jobId"' in run(stack, folder, "bash", "-c", job)
-    if (default_dir() / registry.SAM.files[0].name).is_file():  # else the answer says that there is no SAM
+    if (default_dir() / catalogue.SAM.files[0].name).is_file():  # else the answer says that there is no SAM
         run(stack, folder, "bash", "-c", pointed)
         left, top, right, bottom = (
             Image.open(folder / "bird.png").getchannel("A").point(lambda a: a > 127 and 255).getbbox()

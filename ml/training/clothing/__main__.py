@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from ml import registry
+from ml import catalogue, registry
 from ml.evaluation.errors import EvaluationError
 from ml.training.clothing.curves import draw_curves
 from ml.training.clothing.measure import agreement_of
@@ -65,7 +65,7 @@ def main() -> int:
 
 def _photos(options: argparse.Namespace) -> tuple[Sources, list[LabelledPhoto]]:
     def saliency(image: RgbImage) -> Matte:
-        return registry.load_network(registry.U2NETP, default_dir()).predict(image)
+        return registry.load_network(catalogue.U2NETP, default_dir()).predict(image)
 
     street = read_street(options.data, ("train", "val"), learns_ambiguous=bool(options.polish))
     flat = read_flat_lays(options.data, options.work / "flat-lays", saliency, ("train",))["train"]

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ml import registry
+from ml import catalogue, registry
 from ml.garments import DRESS, GARMENTS, SKIRT
 from ml.pipelines.clothing import ClothingPipeline, ClothingResult
 from ml.training.clothing.measure import NO_GARMENT, Agreement, LabelMap, fold
@@ -156,7 +156,7 @@ def main() -> int:
     parts = options.parts.split(",")
 
     def saliency(image: RgbImage) -> Matte:
-        return registry.load_network(registry.U2NETP, default_dir()).predict(image)
+        return registry.load_network(catalogue.U2NETP, default_dir()).predict(image)
 
     for part in ("val", "aside"):
         if part in parts:

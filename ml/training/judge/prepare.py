@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ml import registry
+from ml import catalogue, registry
 from ml.evaluation.sets import SETS, LabelledSet, Photo, SetReader, is_held_out
 from ml.training.judge import scenes
 from ml.training.judge.people import PEOPLE_ALONE, PEOPLE_AND_MORE
@@ -53,11 +53,11 @@ def prepare(data: Path, weights_dir: Path) -> Samples:
         EvaluationError: a tar is missing or damaged.
         WeightsMissingError: a network is missing.
     """
-    main = registry.load_network(registry.ISNET, weights_dir)
-    second = registry.load_network(registry.U2NETP, weights_dir)
+    main = registry.load_network(catalogue.ISNET, weights_dir)
+    second = registry.load_network(catalogue.U2NETP, weights_dir)
     rows: list[tuple[Bytes, Bytes, Bytes, Floats, Floats]] = []
     for count, example in enumerate(_examples(data), start=1):
-        square = shrink_or_grow(example.image, (registry.ISNET.input_side_px,) * 2)
+        square = shrink_or_grow(example.image, (catalogue.ISNET.input_side_px,) * 2)
         maps = np.stack([_small(np.rint(255 * net.predict_native(square)).astype(np.uint8)) for net in (main, second)])
         row = (
             _small(example.image),
