@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.errors import TemplateError
-from ml.mark_learning import learn_mark
+from ml.mark_learning import Look, learn_mark
 from ml.types import Matte, RgbaImage, RgbImage
 
 FEWEST_PHOTOS, MOST_PHOTOS = 3, 10
@@ -39,6 +39,11 @@ class MarkTemplate:
     alpha: Matte
     ink: NDArray[np.float32]
     place_xywh: tuple[int, int, int, int] | None = None
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether it was learned from photos, which never is as exact as the mark itself."""
+        return self.place_xywh is not None
 
     def to_bytes(self) -> bytes:
         """Write it as a NumPy archive (float16, compressed, nothing pickled)."""
@@ -97,12 +102,13 @@ def template_from_png(image: RgbaImage) -> MarkTemplate:
     return MarkTemplate(cut, np.asarray(image[box][..., :3] * cut[..., None], np.float32))
 
 
-def template_from_photos(photos: Sequence[RgbImage]) -> MarkTemplate:
+def template_from_photos(photos: Sequence[RgbImage], *, look: Look | None = None) -> MarkTemplate:
     """
     Learn a mark from photos that carry it at the same place.
 
     Args:
         photos: 3 to 10 of them, (H, W, 3) uint8 each, all of one size.
+        look: what sees marks (`ml.mark_learning.learn_mark`).
 
     Raises:
         TemplateError: too few, too many, of different sizes, the same photo again, or nothing that they share.
@@ -119,7 +125,7 @@ def template_from_photos(photos: Sequence[RgbImage]) -> MarkTemplate:
         )
     if any(np.array_equal(photos[0], photo) for photo in photos[1:]):
         raise TemplateError("Two of the marked photos are the same; the watermark is what different photos share.")
-    alpha, ink = learn_mark(photos)
+    alpha, ink = learn_mark(photos, look=look)
     height, width = alpha.shape
     rows, columns = np.flatnonzero(alpha.max(1) > 0), np.flatnonzero(alpha.max(0) > 0)
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

@@ -7,6 +7,7 @@ done in tiles of the photo's own pixels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -36,6 +37,9 @@ HOLE = 0.25
 """The shape from which on, and one pixel around, what is no mark is cut out: each pixel more costs half a decibel."""
 
 TILE_PX, MARGIN_PX = 1024, 48
+
+PLANNED_PIXELS = 1_200_000
+"""Of the copy on which is planned, at most."""
 
 
 class Repairer(Protocol):
@@ -88,7 +92,7 @@ def make_plan(repairer: Repairer, image: RgbImage, mask: Matte, *, edge_px: floa
         is_mark: or anything else, which the repairing network doesn't know.
     """
     shape = np.asarray(cv2.GaussianBlur(mask, (0, 0), edge_px), np.float32) if edge_px else mask
-    mask = _louder(mask)
+    mask = louder(mask)
     ink = _ink_of(image, shape, GOOD_CHECK if is_mark else SURE_CHECK)
     if not is_mark:
         area = shape > CHANGED if ink is not None else cv2.dilate((shape > HOLE).astype(np.uint8), np.ones((3, 3))) > 0
@@ -119,7 +123,25 @@ def half_width(mask: Matte) -> float:
     return float(cv2.distanceTransform((mask > 0.5).astype(np.uint8), cv2.DIST_L2, 5).max(initial=0))
 
 
-def _louder(mask: Matte) -> Matte:
+def repaired_alone(repairer: Repairer, image: RgbImage, strokes: Matte) -> RgbImage:
+    """
+    The photo as the repairing network alone would have it, for who has another opinion already.
+
+    Args:
+        image: (H, W, 3) uint8.
+        strokes: (H, W) float32, 0..1.
+    """
+    share = min(1.0, math.sqrt(PLANNED_PIXELS / strokes.size))
+    size_wh = max(1, round(strokes.shape[1] * share)), max(1, round(strokes.shape[0] * share))
+    strokes = shrink_or_grow(strokes, size_wh)
+    maps = repairer.maps(shrink_or_grow(np.ascontiguousarray(image), size_wh), strokes)
+    out = np.empty_like(image)
+    plan = Plan(np.ones_like(strokes), strokes, maps, None)
+    carry_out(plan, image, out, np.zeros(image.shape[:2], np.uint8))
+    return out
+
+
+def louder(mask: Matte) -> Matte:
     """
     Stretched so that the surest strokes are whole, and lifted: an unsure network means the same strokes, less loudly.
 

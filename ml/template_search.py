@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from ml.mark_regions import FEWEST_TILES, Region
 from ml.mark_template import MarkTemplate
+from ml.restoration import Repairer
+from ml.template_job import TemplateJob, shape_of
 from ml.transforms import shrink_or_grow
-from ml.types import AlphaChannel, Matte, RgbImage
-from ml.unblending import CHANGED, Pixels, agreement, look_around, restore_exactly
+from ml.types import Matte, RgbImage
+from ml.unblending import Pixels, agreement, look_around
 
 COARSE_SIDE_PX, FINE_SIDE_PX = 420, 2400
 SMALLEST_SCALE, LARGEST_SCALE, SCALES = 0.25, 4.0, 93
@@ -48,7 +50,6 @@ makes the variance so much larger."""
 LEVELS_SQUARED = 6.0
 SEEN_PIXELS = 400_000
 AS_GIVEN_SLACK = 1.05
-MARGIN_PX = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,42 +62,12 @@ class Place:
     likeness: float
 
 
-@dataclass(frozen=True, slots=True)
-class TemplateJob:
-    """
-    A known mark to be removed.
-
-    Attributes:
-        region: for the answer.
-        left, top: where alpha's first pixel lies in the photo.
-        alpha, ink: (h, w) and (h, w, 3) float32: the mark at the photo's scale, already at its strength.
-    """
-
-    region: Region
-    left: int
-    top: int
-    alpha: Matte
-    ink: Pixels
-
-    @property
-    def regions(self) -> tuple[Region, ...]:
-        """As `ml.watermark_search.Job` has them."""
-        return (self.region,)
-
-    def carry_out(self, image: RgbImage, out: RgbImage | None, mask: AlphaChannel) -> None:
-        """Remove it: `out` and `mask` are written; without `out` the mask alone."""
-        part, alpha, ink = _with_margin(self, image.shape[:2])
-        changed = alpha > CHANGED * max(0.1, float(alpha.max()))
-        mask[part][changed] = 255
-        if out is not None:
-            pixels = image[part].astype(np.float32)
-            restored = restore_exactly(pixels, alpha, ink, look_around(pixels, _shape(alpha)))
-            out[part][changed] = np.clip(restored + 0.5, 0, 255).astype(np.uint8)[changed]
-
-
-def place_template(image: RgbImage, template: MarkTemplate) -> list[TemplateJob]:
+def place_template(image: RgbImage, template: MarkTemplate, *, repairer: Repairer | None = None) -> list[TemplateJob]:
     """
     Find a mark in a photo.
+
+    Args:
+        repairer: asked as well about marks that were learned.
 
     Returns:
         A job for each place where it lies; none where it isn't there. Of a mark that repeats, each job names the
@@ -108,6 +79,8 @@ def place_template(image: RgbImage, template: MarkTemplate) -> list[TemplateJob]
     else:
         places = _search(image, template)
     jobs = [job for place in places if (job := _job(image, template, place)) is not None]
+    if template.is_learned:
+        jobs = [replace(job, repairer=repairer) for job in jobs]
     if len(jobs) < FEWEST_TILES:
         return jobs
     boxes = np.array([job.region.bbox_xywh for job in jobs])
@@ -190,7 +163,7 @@ def _evidence_at(image: RgbImage, template: MarkTemplate, place: Place) -> _Evid
 
 def _seen(image: RgbImage, job: TemplateJob) -> tuple[Pixels, Matte, Pixels]:
     """The photo around a mark, the mark's alpha and ink there: shrunk where they are large."""
-    part, alpha, ink = _with_margin(job, image.shape[:2])
+    part, alpha, ink = job.with_margin(image.shape[:2])
     share = min(1.0, math.sqrt(SEEN_PIXELS / alpha.size))
     size_wh = max(1, round(alpha.shape[1] * share)), max(1, round(alpha.shape[0] * share))
     pixels = shrink_or_grow(np.ascontiguousarray(image[part]), size_wh).astype(np.float32)
@@ -203,7 +176,7 @@ def _evidence(pixels: Pixels, alpha: Matte, ink: Pixels) -> _Evidence:
 
     Differences from a local mean leave the photo's own shading out; weights leave its rough parts out.
     """
-    wanted = _different(ink - alpha[..., None] * look_around(pixels, _shape(alpha)).fill)
+    wanted = _different(ink - alpha[..., None] * look_around(pixels, shape_of(alpha)).fill)
     found = rest = _different(pixels)
     strength = surprise = 0.0
     for _ in range(2):  # the mark itself is no roughness: it is taken away before weighing again
@@ -361,7 +334,7 @@ def _laid(image: RgbImage, template: MarkTemplate, place: Place) -> TemplateJob 
 
 def _strength(pixels: Pixels, alpha: Matte, ink: Pixels, evidence: _Evidence) -> float:
     """As in the template, or as measured: whichever leaves less of the mark. Fills that are off measure too little."""
-    shape = _shape(alpha)
+    shape = shape_of(alpha)
 
     def left_over(strength: float) -> float:
         left = np.maximum(1 - strength * alpha, 0.04)[..., None]
@@ -383,18 +356,3 @@ def _warped(pixels: NDArray[np.float32], place: Place, size_wh: tuple[int, int])
         source, scale = shrink_or_grow(pixels, small_wh), 1.0
     matrix = np.array([[scale, 0, x + (scale - 1) / 2], [0, scale, y + (scale - 1) / 2]])
     return np.asarray(cv2.warpAffine(source, matrix, size_wh, flags=cv2.INTER_LINEAR), np.float32)
-
-
-def _with_margin(job: TemplateJob, photo_hw: tuple[int, int]) -> tuple[tuple[slice, slice], Matte, Pixels]:
-    """The part of the photo with some clean room around, and the mark in it."""
-    rows, columns = job.alpha.shape
-    y0, x0 = max(0, job.top - MARGIN_PX), max(0, job.left - MARGIN_PX)
-    y1, x1 = min(photo_hw[0], job.top + rows + MARGIN_PX), min(photo_hw[1], job.left + columns + MARGIN_PX)
-    pads = job.top - y0, y1 - job.top - rows, job.left - x0, x1 - job.left - columns
-    alpha = cv2.copyMakeBorder(job.alpha, *pads, cv2.BORDER_CONSTANT, value=0)
-    ink = cv2.copyMakeBorder(job.ink, *pads, cv2.BORDER_CONSTANT, value=(0, 0, 0))
-    return (slice(y0, y1), slice(x0, x1)), np.asarray(alpha, np.float32), np.asarray(ink, np.float32)
-
-
-def _shape(alpha: Matte) -> Matte:
-    return np.asarray(alpha / max(1e-3, float(alpha.max())), np.float32)

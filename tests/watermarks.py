@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ml.mark_template import MarkTemplate, template_from_photos
 from ml.pipelines.watermark import Region, Removal
 from tests import drawing
 
@@ -74,6 +75,10 @@ class MarksByColour:
     model_version = "1"
     device = "cpu"
     warnings: tuple[str, ...] = ()
+
+    def learn(self, photos: Any) -> MarkTemplate:
+        """As without any network: by what the photos share."""
+        return template_from_photos(photos)
 
     def run(
         self,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from apps.watermark.models import Kind, WatermarkTemplate
 from apps.watermark.template_files import MARK_LIMITS, PHOTO_LIMITS
 from apps.watermark.templates import keep_learned, template_of
 from ml.errors import TemplateError
-from ml.mark_template import MarkTemplate, template_from_photos, template_from_png
+from ml.mark_template import MarkTemplate, template_from_png
 from ml.recent import Recent
 from ml.types import RgbaImage, RgbImage
 
@@ -23,6 +25,14 @@ _MOST_KEPT = 16
 _MOST_BYTES = 256 * 1024 * 1024
 _KEPT_S = 3600.0
 _LEARNED_PIXELS = 6_000_000  # of all photos together
+
+
+class Learner(Protocol):
+    """What learns marks: `ml.pipelines.watermark.WatermarkPipeline`, or a test's fake."""
+
+    def learn(self, photos: Sequence[RgbImage]) -> MarkTemplate:
+        """Learn a mark from photos that carry it at the same place. Raises TemplateError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +47,8 @@ class _Learned:
 class TemplateMemory:
     """The marks of a process, used from many threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, learner: Learner) -> None:
+        self._learner = learner
         self._recent: Recent[_Learned] = Recent(max_count=_MOST_KEPT, max_bytes=_MOST_BYTES, max_age_s=_KEPT_S)
         self._learning = threading.Lock()
 
@@ -53,7 +64,7 @@ class TemplateMemory:
         if (known := self._recent.get(template.id)) is None:
             with self._learning:  # one at a time: it takes seconds and a core, and the next may want the same one
                 if (known := self._recent.get(template.id)) is None:
-                    known = _Learned(_stored(template) or _learn(template))
+                    known = _Learned(_stored(template) or _learn(template, self._learner))
                     self._recent.put(template.id, known)
         return known.mark
 
@@ -68,12 +79,12 @@ def _stored(template: WatermarkTemplate) -> MarkTemplate | None:
         return None
 
 
-def _learn(template: WatermarkTemplate) -> MarkTemplate:
+def _learn(template: WatermarkTemplate, learner: Learner) -> MarkTemplate:
     try:
         files = [result_store().get(key) for key in template.keys]
         if template.kind == Kind.PNG:
             return template_from_png(_mark(files[0]))
-        mark = template_from_photos([_photo(data, share=len(files)) for data in files])
+        mark = learner.learn([_photo(data, share=len(files)) for data in files])
     except (TemplateError, ObjectGoneError) as error:
         told = str(error) if isinstance(error, TemplateError) else "The template's files got lost; make it again."
         raise invalid("template", told) from error

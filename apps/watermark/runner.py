@@ -40,7 +40,6 @@ class WatermarkRunner:
         self.models: list[str] = []
         self.device = "cpu"
         self.warnings: list[str] = []
-        self._templates = TemplateMemory()
         self._pipeline: WatermarkPipeline | None = None
         try:
             pipeline = registry.load_watermark(slots=engine.slots)
@@ -48,6 +47,7 @@ class WatermarkRunner:
             self.warnings.append(f"Requests to remove watermarks are refused. {error}")
             return
         self._pipeline = pipeline
+        self._templates = TemplateMemory(pipeline)
         self.models.append(f"{pipeline.model_name}@{pipeline.model_version}")
         self.device = pipeline.device
         self.warnings.extend(pipeline.warnings)

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from ml.errors import MlError, TemplateError
-from ml.mark_template import MarkTemplate, template_from_photos, template_from_png
+from ml.mark_template import MarkTemplate, template_from_png
 from ml.pipelines.watermark import Removal, WatermarkPipeline
 from ml.registry import load_watermark
 from ml.training.watermark.marks import KINDS, Kind, Marked, draw_mark
@@ -189,7 +189,7 @@ def _five(pipeline: WatermarkPipeline, photos: list[CleanPhoto], assets: Assets,
         if np.count_nonzero(five[0].alpha > SEEN) < LEAST_MARKED_PX:
             continue
         try:
-            template = template_from_photos([marked.image for marked in five])
+            template = pipeline.learn([marked.image for marked in five])
         except TemplateError:
             template = None
         for marked in five:

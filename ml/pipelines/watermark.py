@@ -9,12 +9,13 @@ import numpy as np
 
 from ml.errors import ShapeError
 from ml.mark_regions import Region
-from ml.mark_template import MarkTemplate
+from ml.mark_template import MarkTemplate, template_from_photos
 from ml.restoration import Repairer
-from ml.template_search import TemplateJob, place_template
+from ml.template_job import TemplateJob
+from ml.template_search import place_template
 from ml.transforms import require_rgb
 from ml.types import AlphaChannel, Mask, RgbImage
-from ml.watermark_search import Job, Network, find, likelihood, under_smear
+from ml.watermark_search import GLANCE_PIXELS, Job, Network, find, likelihood, under_smear
 
 __all__ = ["Region", "Removal", "WatermarkPipeline"]
 
@@ -65,6 +66,18 @@ class WatermarkPipeline:
         """How sure the network is that there is any mark in the photo, 0..1."""
         return likelihood(self._network, image)
 
+    def learn(self, photos: Sequence[RgbImage]) -> MarkTemplate:
+        """
+        Learn a mark from photos that carry it at the same place.
+
+        Args:
+            photos: 3 to 10 of them, (H, W, 3) uint8 each, all of one size.
+
+        Raises:
+            TemplateError: as `ml.mark_template.template_from_photos`.
+        """
+        return template_from_photos(photos, look=lambda photo: self._network.look(photo, most_pixels=GLANCE_PIXELS))
+
     def run(
         self,
         image: RgbImage,
@@ -95,7 +108,7 @@ class WatermarkPipeline:
         tell = on_stage or _tell_nobody
         tell("detect", 0.0)
         if template is not None:
-            jobs: Sequence[Job | TemplateJob] = place_template(image, template)
+            jobs: Sequence[Job | TemplateJob] = place_template(image, template, repairer=self._repairer)
         elif smear is not None:
             jobs = under_smear(self._network, self._repairer, image, smear)
         else:

@@ -30,7 +30,7 @@ from tests.contract.test_money import asleep, credits
 from tests.contract.test_retention import stored_below
 from tests.contract.test_watermark import PATH as REMOVE
 from tests.contract.test_watermark import inside, pixels
-from tests.watermarks import marked_array, marked_png
+from tests.watermarks import MarksByColour, marked_array, marked_png
 
 PATH = "/v1/watermark-templates"
 TEAL = (20, 160, 150)
@@ -261,7 +261,7 @@ def test_template_deleted_before_its_job_runs_fails_it_uncharged(api: Api, monke
 def test_files_are_read_once_for_many_removals(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     learned = []
     learn = learning._learn
-    monkeypatch.setattr(learning, "_learn", lambda template: learned.append(template.id) or learn(template))
+    monkeypatch.setattr(learning, "_learn", lambda template, how: learned.append(template.id) or learn(template, how))
     template = made(make(api))
 
     for _ in range(3):
@@ -276,18 +276,18 @@ def learned_from(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[int, ...]]]
     seen: list[list[tuple[int, ...]]] = []
     mark = template_from_png(np.asarray(Image.open(io.BytesIO(mark_png()))))
 
-    def learn(given: list[Any]) -> Any:
+    def learn(_: MarksByColour, given: list[Any]) -> Any:
         seen.append([photo.shape for photo in given])
         return mark
 
-    monkeypatch.setattr(learning, "template_from_photos", learn)
+    monkeypatch.setattr(MarksByColour, "learn", learn)
     return seen
 
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a worker that has just started."""
     runner = worker.this_worker()._runners["watermark-removal"]
-    monkeypatch.setattr(runner, "_templates", learning.TemplateMemory())
+    monkeypatch.setattr(runner, "_templates", learning.TemplateMemory(MarksByColour()))
 
 
 def test_what_was_learned_from_photos_is_kept_for_other_workers_and_goes_with_the_template(

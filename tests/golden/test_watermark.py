@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ml import registry
+from ml.errors import TemplateError
 from ml.mark_template import template_from_png
 from ml.pipelines.watermark import WatermarkPipeline
 from ml.types import Mask, Matte, RgbImage
@@ -87,6 +88,33 @@ def test_own_mark_given_as_a_template_comes_off_better(pipeline: WatermarkPipeli
     outside = removal.mask == 0
     assert (removal.image[outside] == spoilt[outside]).all()
     assert psnr(removal.image, photo, mark > 0) - psnr(spoilt, photo, mark > 0) > 10
+
+
+def five_photos() -> list[RgbImage]:
+    names = "leopard-shoes", "slippers", "denim-jacket", "blue-skirt", "plaid-shirt"
+    read = [cv2.imread(str(PHOTO.with_name(f"{name}.jpg")))[..., ::-1] for name in names]
+    return [np.asarray(cv2.resize(image, (480, 360), interpolation=cv2.INTER_AREA), np.uint8) for image in read]
+
+
+def test_a_mark_is_learned_from_five_photos_and_taken_off_them(pipeline: WatermarkPipeline) -> None:
+    cleans = five_photos()
+    mark = words(cleans[0].shape[:2], opacity=0.45)
+    spoilt = [marked(clean, mark) for clean in cleans]
+
+    template = pipeline.learn(spoilt)
+
+    removals = [pipeline.run(image, template=template).image for image in spoilt]
+    gains = [
+        psnr(image, clean, mark > 0) - psnr(before, clean, mark > 0)
+        for image, before, clean in zip(removals, spoilt, cleans, strict=True)
+    ]
+    assert np.mean(gains) > 8
+    assert min(gains) > 3
+
+
+def test_nothing_is_learned_from_photos_without_a_mark(pipeline: WatermarkPipeline) -> None:
+    with pytest.raises(TemplateError, match="share no watermark"):
+        pipeline.learn(five_photos())
 
 
 def test_precise_smear_takes_a_see_through_mark_off(pipeline: WatermarkPipeline, photo: RgbImage) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from ml import mark_learning
 from ml.errors import TemplateError
 from ml.mark_template import MarkTemplate, template_from_photos, template_from_png
+from ml.models.repair import RepairMaps
+from ml.models.watermark import Sight
+from ml.template_search import place_template
 from tests.ml.marked import blend, error, photo, pipeline, strokes
 
 
@@ -115,3 +121,57 @@ def test_the_same_photo_thrice_is_refused() -> None:
 def test_photos_that_share_nothing_are_refused() -> None:
     with pytest.raises(TemplateError, match="share no"):
         template_from_photos([photo(seed) for seed in range(60, 64)])
+
+
+def _sight(shape: np.ndarray, gate: float) -> Sight:
+    return Sight(shape.astype(np.float32), np.zeros_like(shape), np.full_like(shape, gate))
+
+
+def test_what_is_seen_in_all_photos_is_where_learning_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where strokes are seen, gradients aren't asked."""
+    monkeypatch.setattr(mark_learning, "common_strokes", lambda _: np.zeros((240, 320), np.float32))
+    shape = strokes()
+    cleans = [photo(seed) for seed in range(30, 35)]
+    marked = [blend(clean, shape, opacity=0.45, colour=(255, 255, 255)) for clean in cleans]
+
+    template = template_from_photos(marked, look=lambda _: _sight(0.6 * shape[::2, ::2], 0.9))
+
+    removal = pipeline().run(marked[2], template=template)
+    assert error(removal.image, cleans[2], shape) < 0.3 * error(marked[2], cleans[2], shape)
+
+
+def test_where_nobody_sees_a_mark_none_is_learned() -> None:
+    shape = strokes()
+    marked = [blend(photo(seed), shape, opacity=0.45, colour=(255, 255, 255)) for seed in range(30, 35)]
+
+    with pytest.raises(TemplateError, match="share no"):
+        template_from_photos(marked, look=lambda _: _sight(np.zeros_like(shape), 0.1))
+
+
+def test_the_repairing_network_is_asked_about_a_learned_mark_alone() -> None:
+    mark = _png()
+    spoilt, _ = _stamped(photo(20), mark, left=20, top=30, opacity=1.0)
+    asked = Greys()
+
+    given = place_template(spoilt, template_from_png(mark), repairer=asked)
+    height, width = spoilt.shape[:2]
+    place = replace(template_from_png(mark), place_xywh=(given[0].left, given[0].top, width, height))
+    learned = place_template(spoilt, place, repairer=asked)
+
+    out = spoilt.copy()
+    given[0].carry_out(spoilt, out, np.zeros(spoilt.shape[:2], np.uint8))
+    assert asked.masks == []
+    learned[0].carry_out(spoilt, spoilt.copy(), np.zeros(spoilt.shape[:2], np.uint8))
+    assert len(asked.masks) == 1
+
+
+class Greys:
+    """A repairer that takes everything for grey."""
+
+    def __init__(self) -> None:
+        self.masks: list[np.ndarray] = []
+
+    def maps(self, image: np.ndarray, mask: np.ndarray) -> RepairMaps:
+        self.masks.append(mask)
+        half = np.full((*mask.shape, 4), 0.5, np.float32)
+        return RepairMaps(half, half)
