@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from ml.mark_regions import Region
-from ml.restoration import Repairer, repaired_alone
+from ml.repairing import Repairer
+from ml.restoration import repaired_alone
 from ml.types import AlphaChannel, Matte, RgbImage
 from ml.unblending import CHANGED, Pixels, look_around, restore_exactly
 

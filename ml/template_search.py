@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ml.mark_regions import FEWEST_TILES, Region
 from ml.mark_template import MarkTemplate
-from ml.restoration import Repairer
+from ml.repairing import Repairer
 from ml.template_job import TemplateJob, shape_of
 from ml.transforms import shrink_or_grow
 from ml.types import Matte, RgbImage

@@ -224,6 +224,29 @@ def agreement(before: Pixels, after: Pixels, shape: Matte) -> float:
     return float(now.mean() / max(1.0, float(was.mean())))
 
 
+FOLLOWED, SHIFTED_LEVELS, MOST_FAINT = 0.5, 4.0, 0.5
+"""The correlation of what is covered with what is beside it, the levels between both, and the opacity up to which that counts."""
+
+
+def is_tinted(pixels: Pixels, shape: Matte) -> bool:
+    """
+    Whether what is covered goes on like what is beside it, only lighter, darker or tinted: a faint mark, and no thing.
+
+    On 45 smears of large marks of opacity .1 to .6 it or the gate says so of 89 % (the gate alone of 76 %); of 135 things pasted
+    in, smeared precisely 25 % (23 %), with 6 px around them 25 % (18 %).
+    """
+    outside, inside = pair_up(pixels, shape)
+    if len(outside) < FEWEST_PAIRS:
+        return False
+    light, covered = outside.mean(1) - outside.mean(), inside.mean(1) - inside.mean()
+    correlation = float((light * covered).mean()) / max(1e-3, float(light.std() * covered.std()))
+    shift = float(np.abs(np.median(inside - outside, 0)).mean())
+    if correlation <= FOLLOWED or shift <= SHIFTED_LEVELS:
+        return False
+    ink = fit_pairs(outside, inside)
+    return ink is not None and ink.opacity < MOST_FAINT
+
+
 LEAST_VARIETY, SHOWN = 8.0, 0.8
 
 

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from ml.mark_regions import Region, find_marks
 from ml.models.watermark import Sight
+from ml.repairing import Repairer
 from ml.repetition import as_repeated
-from ml.restoration import Plan, Repairer, carry_out, cut, half_width, make_plan
+from ml.restoration import Plan, carry_out, cut, half_width, make_plan
 from ml.transforms import shrink_or_grow
 from ml.types import AlphaChannel, BoxXywh, BoxXyxy, Mask, Matte, RgbImage
+from ml.unblending import is_tinted
 
 GLANCE_PIXELS, LOOK_PIXELS = 1_200_000, 700_000
 CLOSE_ENOUGH = 0.7
@@ -30,8 +32,8 @@ MOST_LOOKS = 6
 MARGIN_PX = 32
 """Around a mark, in pixels of the sight: what is clean there tells what lies under the mark."""
 
-SMEAR_EDGE_PX = 0.8
-"""A stroke's edge is softer than the smear's that was drawn along it."""
+SMEAR_EDGE_PX = 0.5
+"""A stroke's edge is softer than the smear's that was drawn along it (sigma; .8 px are .1 dB worse on validation)."""
 
 SMEAR_SEEN, SMEAR_THIN_PX = 0.3, 6.0
 """The mean of the gate under a smear from which on a mark is what was smeared over, and the half width below which it is one
@@ -252,7 +254,11 @@ def _plan_smear(asked: tuple[Network, Repairer], image: RgbImage, smear: Mask, b
     photo, strokes = shrink_or_grow(photo, size_wh), shrink_or_grow(strokes, size_wh)
     network, repairer = asked
     sight = network.look(photo, most_pixels=photo.shape[0] * photo.shape[1])
-    is_mark = half_width(strokes) < SMEAR_THIN_PX or (sight.gate * strokes).sum() > SMEAR_SEEN * strokes.sum()
+    is_mark = (
+        half_width(strokes) < SMEAR_THIN_PX
+        or (sight.gate * strokes).sum() > SMEAR_SEEN * strokes.sum()
+        or is_tinted(photo.astype(np.float32), np.asarray(cv2.GaussianBlur(strokes, (0, 0), SMEAR_EDGE_PX), np.float32))
+    )
     return make_plan(repairer, photo, strokes, edge_px=SMEAR_EDGE_PX, is_mark=bool(is_mark))
 
 
