@@ -40,6 +40,10 @@ def test_an_unsure_judge_loses_the_car_beside_a_person() -> None:
     assert middle(kept, BESIDE) < 0.3
 
 
+def test_where_it_sees_nobody_at_all_the_judge_is_outvoted() -> None:
+    assert weigh_people(plane(PERSON), plane(PERSON), plane()).max() < 0.5
+
+
 def test_what_a_sure_judge_keeps_stays_half_of_it_at_least() -> None:
     kept = weigh_people(plane(PERSON, BESIDE), plane(PERSON, BESIDE), plane(PERSON))
 
