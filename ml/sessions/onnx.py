@@ -69,21 +69,23 @@ class OnnxGraph:
 
     device = "cpu"
 
-    def __init__(self, path: Path, *, outputs: Sequence[str], slots: InferenceSlots) -> None:
+    def __init__(self, path: Path, *, outputs: Sequence[str], slots: InferenceSlots, keeps_memory: bool = True) -> None:
         """
         Args:
             path: an ONNX file.
             outputs: the float32 values to give, in this order: the graph's outputs, or values inside it.
             slots: as for `OnnxSession`.
+            keeps_memory: between runs, for the next one. What every size of input asks for anew piles up in an arena; a
+                network that is asked seldom, or at many sizes, gives it back after each run and takes a little longer.
         """
         _share_one_arena()
         self._slots = slots
+        self._keeps_memory = keeps_memory
         with tempfile.NamedTemporaryFile(suffix=".onnx") as chosen:
             write_with_outputs(path.read_bytes(), outputs, chosen)
             chosen.flush()
-            self._session = ort.InferenceSession(
-                chosen.name, _options(slots.threads_per_run), providers=["CPUExecutionProvider"]
-            )
+            options = _options(slots.threads_per_run, keeps_memory=keeps_memory)
+            self._session = ort.InferenceSession(chosen.name, options, providers=["CPUExecutionProvider"])
         give_back_freed_memory()
         self._outputs = list(outputs)
 
@@ -97,15 +99,19 @@ class OnnxGraph:
         Returns:
             The outputs asked for, float32, in the network's own range.
         """
-        return list(self._slots.run(lambda: self._session.run(self._outputs, dict(tensors))))
+        outputs = list(self._slots.run(lambda: self._session.run(self._outputs, dict(tensors))))
+        if not self._keeps_memory:
+            give_back_freed_memory()
+        return outputs
 
 
-def _options(threads: int) -> ort.SessionOptions:
+def _options(threads: int, *, keeps_memory: bool = True) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False
-    options.add_session_config_entry("session.use_env_allocators", "1")
+    options.enable_cpu_mem_arena = keeps_memory
+    options.add_session_config_entry("session.use_env_allocators", "1" if keeps_memory else "0")
     # Idle threads that spin take the cores that decode and encode the other requests' images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
