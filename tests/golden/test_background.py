@@ -92,15 +92,14 @@ def test_a_person_who_fills_the_picture_is_whole_and_keeps_what_she_holds(best: 
 
 
 def test_people_in_all_proportions_leave_no_memory_behind(best: BackgroundPipeline) -> None:
-    """In an arena it piled up: 270 MB after one photo, 410 MB after six."""
+    """In an arena it piled up: 170 MB after one photo, 310 MB after six."""
     people = registry._load_people(default_dir(), InferenceSlots())
-    people.see_people(np.zeros((600, 600, 3), np.uint8))
     before = _resident_mb()
 
-    for size_hw in ((1154, 866), (900, 1200), (600, 1154), (1200, 700), (500, 1000)):
+    for size_hw in ((866, 1154), (1154, 866), (900, 1200), (600, 1154), (1200, 700), (500, 1000)):
         people.see_people(np.zeros((*size_hw, 3), np.uint8))
 
-    assert _resident_mb() - before < 60
+    assert _resident_mb() - before < 100
 
 
 def _resident_mb() -> float:
