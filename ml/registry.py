@@ -249,10 +249,11 @@ def load_background(profile: Profile, weights_dir: Path, *, slots: InferenceSlot
 
 def _load_people(weights_dir: Path, slots: InferenceSlots) -> PeopleNetwork:
     from ml.models.people import OUTPUTS, PeopleNetwork
-    from ml.sessions.onnx import OnnxGraph
+    from ml.sessions.onnx import LateGraph, OnnxGraph
 
     # Photos come in all proportions: 300 MB would be kept for them, and .13 s of CPU is what it costs not to.
-    graph = OnnxGraph(weights_dir / RVM.files[0].name, outputs=OUTPUTS, slots=slots, keeps_memory=False)
+    path = weights_dir / RVM.files[0].name
+    graph = LateGraph(lambda: OnnxGraph(path, outputs=OUTPUTS, slots=slots, keeps_memory=False))
     return PeopleNetwork(graph, side_px=RVM.input_side_px)
 
 

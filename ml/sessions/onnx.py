@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +103,21 @@ class OnnxGraph:
         if not self._keeps_memory:
             give_back_freed_memory()
         return outputs
+
+
+class LateGraph:
+    """An `OnnxGraph` that is opened when it is first asked: for a network that many a worker never needs."""
+
+    def __init__(self, open_graph: Callable[[], OnnxGraph]) -> None:
+        self._open_graph = open_graph
+        self._graph: OnnxGraph | None = None
+        self._opening = threading.Lock()
+
+    def run(self, tensors: Mapping[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """As `OnnxGraph.run`."""
+        with self._opening:
+            graph = self._graph = self._graph or self._open_graph()
+        return graph.run(tensors)
 
 
 def _options(threads: int, *, keeps_memory: bool = True) -> ort.SessionOptions:

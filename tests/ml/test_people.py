@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from ml.errors import ShapeError
 from ml.models.people import PeopleNetwork
 from ml.people import weigh_people
+from ml.sessions.onnx import LateGraph
 from ml.types import Matte
 
 SIDE = 320
@@ -135,3 +138,21 @@ def test_the_network_sees_the_whole_picture_in_its_proportions(
 def test_what_is_no_picture_is_refused() -> None:
     with pytest.raises(ShapeError):
         PeopleNetwork(Film(), side_px=768).see_people(np.zeros((5, 5), np.uint8))
+
+
+def test_a_late_graph_is_opened_once_and_not_before_it_is_asked() -> None:
+    opened: list[Film] = []
+
+    def open_graph() -> Film:
+        time.sleep(0.05)
+        opened.append(Film())
+        return opened[-1]
+
+    late = LateGraph(open_graph)  # type: ignore[arg-type]  # a stand-in
+    assert opened == []
+    tensors = {"src": np.zeros((1, 3, 4, 4), np.float32)}
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(late.run, [tensors] * 4))
+
+    assert len(opened) == 1
+    assert len(answers) == 4
