@@ -37,6 +37,8 @@ IN_ALL, LEAST_SEEN = 1.1, 0.1
 """What is seen alike in all pictures counts as thrice as likely (log odds), and what is less likely than that then as nothing."""
 
 
+NOTHING_SHARED = "These photos share no watermark at the same place."
+
 Look = Callable[[RgbImage], Sight]
 """Says what it sees of marks in a picture, at its size or smaller."""
 
@@ -60,11 +62,11 @@ def learn_mark(pictures: Sequence[RgbImage], *, look: Look | None = None) -> tup
     if look is not None:
         sights = [look(picture) for picture in pictures]
         if np.median([sight.gate for sight in sights], axis=0).max() < LEAST_GATE:
-            raise TemplateError("These photos share no watermark at the same place.")
+            raise TemplateError(NOTHING_SHARED)
         learned = _learned_from(pixels, _seen_strokes(sights, pixels[0]))
     learned = learned or _learned_from(pixels, common_strokes(pixels))
     if learned is None:
-        raise TemplateError("These photos share no watermark at the same place.")
+        raise TemplateError(NOTHING_SHARED)
     return learned
 
 

@@ -12,7 +12,7 @@ import pytest
 from ml import compositing, registry
 from ml.confidence import LOW_BELOW
 from ml.errors import WeightsMissingError
-from ml.pipelines.background import BackgroundPipeline
+from ml.pipelines.background import BackgroundPipeline, Quality
 from ml.sessions.slots import InferenceSlots
 from ml.types import Mask, RgbImage
 from ml.weights import default_dir
@@ -77,8 +77,11 @@ def test_doubt_is_told_where_the_networks_mean_different_things(best: Background
     assert result.confidence < LOW_BELOW
 
 
-def test_a_person_who_fills_the_picture_is_whole_and_keeps_what_she_holds(best: BackgroundPipeline) -> None:
-    result = best.run(_photo(PHOTOS / "astronaut.jpg"), subject="human")
+@pytest.mark.parametrize("quality", ["best", "fast"])
+def test_a_person_who_fills_the_picture_is_whole_and_keeps_what_she_holds(
+    best: BackgroundPipeline, quality: Quality
+) -> None:
+    result = best.run(_photo(PHOTOS / "astronaut.jpg"), subject="human", quality=quality)
 
     kept = {
         "hair": (slice(30, 60), slice(205, 255)),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ml.errors import ShapeError
-from ml.pipelines.background import BackgroundPipeline, Subject
+from ml.pipelines.background import BackgroundPipeline, Quality, Subject
 from ml.types import Matte, RgbImage
 
 
@@ -177,17 +177,21 @@ class Crowd:
         return matte
 
 
-def test_only_human_in_best_asks_who_knows_people() -> None:
+@pytest.mark.parametrize("quality", ["best", "fast"])
+def test_only_human_asks_who_knows_people(quality: Quality) -> None:
     crowd = Crowd()
     judged = BackgroundPipeline(Oracle(square()), judge=Arbiter(), people=crowd, model_name="oracle", model_version="1")
 
-    for subject, quality in (("universal", "best"), ("product", "best"), ("human", "fast")):
+    for subject in SUBJECTS_BUT_PEOPLE:
         judged.run(textured(), subject=subject, quality=quality)
     assert crowd.asked == 0
-    result = judged.run(textured(), subject="human")
+    result = judged.run(textured(), subject="human", quality=quality)
 
     assert crowd.asked == 1
     assert result.subjects == 2, "the judge's person and the one that it missed"
+
+
+SUBJECTS_BUT_PEOPLE: tuple[Subject, ...] = ("universal", "product")
 
 
 def test_border_and_number_of_subjects_are_told() -> None:
