@@ -47,6 +47,10 @@ PORTRAIT_SHARE, PORTRAIT_SOLID, PORTRAIT_BASE = 0.2, 0.93, 0.1
 CLOSE_FROM, CLOSE = 0.1, 0.2
 """The share of the picture that one person has when what stands out begins to belong to them, and when all of it does."""
 
+JUDGED_NOBODY, JUDGED_SOMEBODY = 0.3, 0.6
+"""As `NOBODY` and `SOMEBODY`, where the judge alone is asked: its mean for people over what stands out (IoU of the 77 photos of
+people .836 to .866, Penn-Fudan and CCP the same to .002)."""
+
 PASSER_BY_SHARE = 0.001
 """Of the picture: the smallest piece of a passer-by. Anything less is an edge drawn in another way."""
 
@@ -75,6 +79,23 @@ def weigh_people(human: Matte, salient: Matte, people: Matte) -> Matte:
     odds = _log_odds(judged) + np.where(evidence > 0, is_there * A_PERSON, against) * evidence
     weighed = np.asarray(1 / (1 + np.exp(-CERTAIN * odds)), np.float32)
     return np.where(_passers_by(weighed, judged), np.minimum(weighed, judged), weighed)
+
+
+def close_up(human: Matte, salient: Matte) -> Matte:
+    """
+    What the judge alone keeps of people: all that stands out, where that is large and a person mostly, as in a portrait.
+
+    Args:
+        human, salient: as for `weigh_people`.
+
+    Returns:
+        (S, S) float32, 0..1.
+    """
+    stands_out = salient > 0.5
+    if not stands_out.any():
+        return human
+    share = _ramp(float(np.minimum(human, salient)[stands_out].mean()), JUDGED_NOBODY, JUDGED_SOMEBODY)
+    return human + np.float32(share * _ramp(_largest_share(salient), CLOSE_FROM, CLOSE)) * (salient - human)
 
 
 def _is_anybody_there(human: Matte, people: Matte) -> float:

@@ -125,14 +125,19 @@ def repaired_alone(repairer: Repairer, image: RgbImage, strokes: Matte) -> RgbIm
         image: (H, W, 3) uint8.
         strokes: (H, W) float32, 0..1.
     """
-    share = min(1.0, math.sqrt(PLANNED_PIXELS / strokes.size))
-    size_wh = max(1, round(strokes.shape[1] * share)), max(1, round(strokes.shape[0] * share))
+    size_wh = planned_size(strokes)
     strokes = shrink_or_grow(strokes, size_wh)
     maps = repairer.maps(shrink_or_grow(np.ascontiguousarray(image), size_wh), strokes)
     out = np.empty_like(image)
     plan = Plan(np.ones_like(strokes), strokes, maps, None)
     carry_out(plan, image, out, np.zeros(image.shape[:2], np.uint8))
     return out
+
+
+def planned_size(strokes: Matte) -> tuple[int, int]:
+    """Width and height of the copy on which is planned: the photo's, or smaller."""
+    share = min(1.0, math.sqrt(PLANNED_PIXELS / strokes.size))
+    return max(1, round(strokes.shape[1] * share)), max(1, round(strokes.shape[0] * share))
 
 
 def louder(mask: Matte) -> Matte:

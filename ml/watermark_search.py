@@ -16,12 +16,12 @@ from ml.mark_regions import Region, find_marks
 from ml.models.watermark import Sight
 from ml.repairing import Repairer
 from ml.repetition import as_repeated
-from ml.restoration import Plan, carry_out, cut, half_width, make_plan
+from ml.restoration import PLANNED_PIXELS, Plan, carry_out, cut, half_width, make_plan, planned_size
 from ml.transforms import shrink_or_grow
 from ml.types import AlphaChannel, BoxXywh, BoxXyxy, Mask, Matte, RgbImage
 from ml.unblending import is_tinted
 
-GLANCE_PIXELS, LOOK_PIXELS = 1_200_000, 700_000
+GLANCE_PIXELS, LOOK_PIXELS = PLANNED_PIXELS, 700_000
 CLOSE_ENOUGH = 0.7
 """Photo pixels for one of the glance, from which on nothing is looked at again."""
 
@@ -248,8 +248,7 @@ def _box_of(mask: Mask) -> BoxXywh:
 def _plan_smear(asked: tuple[Network, Repairer], image: RgbImage, smear: Mask, box: BoxXyxy) -> Plan:
     part = slice(box[1], box[3]), slice(box[0], box[2])
     strokes = smear[part].astype(np.float32)
-    share = min(1.0, math.sqrt(GLANCE_PIXELS / strokes.size))
-    size_wh = max(1, round(strokes.shape[1] * share)), max(1, round(strokes.shape[0] * share))
+    size_wh = planned_size(strokes)
     photo = np.ascontiguousarray(image[part])
     photo, strokes = shrink_or_grow(photo, size_wh), shrink_or_grow(strokes, size_wh)
     network, repairer = asked

@@ -20,7 +20,7 @@ import numpy as np
 from ml.compositing import bounding_box, crisp, over_colour, remove_specks, solidify
 from ml.confidence import confidence_of, looks_empty
 from ml.fusion import fuse
-from ml.people import weigh_people
+from ml.people import close_up, weigh_people
 from ml.refinement import refine_edges
 from ml.subject import count_subjects, touches_border
 from ml.transforms import require_alpha, require_rgb, resize_alpha, resize_matte, shrink_or_grow, to_alpha
@@ -114,7 +114,7 @@ class BackgroundPipeline:
             network: finds the subject.
             second_opinion: a quick one that fails on other photos; used with `quality="best"`.
             judge: decides between the two. Without it all three pipelines are the main network's.
-            people: asked besides for `human`, in either quality: without it portraits lose their heads.
+            people: asked besides for `human`, in either quality.
             model_name, model_version: what answers say about the main network.
             warnings: what an operator should know (a fallback in use), one sentence each.
         """
@@ -185,6 +185,8 @@ class BackgroundPipeline:
         judged = verdicts[subject]
         if subject == "human" and self._people is not None:
             judged = weigh_people(judged, verdicts["universal"], self._people.see_people(image))
+        elif subject == "human":
+            judged = close_up(judged, verdicts["universal"])
         return fuse(main, judged, square), confidence_of(judged, main, second)
 
 

@@ -94,6 +94,14 @@ def test_a_person_who_fills_the_picture_is_whole_and_keeps_what_she_holds(
     assert [name for name, area in gone.items() if result.alpha[area].max() > 5] == []
 
 
+@pytest.mark.parametrize("quality", ["best", "fast"])
+def test_a_portrait_keeps_its_head_without_the_network_that_knows_people(quality: Quality) -> None:
+    result = _load("permissive").run(_photo(PHOTOS / "astronaut.jpg"), subject="human", quality=quality)
+
+    assert result.alpha[30:60, 205:255].min() > 200, "hair"
+    assert result.alpha[70:150, 190:260].min() > 200, "face"
+
+
 def test_people_in_all_proportions_leave_no_memory_behind(best: BackgroundPipeline) -> None:
     """In an arena it piled up: 170 MB after one photo, 310 MB after six."""
     people = registry._load_people(default_dir(), InferenceSlots())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ml.errors import ShapeError
 from ml.models.people import PeopleNetwork
-from ml.people import weigh_people
+from ml.people import close_up, weigh_people
 from ml.sessions.onnx import LateGraph
 from ml.types import Matte
 
@@ -98,6 +98,22 @@ def test_a_person_who_fills_the_picture_is_found_though_the_judge_is_lost_and_ke
 
     assert middle(kept, portrait) > 0.95
     assert middle(kept, held) > 0.5
+
+
+def test_the_judge_alone_keeps_a_portrait_whole() -> None:
+    portrait, lost = (slice(40, 320), slice(60, 220)), (slice(40, 100), slice(60, 220))
+    human = plane(portrait)
+    human[lost] = 0
+
+    assert close_up(human, plane(portrait))[lost].min() == 1
+
+
+@pytest.mark.parametrize("stands_out", [(slice(100, 320), slice(20, 300)), (slice(60, 300), slice(130, 160))])
+def test_the_judge_alone_keeps_little_that_is_small_or_no_person(stands_out: tuple[slice, slice]) -> None:
+    """A car that a small person stands in front of; a small thing that is half a person."""
+    human = plane((slice(60, 300), slice(130, 150)))
+
+    assert np.array_equal(close_up(human, plane(stands_out)), human)
 
 
 def test_maps_of_other_proportions_fit() -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from ml.errors import ShapeError
 from ml.models.repair import RepairMaps
-from ml.repairing import changed_by, repaired, within_reach
+from ml.repairing import Mirrored, changed_by, repaired, within_reach
+from ml.unblending import is_tinted
 from tests.ml.marked import blend, photo, repairer, strokes
 
 torch = pytest.importorskip("torch", reason="pip install -r requirements.txt")
@@ -133,3 +134,42 @@ def test_a_step_of_training_lowers_the_loss_of_the_same_views() -> None:
         losses.append(loss.item())
 
     assert losses[-1] < losses[0] - 0.1
+
+
+class Echo:
+    """Says of each pixel what its own colour is, a quarter more at the picture's left: a repairer that is not symmetrical."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def maps(self, image: np.ndarray, mask: np.ndarray) -> RepairMaps:
+        self.asked += 1
+        blend = np.dstack([image.astype(np.float32) / 255, mask])
+        blend[:, : blend.shape[1] // 2] += 0.25
+        return RepairMaps(blend, blend.copy())
+
+
+@pytest.mark.parametrize(("looks", "more"), [(1, (0.25, 0)), (2, (0.125, 0.125)), (4, (0.125, 0.125))])
+def test_mirrored_looks_are_turned_back_and_averaged(looks: int, more: tuple[float, float]) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (10, 12, 3)).astype(np.uint8)
+    mask = np.random.default_rng(2).random((10, 12)).astype(np.float32)
+    echo = Echo()
+
+    maps = Mirrored(echo, looks).maps(image, mask)
+
+    assert echo.asked == looks
+    added = maps.blend - np.dstack([image.astype(np.float32) / 255, mask])
+    assert np.allclose(added[:, :6], more[0], atol=1e-5)
+    assert np.allclose(added[:, 6:], more[1], atol=1e-5)
+    assert np.array_equal(maps.blend, maps.paint)
+
+
+def test_a_faint_mark_goes_on_like_what_is_beside_it_and_a_thing_does_not() -> None:
+    shape = strokes()
+    clean, other = photo(7), photo(8)
+    marked = blend(clean, shape, opacity=0.25, colour=(255, 255, 255))
+    covered = np.where(shape[..., None] > 0.5, other, clean)
+
+    assert is_tinted(marked.astype(np.float32), shape)
+    assert not is_tinted(covered.astype(np.float32), shape)
+    assert not is_tinted(clean.astype(np.float32), shape), "nothing is there"
