@@ -49,7 +49,7 @@ CLOSE_FROM, CLOSE = 0.1, 0.2
 
 JUDGED_NOBODY, JUDGED_SOMEBODY = 0.3, 0.6
 """As `NOBODY` and `SOMEBODY`, where the judge alone is asked: its mean for people over what stands out (IoU of the 77 photos of
-people .836 to .866, Penn-Fudan and CCP the same to .002)."""
+people .836 to .866; Penn-Fudan and CCP, what is for tuning, the same to .002)."""
 
 PASSER_BY_SHARE = 0.001
 """Of the picture: the smallest piece of a passer-by. Anything less is an edge drawn in another way."""
