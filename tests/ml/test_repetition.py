@@ -63,6 +63,16 @@ def test_tiles_that_were_missed_come_back() -> None:
     assert mark.region.kind == "tiled"
 
 
+def test_tiles_that_were_seen_well_are_not_smeared_by_steps_that_are_not_theirs() -> None:
+    y, x = np.mgrid[:420, :560].astype(np.float32)
+    uneven = x + 9 * np.sin(y / 60), y + 9 * np.sin(x / 80)  # each tile a little beside its place, as on cloth
+    seen = np.asarray(cv2.remap(_tiled((420, 560), STEPS, 0.7), *uneven, cv2.INTER_LINEAR), np.float32)
+    sight = Sight(seen, seen, np.ones_like(seen))
+
+    assert find_lattice(seen) is not None
+    assert as_repeated(sight) is sight
+
+
 @pytest.mark.parametrize("kind", ["nothing", "one word", "a row of words", "noise", "three pixels"])
 def test_what_does_not_repeat_stays_as_it_is(kind: str) -> None:
     shape_hw = (2, 3) if kind == "three pixels" else (300, 400)

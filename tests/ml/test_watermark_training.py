@@ -30,13 +30,13 @@ def networks() -> tuple[WatermarkNetwork, RepairNetwork]:
     return WatermarkNetwork(EfficientNet.from_name("efficientnet-lite0")), RepairNetwork()
 
 
-def training(tmp_path: Path, steps: int) -> train.Training:
+def training(tmp_path: Path, steps: int, *, repairs: bool = True) -> train.Training:
     try:
         assets = read_assets("train")
     except SystemExit:
         pytest.skip("the fonts of ml/training/watermark/fonts.txt are not installed")
     photos = [CleanPhoto("drawn", str(i), photo(i)) for i in range(3)]
-    recipe = train.Recipe(60, steps=steps)
+    recipe = train.Recipe(60, steps=steps, repairs=repairs)
     return train.Training(networks(), photos, assets, recipe, tmp_path / "state.pt")
 
 
@@ -48,6 +48,16 @@ def test_training_goes_on_from_its_state(tmp_path: Path) -> None:
 
     assert second.step == 3
     assert all(torch.isfinite(p).all() for net in (finder, repairer) for p in net.parameters())
+
+
+@pytest.mark.parametrize("repairs", [True, False])
+def test_the_repairing_network_learns_only_where_it_shall(tmp_path: Path, repairs: bool) -> None:
+    before = networks()[1].state_dict()
+
+    finder, repairer = training(tmp_path, 2, repairs=repairs).run(None)
+
+    assert repairs != all(torch.equal(before[name], now) for name, now in repairer.state_dict().items())
+    assert not all(torch.equal(a, b) for a, b in zip(networks()[0].parameters(), finder.parameters(), strict=True))
 
 
 def test_exported_networks_say_the_same_when_they_are_read_back(tmp_path: Path) -> None:

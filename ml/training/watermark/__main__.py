@@ -19,19 +19,29 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ml.evaluation.errors import EvaluationError
+from ml.models.watermark import WatermarkNetwork as SeeingNetwork
 from ml.training.encoder import imagenet_encoder
 from ml.training.onnx_file import write_onnx
 from ml.training.watermark.curves import draw_curves
 from ml.training.watermark.from_onnx import start_from_onnx
 from ml.training.watermark.marks import Marked
-from ml.training.watermark.measure import VALIDATION, Maps, draw_clean, draw_marked, image_score, of_purpose, scores
-from ml.training.watermark.network import Served, WatermarkNetwork, plain
+from ml.training.watermark.measure import (
+    VALIDATION,
+    Predict,
+    draw_clean,
+    draw_marked,
+    image_score,
+    of_purpose,
+    scores,
+    seen_by,
+)
+from ml.training.watermark.network import Served, WatermarkNetwork
 from ml.training.watermark.photos import CleanPhoto, read_photos
 from ml.training.watermark.repair import RepairNetwork
 from ml.training.watermark.repair import Served as ServedRepair
-from ml.training.watermark.samples import as_seen
 from ml.training.watermark.sheet import draw_sheet
 from ml.training.watermark.strokes import Assets, read_assets
 from ml.training.watermark.train import Look, Recipe, Training, as_encoded, averaged
@@ -63,6 +73,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, help="instead of minutes: how many batches")
     parser.add_argument("--start", type=Path, help="what to begin with: a kept state.pt, or a folder with both .onnx")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--finder", action="store_true", help="teach the one that finds, leave the one that repairs")
     parser.add_argument("--workers", type=int, default=0, help="processes that draw views beside the training")
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="the folder to write both files to")
     options = parser.parse_args()
@@ -97,6 +108,7 @@ def _do(options: argparse.Namespace) -> int:
             seed=options.seed,
             device=options.device,
             workers=options.workers,
+            repairs=not options.finder,
         )
         if options.start:
             recipe = replace(recipe, faintest=recipe.faintest[1:] * 2)
@@ -141,8 +153,9 @@ def _validation(data: Path) -> tuple[list[Marked], list[RgbImage]]:
 
 def _look(marked: Sequence[Marked], clean: Sequence[RgbImage], device: str) -> Look:
     def look(network: WatermarkNetwork) -> float:
-        maps = [predict(network, one.image, device)[..., 0] for one in marked]
-        alarms = [image_score(predict(network, image, device)) for image in clean]
+        predict = predict_with(network, device)
+        maps = [predict(one.image)[..., 0] for one in marked]
+        alarms = [image_score(predict(image)) for image in clean]
         for sure in (0.5, 0.3):
             for kind, score in scores([one > sure for one in maps], marked).items():
                 figures = score.iou, score.recall, score.precision
@@ -154,7 +167,8 @@ def _look(marked: Sequence[Marked], clean: Sequence[RgbImage], device: str) -> L
 
 
 def _stroke_from(network: WatermarkNetwork, marked: Sequence[Marked], device: str) -> float:
-    maps = [predict(network, one.image, device, drawn=True)[..., 0] for one in marked]
+    predict = predict_with(network, device)
+    maps = [predict(one.image)[..., 0] for one in marked]
     return max(STROKE_FROM, key=lambda sure: _mean_iou(maps, marked, sure))
 
 
@@ -162,14 +176,21 @@ def _mean_iou(maps: Sequence[Matte], marked: Sequence[Marked], sure: float) -> f
     return scores([one > sure for one in maps], marked)["all"].iou
 
 
-def predict(network: WatermarkNetwork, image: RgbImage, device: str, *, drawn: bool = False) -> Maps:
-    """Ask the network about a whole photo, with strokes `drawn` to the pixel or not: (H, W, 3) float32, 0..1."""
-    height, width = image.shape[:2]
-    padded = np.pad(image, ((0, -height % 32), (0, -width % 32), (0, 0)), mode="reflect")
-    seen = torch.from_numpy(as_seen(padded[None])).to(device)
-    with torch.inference_mode():
-        maps = Served(network).to(device)(seen) if drawn else plain(network, seen)
-    return np.asarray(maps[0].permute(1, 2, 0).cpu().numpy()[:height, :width], np.float32)
+class _Asked:
+    """A network in training, asked as the service asks it (`ml.models.watermark.Session`)."""
+
+    def __init__(self, network: WatermarkNetwork, device: str) -> None:
+        self._served, self.device = Served(network).to(device), device
+
+    def run(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            maps = self._served(torch.from_numpy(tensor).to(self.device))
+        return np.asarray(maps.cpu().numpy(), np.float32)
+
+
+def predict_with(network: WatermarkNetwork, device: str) -> Predict:
+    """Ask a network about whole photos."""
+    return seen_by(SeeingNetwork(_Asked(network, device)))
 
 
 if __name__ == "__main__":

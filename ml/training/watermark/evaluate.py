@@ -35,12 +35,12 @@ from ml.training.watermark.measure import (
     of_purpose,
     score_one,
     scores,
+    seen_by,
 )
 from ml.training.watermark.photos import read_photos, read_real
 from ml.training.watermark.sheet import fit
 from ml.training.watermark.strokes import read_assets
 from ml.types import Mask, RgbImage
-from ml.watermark_search import GLANCE_PIXELS
 
 logger = logging.getLogger(__name__)
 
@@ -84,14 +84,8 @@ def main() -> int:
 
 
 def open_network(weights: Path) -> Predict:
-    """Load the ONNX file; gives a function from (H, W, 3) uint8 to the (H, W, 3) float32 maps that the service sees, 0..1."""
-    network = WatermarkNetwork(OnnxSession(weights, slots=InferenceSlots()))
-
-    def predict(image: RgbImage) -> Maps:
-        sight = network.look(image, most_pixels=GLANCE_PIXELS)
-        return np.dstack([sight.shape, sight.alpha, sight.gate])
-
-    return predict
+    """Load the ONNX file."""
+    return seen_by(WatermarkNetwork(OnnxSession(weights, slots=InferenceSlots())))
 
 
 def _report(sensitivity: float, seen: Sequence[Maps], marked: Sequence[Marked], unmarked: Sequence[Maps]) -> None:

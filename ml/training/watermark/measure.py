@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from ml.evaluation.sets import is_held_out
 from ml.mark_regions import find_marks
-from ml.models.watermark import Sight
+from ml.models.watermark import Sight, WatermarkNetwork
 from ml.repetition import as_repeated
 from ml.training.watermark.marks import JPEG_QUALITY, KINDS, Marked, draw_mark, save_as_jpeg
 from ml.training.watermark.photos import CleanPhoto
 from ml.training.watermark.strokes import Assets
 from ml.types import Mask, RgbImage
+from ml.watermark_search import GLANCE_PIXELS
 
 Maps = NDArray[np.float32]
 """(H, W, 3) float32, 0..1: strokes, opacity, whether a mark is near."""
@@ -54,6 +55,16 @@ def draw_clean(photos: Sequence[CleanPhoto], *, count: int, seed: int) -> list[R
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(photos))[:count]
     return [save_as_jpeg(photos[i].image, int(rng.integers(*JPEG_QUALITY))) for i in order]
+
+
+def seen_by(network: WatermarkNetwork) -> Predict:
+    """A function from (H, W, 3) uint8 to the (H, W, 3) float32 maps that the service sees, 0..1."""
+
+    def predict(image: RgbImage) -> Maps:
+        sight = network.look(image, most_pixels=GLANCE_PIXELS)
+        return np.dstack([sight.shape, sight.alpha, sight.gate])
+
+    return predict
 
 
 def score_one(found: Mask, one: Marked) -> tuple[float, float, float]:

@@ -21,11 +21,8 @@ from ml.training.encoder import FEATURES
 WIDE, WIDTHS, FINE = 128, (80, 48, 32), 32
 """Channels at stride 32, at strides 16, 8 and 4, and at stride 2."""
 
-DEEPER = 1, 2, 2
-"""Further blocks at strides 16, 8 and 4."""
-
-AROUND_PX, SNAPS = 5, 2
-"""How far colours in and beside strokes are looked at, and how often."""
+WIDER, DEEPER, FINER = (2, 4, 1, 2, 4), (3, 5, 5), 2
+"""Further blocks: their dilations at stride 32; how many at strides 16, 8 and 4; how many at stride 2."""
 
 GATE_STRIDE = 8
 
@@ -97,13 +94,13 @@ class WatermarkNetwork(nn.Module):
             for coming, level, width in zip(before, (3, 2, 1), WIDTHS, strict=True)
         )
         self.smooth = nn.ModuleList(Separable(width, width, kernel=5) for width in WIDTHS)
-        self.wider = nn.Sequential(Inverted(WIDE, dilation=2), Inverted(WIDE, dilation=4))
+        self.wider = nn.Sequential(*(Inverted(WIDE, dilation=dilation) for dilation in WIDER))
         self.deeper = nn.ModuleList(
             nn.Sequential(*(Inverted(width) for _ in range(count))) for width, count in zip(WIDTHS, DEEPER, strict=True)
         )
         self.edges = _plain(3 * 4, FINE, kernel=3)
         self.join = _plain(WIDTHS[2] + channels[0] + FINE, FINE)
-        self.fine, self.finer = Separable(FINE, FINE), Inverted(FINE)
+        self.fine, self.finer = Separable(FINE, FINE), nn.Sequential(*(Inverted(FINE) for _ in range(FINER)))
         self.head = nn.Conv2d(FINE, 2 * 4, 3, padding=1)
         self.gate = nn.Conv2d(WIDTHS[1], 1, 1)
         for last in (self.head, self.gate):
@@ -148,8 +145,7 @@ class Served(nn.Module):
     """
     The network as it is run: (N, 3, H, W) float32 in 0..1: strokes, opacity, and whether a mark is near.
 
-    Strokes are drawn to the pixel at last: of what is likely, so much as has the likely strokes' colour rather than that
-    around them. `stroke_from` is the probability, chosen on validation, that becomes one half.
+    `stroke_from` is the probability of a stroke, chosen on validation, that becomes one half.
     """
 
     shifts: Tensor
@@ -162,32 +158,7 @@ class Served(nn.Module):
 
     def forward(self, photo: Tensor) -> Tensor:
         fine, gate = self.network(photo)
-        logits = torch.cat([fine, _grow(gate, fine)], 1)
-        maps = torch.sigmoid(logits - self.shifts)
-        return torch.cat([torch.minimum(maps[:, :1], ink_of(photo, torch.sigmoid(logits[:, :1]))), maps[:, 1:]], 1)
-
-
-def ink_of(photo: Tensor, likely: Tensor) -> Tensor:
-    """
-    Say of what is likely a stroke how far it has the likely strokes' colour, rather than that around them.
-
-    Args:
-        photo: (N, 3, H, W) float32, as the network sees it.
-        likely: (N, 1, H, W) float32, 0..1.
-
-    Returns:
-        (N, 1, H, W) float32, 0..1.
-    """
-    core = likely
-    for _ in range(SNAPS):
-        core = likely * torch.sigmoid(8 * (_between(photo, core, AROUND_PX) - 0.6))
-    return _between(photo, core, AROUND_PX).clamp(0, 1)
-
-
-def plain(network: WatermarkNetwork, photo: Tensor) -> Tensor:
-    """The maps before strokes are drawn to the pixel, else as `Served` gives them."""
-    fine, gate = network(photo)
-    return torch.sigmoid(torch.cat([fine, _grow(gate, fine)], 1))
+        return torch.sigmoid(torch.cat([fine, _grow(gate, fine)], 1) - self.shifts)
 
 
 def _folded(encoder: nn.Module) -> nn.Module:
@@ -205,22 +176,6 @@ def _folded(encoder: nn.Module) -> nn.Module:
         block._swish = nn.ReLU6(inplace=True)
     net._conv_head = net._bn1 = net._fc = nn.Identity()
     return encoder
-
-
-def _between(photo: Tensor, likely: Tensor, reach_px: int) -> Tensor:
-    """(N, 1, H, W): 0 where a pixel has the colour of what is around strokes, 1 where it has that of likely strokes."""
-    inside = _mean_around(torch.cat([photo * likely, likely], 1), reach_px)
-    outside = _mean_around(torch.cat([photo * (1 - likely), 1 - likely], 1), reach_px)
-    ink, paper = (part[:, :3] / (part[:, 3:] + 0.02) for part in (inside, outside))
-    way = ink - paper
-    share = ((photo - paper) * way).sum(1, keepdim=True) / ((way * way).sum(1, keepdim=True) + 0.003)
-    return share.clamp(-3, 3)
-
-
-def _mean_around(x: Tensor, reach_px: int) -> Tensor:
-    size = 2 * reach_px + 1
-    rows = functional.avg_pool2d(x, (size, 1), 1, (reach_px, 0), count_include_pad=False)
-    return functional.avg_pool2d(rows, (1, size), 1, (0, reach_px), count_include_pad=False)
 
 
 def _grow(x: Tensor, like: Tensor) -> Tensor:

@@ -97,11 +97,6 @@ def _packed(part: Floats) -> Bytes:
     return (255 * part + 0.5).astype(np.uint8)
 
 
-def as_seen(images: NDArray[np.uint8]) -> Floats:
-    """(N, H, W, 3) uint8 -> (N, 3, H, W) float32 as the encoder sees it."""
-    return np.ascontiguousarray(((images.astype(np.float32) - 127) / 128).transpose(0, 3, 1, 2))
-
-
 def _unmarked(
     photo: RgbImage, rng: np.random.Generator, side_px: int
 ) -> tuple[RgbImage, RgbImage, Bytes, Bytes, Bytes]:
@@ -155,11 +150,23 @@ def _on_white(seen: RgbImage, rng: np.random.Generator) -> RgbImage:
     return page
 
 
+def _turned(seen: RgbImage, rng: np.random.Generator) -> RgbImage:
+    """A square view mirrored, at times upside down, on its side, or with its colours exchanged: before letters come."""
+    if rng.random() < 0.5:
+        seen = seen[:, ::-1]
+    if rng.random() < 0.1:
+        seen = seen[::-1]
+    if rng.random() < 0.1:
+        seen = seen.transpose(1, 0, 2)
+    if rng.random() < 0.15:
+        seen = seen[..., rng.permutation(3)]
+    return np.ascontiguousarray(seen)
+
+
 def _relit(seen: RgbImage, rng: np.random.Generator) -> RgbImage:
     if rng.random() < ON_WHITE_SHARE:
         seen = _on_white(seen, rng)
-    if rng.random() < 0.5:
-        seen = np.ascontiguousarray(seen[:, ::-1])
+    seen = _turned(seen, rng)
     if rng.random() < 0.6:
         gain, shift = rng.uniform(0.75, 1.25), rng.uniform(-20, 20)
         seen = np.asarray(cv2.convertScaleAbs(seen, alpha=gain, beta=max(0.0, shift)), np.uint8)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
-from ml.training.watermark.network import GATE_STRIDE, WatermarkNetwork, ink_of
+from ml.training.watermark.network import GATE_STRIDE, WatermarkNetwork
 from ml.training.watermark.photos import CleanPhoto
 from ml.training.watermark.repair import RepairNetwork
 from ml.training.watermark.repair_views import draw_repairs, repair_loss
@@ -28,6 +28,9 @@ from ml.training.watermark.strokes import Assets
 from ml.training.watermark.views import Seen, Views, Wish, batches, on_device
 
 logger = logging.getLogger(__name__)
+
+AVERAGED_EVERY = 4
+"""Steps between two looks at the weights that the running mean is of."""
 
 HARDEST_PIXELS = 0.01
 """Of an unmarked view: the mean over so many of its highest pixels is how hard it is."""
@@ -54,7 +57,7 @@ class Recipe:
     What training depends on. How far it is, 0..1, is counted in seconds of work or, where `steps` is given, in steps.
 
     The lowest opacity falls from `faintest[0]` to `faintest[1]` over the first `faintest_by`. `workers` processes draw
-    views beside the training.
+    views beside the training. Without `repairs` the second network stays as it is.
     """
 
     seconds: float
@@ -67,6 +70,7 @@ class Recipe:
     warm_up: float = 0.08
     weight_decay: float = 1e-2
     ema: float = 0.998
+    repairs: bool = True
     seed: int = 1
     device: str = "cpu"
     workers: int = 0
@@ -119,8 +123,10 @@ class Training:
         self._optimiser = torch.optim.AdamW(
             [{"params": part, "lr": 0.0} for part in (list(finder.encoder.parameters()), rest, repairer.parameters())],
             weight_decay=recipe.weight_decay,
+            fused=recipe.device == "cuda",
         )
-        self._averages = [AveragedModel(net, multi_avg_fn=running_mean(recipe.ema)) for net in networks]
+        forgets = running_mean(recipe.ema**AVERAGED_EVERY)
+        self._averages = [AveragedModel(net, multi_avg_fn=forgets) for net in networks]
         self._spent_s = 0.0
         self._hardest: tuple[Tensor, Tensor] | None = None
 
@@ -178,18 +184,20 @@ class Training:
         fine, gate = fine.float(), gate.float()
         finding = loss_of(fine, gate, shape, alpha, weight)
         found = torch.sigmoid(fine.detach()[:, :1])
-        seen = torch.minimum(found, ink_of(as_encoded(photo), found))
-        given = draw_repairs(photo=photo, clean=clean, shape=shape, alpha=alpha, seen=seen, marked=batch.is_marked)
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            maps = self._repairer(as_encoded(given.photo), given.mask)
-        repairing = repair_loss(maps, given)
+        repairing = torch.zeros_like(finding)
+        if recipe.repairs:
+            given = draw_repairs(photo=photo, clean=clean, shape=shape, alpha=alpha, seen=found, marked=batch.is_marked)
+            with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+                maps = self._repairer(as_encoded(given.photo), given.mask)
+            repairing = repair_loss(maps, given)
         self._optimiser.zero_grad()
         (finding + repairing).backward()
         nn.utils.clip_grad_norm_(self._finder.parameters(), 2.0)
         nn.utils.clip_grad_norm_(self._repairer.parameters(), 2.0)
         self._optimiser.step()
-        for average, network in zip(self._averages, (self._finder, self._repairer), strict=True):
-            average.update_parameters(network)
+        if self.step % AVERAGED_EVERY == 0:
+            for average, network in zip(self._averages, (self._finder, self._repairer), strict=True):
+                average.update_parameters(network)
         self._note_hardness(batch, found)
         self.step += 1
         return torch.stack([finding.detach(), repairing.detach()])
@@ -204,9 +212,10 @@ class Training:
 
     def _note_hardness(self, batch: Seen, found: Tensor) -> None:
         """One step late: a GPU is not waited for."""
-        found = found[~batch.is_marked].flatten(1)
+        unmarked = int((~batch.is_marked).sum())
+        found = found[:unmarked].flatten(1)
         hardest = found.topk(int(HARDEST_PIXELS * found.shape[1]), dim=1).values.mean(1)
-        before, self._hardest = self._hardest, (batch.numbers[~batch.is_marked], hardest)
+        before, self._hardest = self._hardest, (batch.numbers[:unmarked], hardest)
         if before is not None:
             numbers, values = before
             hardness = self._views.hardness
@@ -261,8 +270,7 @@ def running_mean(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], Non
 
     def update(means: Tensors, current: Tensors, count: Tensor | int) -> None:
         share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
-        for mean, now in zip(means, current, strict=True):
-            mean.lerp_(now, share)
+        torch._foreach_lerp_(list(means), list(current), share)
 
     return torch.no_grad()(update)
 
