@@ -5,6 +5,7 @@ What moves from picture to picture is photo; what stays is the mark. Where its s
 them. Where it sees nothing, the median of the pictures' gradients keeps only the mark's, and integrating it draws the strokes
 on an even ground (T. Dekel et al., "On the Effectiveness of Visible Watermarks", CVPR 2017). With the strokes known, opacity
 and colour come from all pictures' pairs together, and each pixel's own share of the ink is the best common answer of all.
+A shadow or an outline has an ink of its own (`ml/mark_layers.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.errors import TemplateError
+from ml.mark_layers import Layer, with_what_lies_under
 from ml.models.watermark import Sight
 from ml.restoration import louder
 from ml.types import Matte, RgbImage
@@ -43,7 +45,7 @@ Look = Callable[[RgbImage], Sight]
 """Says what it sees of marks in a picture, at its size or smaller."""
 
 
-def learn_mark(pictures: Sequence[RgbImage], *, look: Look | None = None) -> tuple[Matte, Pixels]:
+def learn_mark(pictures: Sequence[RgbImage], *, look: Look | None = None) -> Layer:
     """
     Learn alpha and premultiplied colour of a mark.
 
@@ -79,8 +81,13 @@ def _seen_strokes(sights: Sequence[Sight], picture: Pixels) -> Matte:
     return louder(np.where(seen > LEAST_SEEN, seen, 0).astype(np.float32))
 
 
-def _learned_from(pixels: Sequence[Pixels], shape: Matte) -> tuple[Matte, Pixels] | None:
+def _learned_from(pixels: Sequence[Pixels], shape: Matte) -> Layer | None:
     """As `learn_mark`, beginning with some strokes; None where nothing comes of them."""
+    strokes = _of_one_ink(pixels, shape)
+    return None if strokes is None else with_what_lies_under(pixels, strokes, _of_one_ink)
+
+
+def _of_one_ink(pixels: Sequence[Pixels], shape: Matte) -> Layer | None:
     ink: Ink | None = None
     arounds: list[Around] = []
     for _ in range(ROUNDS):
