@@ -50,7 +50,7 @@ class _Scene:
 
 def with_what_lies_under(pixels: Sequence[Pixels], strokes: Layer, learn: LearnOne) -> Layer:
     """
-    Learn what lies under the strokes, if anything does, and the strokes again without it, in turn.
+    Learn what lies under the strokes, if anything does, and the strokes again without it, twice where that helps.
 
     Args:
         pixels: the pictures, (H, W, 3) float32, 0..255.
@@ -74,9 +74,11 @@ def with_what_lies_under(pixels: Sequence[Pixels], strokes: Layer, learn: LearnO
             break
         under = under[0] * near, under[1] * near[..., None]
         again = learn(without(pixels, under), _shape_of(strokes))
-        for layer in (strokes, again):
-            if layer is not None and (left := scene.left_by(_over(layer, under))) < AS_LITTLE * least:
-                best, least = _over(layer, under), left
+        tried = [_over(layer, under) for layer in (strokes, again) if layer is not None]
+        left, layer = min(((scene.left_by(layer), layer) for layer in tried), key=lambda pair: pair[0])
+        if left > AS_LITTLE * least:
+            break
+        best, least = layer, left
         if again is None:
             break
         strokes, shape = again, _shape_of(under)

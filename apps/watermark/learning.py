@@ -24,7 +24,7 @@ from ml.types import RgbaImage, RgbImage
 _MOST_KEPT = 16
 _MOST_BYTES = 256 * 1024 * 1024
 _KEPT_S = 3600.0
-_LEARNED_PIXELS = 6_000_000  # of all photos together
+_LEARNED_PIXELS = 4_000_000  # of all photos together
 
 
 class Learner(Protocol):
@@ -99,7 +99,7 @@ def _mark(data: bytes) -> RgbaImage:
 
 
 def _photo(data: bytes, *, share: int) -> RgbImage:
-    """Of `share` photos that are learned from together; learning takes some 4 s of a core for each megapixel."""
+    """Of `share` photos that are learned from together; learning takes 3 to 11 s of a core for each megapixel."""
     photo = decode(data, limits=PHOTO_LIMITS, field="template")
     height, width = photo.rgb.shape[:2]
     scale = min(1.0, math.sqrt(_LEARNED_PIXELS / share / (height * width)))

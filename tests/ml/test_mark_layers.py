@@ -12,16 +12,21 @@ from tests.ml.marked import Network, blend, error, photo, strokes
 SHAPE = strokes()
 
 
+def _grainy(seed: int) -> np.ndarray:
+    grain = np.random.default_rng(seed).normal(0, 6, (*SHAPE.shape, 3))
+    return np.clip(photo(seed) + grain, 0, 255).astype(np.uint8)
+
+
 def _left(learned: Layer, marked: list[np.ndarray], clean: list[np.ndarray], where: np.ndarray) -> float:
     cleared = without([one.astype(np.float32) for one in marked], learned)
     return float(np.mean([error(one, its, where) for one, its in zip(cleared, clean, strict=True)]))
 
 
 def test_a_shadow_is_learned_with_the_letters_that_cast_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    shadow = np.roll(SHAPE, (5, 4), (0, 1)) * (1 - SHAPE)
-    clean = [photo(seed) for seed in range(5)]
+    shadow = np.roll(SHAPE, (6, 6), (0, 1)) * (1 - SHAPE)
+    clean = [_grainy(seed) for seed in range(5)]
     below = [blend(one, shadow, opacity=0.5, colour=(0, 0, 0)) for one in clean]
-    marked = [blend(one, SHAPE, opacity=0.6, colour=(255, 255, 255)) for one in below]
+    marked = [blend(one, SHAPE, opacity=0.5, colour=(255, 255, 255)) for one in below]
     where = np.maximum(SHAPE, shadow)
 
     learned = mark_learning.learn_mark(marked, look=lambda one: Network(SHAPE).look(one, most_pixels=10**6))
