@@ -114,7 +114,7 @@ class BackgroundPipeline:
             network: finds the subject.
             second_opinion: a quick one that fails on other photos; used with `quality="best"`.
             judge: decides between the two. Without it all three pipelines are the main network's.
-            people: asked besides for `human`, in either quality.
+            people: asked besides for `human`, but for `fast`.
             model_name, model_version: what answers say about the main network.
             warnings: what an operator should know (a fallback in use), one sentence each.
         """
@@ -146,7 +146,7 @@ class BackgroundPipeline:
             image: (H, W, 3) uint8, sRGB, 0..255, upright.
             subject: `universal` keeps whatever stands out; `human` all people with what they wear and carry, and
                 nothing else; `product` the thing without its shadow and reflection, with hard edges.
-            quality: `fast` does without the second opinion and the edges' refinement.
+            quality: `fast` does without the second opinion, what knows people and the edges' refinement.
             opacity: (H, W) uint8, 0..255: the alpha channel that the photo has already, if any. The network sees
                 the photo over neutral grey, and the result is never more opaque than this.
 
@@ -183,7 +183,7 @@ class BackgroundPipeline:
             return main, confidence_of(main, main, second)
         verdicts = self._judge.decide(square, main, second)
         judged = verdicts[subject]
-        if subject == "human" and self._people is not None:
+        if subject == "human" and self._people is not None and quality == "best":
             judged = weigh_people(judged, verdicts["universal"], self._people.see_people(image))
         elif subject == "human":
             judged = close_up(judged, verdicts["universal"])
