@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ml.errors import ShapeError
-from ml.pipelines.background import BackgroundPipeline, Quality, Subject
+from ml.pipelines.background import BackgroundPipeline, Subject
 from ml.types import Matte, RgbImage
 
 
