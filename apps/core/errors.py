@@ -11,7 +11,7 @@ class ErrorCode(Enum):
     """The closed list: (HTTP status in the envelope, default sentence, whether the same request may succeed later)."""
 
     VALIDATION_ERROR = (400, "The request is not valid.", False)
-    UNAUTHENTICATED = (401, "Send a valid API key in the X-Api-Key header.", False)
+    UNAUTHENTICATED = (401, "Send a valid API key, as X-Api-Key or as Authorization: Bearer.", False)
     INSUFFICIENT_CREDITS = (402, "The account has too few credits for this call.", False)
     PAYMENT_REQUIRED = (402, "This call must be paid for.", False)
     FORBIDDEN = (403, "This key may not do that.", False)

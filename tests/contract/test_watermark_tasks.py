@@ -200,6 +200,19 @@ def test_wrong_parameters_are_a_1000_and_cost_nothing(api: Api, body: dict[str, 
     assert not Job.objects.exists()
 
 
+def test_what_is_wrong_with_two_fields_alike_is_said_once(api: Api) -> None:
+    answer = post(api, SUBMIT, {"image_url": "https://a.example/a.png", "image_base64": "AAAA"})
+
+    assert answer.json()["message"] == "Send exactly one of image_url, image_base64."
+
+
+def test_who_sends_no_token_is_told_how_to(api: Api) -> None:
+    answer = Client().post(SUBMIT, json.dumps({"image_base64": b64(marked_png())}), content_type="application/json")
+
+    assert (answer.status_code, answer.json()["code"]) == (401, 1002)
+    assert "Authorization: Bearer" in answer.json()["message"]
+
+
 @pytest.mark.parametrize(
     ("fields", "word"),
     [

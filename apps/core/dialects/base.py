@@ -50,3 +50,9 @@ class Dialect(Protocol):
 
     def responses(self, operation: Operation) -> dict[str, Any]:
         """The OpenAPI `responses` of an operation in this form."""
+
+
+def sentences_of(error: AppError) -> str:
+    """For forms with one sentence and no fields: what is wrong with each field, with its name where that doesn't say it."""
+    told = [d.issue if d.field in d.issue else f"{d.field}: {d.issue}" for d in error.details]
+    return " ".join(dict.fromkeys(told)) or error.message

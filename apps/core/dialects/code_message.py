@@ -12,9 +12,9 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from apps.core.dialects.base import Answer
+from apps.core.dialects.base import Answer, sentences_of
 from apps.core.dialects.envelope import result_data, usd
-from apps.core.errors import AppError, Detail, ErrorCode, Fault
+from apps.core.errors import AppError, ErrorCode, Fault
 from apps.core.models import Job, State
 from apps.core.operations import Operation
 from apps.core.results import error_of, outcome_of, visible_state
@@ -74,7 +74,7 @@ class CodeMessageDialect:
 
     def failure(self, error: AppError, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the Protocol's signature
         status, code = status_and_code(error)
-        body = {"code": code, "message": _sentences(error), "data": None}
+        body = {"code": code, "message": sentences_of(error), "data": None}
         return JsonResponse(body, status=status, headers=_NO_STORE)
 
     def responses(self, operation: Operation) -> dict[str, Any]:  # noqa: ARG002 - one form for all
@@ -115,16 +115,9 @@ def _told(job: Job) -> tuple[str, list[str], str]:
             return "success", [result_data(job, outcome_of(job))["image"]["url"]], ""
         case State.FAILED:
             error = error_of(job)
-            return "timeout" if error.code is ErrorCode.PROCESSING_TIMEOUT else "failed", [], _sentences(error)
+            return "timeout" if error.code is ErrorCode.PROCESSING_TIMEOUT else "failed", [], sentences_of(error)
         case State.CANCELLED:
             return "failed", [], _CANCELLED
         case State.EXPIRED:
             return "failed", [], _GONE
     return "processing", [], ""
-
-
-def _sentences(error: AppError) -> str:
-    """The form has one sentence and no fields: the fields' own words, with their names where they do not say them."""
-    details: tuple[Detail, ...] = error.details
-    told = [d.issue if d.field in d.issue else f"{d.field}: {d.issue}" for d in details]
-    return " ".join(told) or error.message

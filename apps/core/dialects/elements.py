@@ -11,9 +11,9 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from apps.core.dialects.base import Answer
+from apps.core.dialects.base import Answer, sentences_of
 from apps.core.dialects.envelope import result_data, usd
-from apps.core.errors import AppError, Detail, ErrorCode, Fault
+from apps.core.errors import AppError, ErrorCode, Fault
 from apps.core.operations import Operation
 from apps.core.results import outcome_of
 
@@ -108,7 +108,7 @@ class ElementsDialect:
 
     def failure(self, error: AppError, request: HttpRequest) -> HttpResponse:
         status, code = status_and_code(error)
-        detail = {"status_code": status, "code": code, "code_message": TABLE[code], "message": _sentences(error)}
+        detail = {"status_code": status, "code": code, "code_message": TABLE[code], "message": sentences_of(error)}
         body = {**_ids(request), "error_code": status, "error_msg": error.message, "error_detail": detail}
         return JsonResponse(body, status=status, headers=_NO_STORE)
 
@@ -137,10 +137,3 @@ def _succeeded(request: HttpRequest, data: dict[str, Any]) -> JsonResponse:
     detail = {"status_code": 200, "code": "", "code_message": "", "message": ""}
     body = {**_ids(request), "error_code": 0, "error_msg": "", "error_detail": detail, "data": data}
     return JsonResponse(body, headers=_NO_STORE)
-
-
-def _sentences(error: AppError) -> str:
-    """Each field and what is wrong with it; the message where no field is at fault."""
-    details: tuple[Detail, ...] = error.details
-    told = [d.issue if d.field in d.issue else f"{d.field}: {d.issue}" for d in details]
-    return " ".join(told) or error.message
