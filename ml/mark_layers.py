@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ml.types import Mask, Matte
-from ml.unblending import Around, Pixels, look_around
+from ml.unblending import Around, Pixels, look_around, shape_of, take_off
 
 UNDER_REACH_PX = 8
 """How far beyond the strokes something may lie under them."""
@@ -25,7 +25,7 @@ SURE, FEWEST_PX = 2.0, 60
 AS_LITTLE = 0.93
 """Of what was left before: a second ink must leave less than that."""
 
-ROUNDS, LEAST_LEFT = 2, 0.1
+ROUNDS = 2
 
 Layer = tuple[Matte, Pixels]
 """What a mark does: (H, W) float32 alpha, 0..1, and (H, W, 3) float32 premultiplied colour, 0..255."""
@@ -73,7 +73,7 @@ def with_what_lies_under(pixels: Sequence[Pixels], strokes: Layer, learn: LearnO
         if under is None:
             break
         under = under[0] * near, under[1] * near[..., None]
-        again = learn(without(pixels, under), _shape_of(strokes))
+        again = learn(without(pixels, under), shape_of(strokes[0]))
         tried = [_over(layer, under) for layer in (strokes, again) if layer is not None]
         left, layer = min(((scene.left_by(layer), layer) for layer in tried), key=lambda pair: pair[0])
         if left > AS_LITTLE * least:
@@ -81,25 +81,19 @@ def with_what_lies_under(pixels: Sequence[Pixels], strokes: Layer, learn: LearnO
         best, least = layer, left
         if again is None:
             break
-        strokes, shape = again, _shape_of(under)
+        strokes, shape = again, shape_of(under[0])
     return best
 
 
 def without(pixels: Sequence[Pixels], layer: Layer) -> list[Pixels]:
     """The pictures with a layer taken off: (H, W, 3) float32, 0..255."""
-    alpha, ink = layer
-    left = np.maximum(1 - alpha, LEAST_LEFT)[..., None]
-    return [np.clip((picture - ink) / left, 0, 255).astype(np.float32) for picture in pixels]
+    return [take_off(picture, *layer) for picture in pixels]
 
 
 def _over(strokes: Layer, under: Layer) -> Layer:
     alpha = 1 - (1 - strokes[0]) * (1 - under[0])
     ink = under[1] * (1 - strokes[0])[..., None] + strokes[1]
     return alpha.astype(np.float32), ink.astype(np.float32)
-
-
-def _shape_of(layer: Layer) -> Matte:
-    return np.asarray(layer[0] / max(1e-3, float(layer[0].max())), np.float32)
 
 
 def _left_alike(cleared: Sequence[Pixels], scene: _Scene) -> Matte:

@@ -11,7 +11,7 @@ from ml.mark_regions import Region
 from ml.repairing import Repairer
 from ml.restoration import repaired_alone
 from ml.types import AlphaChannel, Matte, RgbImage
-from ml.unblending import CHANGED, Pixels, look_around, restore_exactly
+from ml.unblending import CHANGED, Pixels, look_around, restore_exactly, shape_of
 
 STROKE_SHARE = 0.3
 """Of a mark's highest opacity: what is a stroke to the repairing network."""
@@ -66,8 +66,3 @@ class TemplateJob:
         alpha = cv2.copyMakeBorder(self.alpha, *pads, cv2.BORDER_CONSTANT, value=0)
         ink = cv2.copyMakeBorder(self.ink, *pads, cv2.BORDER_CONSTANT, value=(0, 0, 0))
         return (slice(y0, y1), slice(x0, x1)), np.asarray(alpha, np.float32), np.asarray(ink, np.float32)
-
-
-def shape_of(alpha: Matte) -> Matte:
-    """(H, W) float32, 0..1: the strokes of a mark, whatever its opacity."""
-    return np.asarray(alpha / max(1e-3, float(alpha.max())), np.float32)

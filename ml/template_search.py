@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from ml.mark_regions import FEWEST_TILES, Region
 from ml.mark_template import MarkTemplate
 from ml.repairing import Repairer
-from ml.template_job import TemplateJob, shape_of
+from ml.template_job import TemplateJob
 from ml.transforms import shrink_or_grow
 from ml.types import Matte, RgbImage
-from ml.unblending import Pixels, agreement, look_around
+from ml.unblending import Pixels, agreement, look_around, shape_of
 
 COARSE_SIDE_PX, FINE_SIDE_PX = 420, 2400
 SMALLEST_SCALE, LARGEST_SCALE, SCALES = 0.25, 4.0, 93

@@ -178,9 +178,22 @@ def _ink(outside: Pairs, inside: Pairs, opacity: float, colour: NDArray[np.float
 
 def unblend(pixels: Pixels, shape: Matte, opacity: float, colour: Pixels) -> Pixels:
     """Invert the blend; `colour` is what `spread` gives. Returns (H, W, 3) float32, 0..255."""
-    left = np.maximum(1 - opacity * shape, 0.04)[..., None]
-    return np.asarray(np.clip((pixels - shape[..., None] * colour) / left, 0, 255), np.float32)
+    return take_off(pixels, opacity * shape, shape[..., None] * colour)
 
+
+def take_off(pixels: Pixels, alpha: Matte, ink: Pixels) -> Pixels:
+    """Invert the blend of a mark whose alpha and premultiplied colour are known of each pixel: (H, W, 3) float32, 0..255."""
+    left = np.maximum(1 - alpha, LEAST_LEFT)[..., None]
+    return np.asarray(np.clip((pixels - ink) / left, 0, 255), np.float32)
+
+
+def shape_of(alpha: Matte) -> Matte:
+    """(H, W) float32, 0..1: the strokes of a mark, whatever its opacity."""
+    return np.asarray(alpha / max(1e-3, float(alpha.max())), np.float32)
+
+
+LEAST_LEFT = 0.04
+"""Of the photo: with less shining through, a pixel is un-blended as if so much did."""
 
 DOUBTS, EXACT_DOUBTS = (0.3, 0.08), (0.1, 0.03)
 """By how much the shape may be wrong at contours and inside, for a seen or smeared one and for a given one."""
@@ -204,14 +217,13 @@ def restore_exactly(pixels: Pixels, alpha: Matte, ink: Pixels, around: Around) -
 
 def _mixed(pixels: Pixels, alpha: Matte, ink: Pixels, around: Around, doubts: tuple[float, float]) -> Pixels:
     at_contours, inside = doubts
-    left = np.maximum(1 - alpha, 0.04)
+    left = np.maximum(1 - alpha, LEAST_LEFT)
     slope = cv2.morphologyEx(alpha, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) / max(1e-3, float(alpha.max()))
     doubt = inside + (at_contours - inside) * np.minimum(slope, 1)
     way = ((ink - alpha[..., None] * around.fill) ** 2).mean(2)
     off = (NOISE_VARIANCE + way * doubt**2) / left**2
     share = (off / (off + around.variance))[..., None]
-    clean = np.clip((pixels - ink) / left[..., None], 0, 255)
-    return np.asarray(clean * (1 - share) + around.fill * share, np.float32)
+    return np.asarray(take_off(pixels, alpha, ink) * (1 - share) + around.fill * share, np.float32)
 
 
 def agreement(before: Pixels, after: Pixels, shape: Matte) -> float:

@@ -35,7 +35,8 @@ class RemoveBackgroundSerializer(serializers.Serializer):
     quality = Choice(
         QUALITIES,
         default="best",
-        help_text="fast: without the second opinion and without the edges' refinement, in about four fifths of the time.",
+        help_text="fast: without the second opinion, the network that knows people and the edges' refinement, "
+        "in about four fifths of the time.",
     )
     crop_margin = Margin(
         required=False,

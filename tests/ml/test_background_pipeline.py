@@ -181,17 +181,14 @@ def test_only_human_asks_who_knows_people_and_not_in_a_hurry() -> None:
     crowd = Crowd()
     judged = BackgroundPipeline(Oracle(square()), judge=Arbiter(), people=crowd, model_name="oracle", model_version="1")
 
-    for subject in SUBJECTS_BUT_PEOPLE:
-        judged.run(textured(), subject=subject)
+    judged.run(textured(), subject="universal")
+    judged.run(textured(), subject="product")
     judged.run(textured(), subject="human", quality="fast")
     assert crowd.asked == 0
     result = judged.run(textured(), subject="human")
 
     assert crowd.asked == 1
     assert result.subjects == 2, "the judge's person and the one that it missed"
-
-
-SUBJECTS_BUT_PEOPLE: tuple[Subject, ...] = ("universal", "product")
 
 
 def test_border_and_number_of_subjects_are_told() -> None:

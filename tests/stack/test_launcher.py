@@ -48,6 +48,13 @@ def test_every_pid_file_names_the_head_of_a_group(stack: Stack) -> None:
         assert os.getpgid(pid) == pid, name
 
 
+@pytest.mark.parametrize("name", ["web", "worker"])
+def test_what_handles_pictures_gives_their_memory_back(stack: Stack, name: str) -> None:
+    told = Path(f"/proc/{stack.pid(name)}/environ").read_text().split("\0")
+
+    assert {entry.split("=")[0] for entry in told} >= {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"}
+
+
 def test_the_settings_are_readable_by_their_owner_only(stack: Stack) -> None:
     assert stack.var.env_file.stat().st_mode & 0o077 == 0
 
