@@ -3,7 +3,7 @@ What a smear mask asks for.
 
 Strokes may have any colour but pure black and pure white; those two mean "unchanged". Masks come as JPEG too, where
 pure black and white carry noise and strokes ring, so "pure" has a tolerance; only a dense dark or pale patch, which
-noise never makes, counts as a stroke inside of it.
+noise never makes, counts as a stroke inside of it. A brush that lets the photo shine through counts in its own colour.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from ml.errors import SmearEmptyError, SmearSizeError, SmearTooLargeError
-from ml.transforms import require_rgb
-from ml.types import Mask, RgbImage
+from ml.transforms import require_alpha, require_rgb
+from ml.types import AlphaChannel, Mask, RgbImage
 
 TOLERANCE = 32
 """Levels from pure black or white. A red stroke on black rings by 25 levels at JPEG quality 60."""
@@ -26,20 +26,25 @@ SPECK_PX = 6
 
 MOST_COVERED = 0.6
 
+STROKE_FROM_ALPHA = 26
+"""A tenth of full opacity: brushes that show the photo under them are set to a quarter or a half, rarely to less."""
 
-def read_smear(image: RgbImage, *, size_wh: tuple[int, int]) -> Mask:
+
+def read_smear(image: RgbImage, *, size_wh: tuple[int, int], opacity: AlphaChannel | None = None) -> Mask:
     """
     Read the strokes of a smear mask.
 
     Args:
         image: (H, W, 3) uint8, sRGB, 0..255: the mask as it was sent.
         size_wh: the photo's width and height in pixels.
+        opacity: (H, W) uint8, 0..255: its alpha channel, if it has one. A stroke counts from `STROKE_FROM_ALPHA` on; the
+            colours below are whatever the file holds.
 
     Returns:
         (H, W) bool: what shall be restored.
 
     Raises:
-        ShapeError: `image` is not (H, W, 3) uint8.
+        ShapeError: `image` is not (H, W, 3) uint8, or `opacity` has another size.
         SmearSizeError: it is not of the photo's size.
         SmearEmptyError: it holds no stroke.
         SmearTooLargeError: strokes cover more than `MOST_COVERED` of it.
@@ -48,6 +53,10 @@ def read_smear(image: RgbImage, *, size_wh: tuple[int, int]) -> Mask:
     if (width, height) != size_wh:
         raise SmearSizeError(
             f"The smear mask is {width}x{height} px, the image is {size_wh[0]}x{size_wh[1]} px; send them at the same size."
+        )
+    if opacity is not None:
+        image = cv2.copyTo(
+            image, np.greater_equal(require_alpha(opacity, (height, width)), STROKE_FROM_ALPHA).view(np.uint8)
         )
     strokes = _without_specks(_strokes(image))
     covered = cv2.countNonZero(strokes) / strokes.size

@@ -137,12 +137,9 @@ def _smear(work: Work, photo: Photo) -> Mask | None:
     if not work.params["has_smear"]:
         return None
     drawn = decode(work.input(smear.name), limits=smear.limits, field=smear.fields.file)
-    strokes = drawn.to_srgb()
-    if drawn.opacity is not None:  # the colours under full transparency are whatever the file holds
-        strokes = np.where((drawn.opacity >= 128)[..., None], strokes, np.uint8(0))
     height, width = photo.rgb.shape[:2]
     try:
-        return read_smear(strokes, size_wh=(width, height))
+        return read_smear(drawn.to_srgb(), size_wh=(width, height), opacity=drawn.opacity)
     except SmearError as error:
         raise invalid(smear.fields.file, str(error)) from error
 

@@ -229,11 +229,28 @@ def test_noise_of_jpeg_is_no_stroke(api: Api) -> None:
     assert not mask[:, :32].any()
 
 
-def test_strokes_on_a_transparent_ground(api: Api) -> None:
-    smear = np.dstack([smear_array(ground=77), np.zeros((90, 120), np.uint8)])
-    smear[inside(STROKE_BOX)] = (0, 128, 255, 255)
+def see_through(mode: str, alpha: int, *, ground: int = 77) -> bytes:
+    """A PNG with one stroke of that opacity on nothing."""
+    smear = np.dstack([smear_array(ground=ground), np.zeros((90, 120), np.uint8)])
+    smear[inside(STROKE_BOX)] = (0, 128, 255, alpha)
+    if mode != "P":
+        return drawing.saved(Image.fromarray(smear).convert(mode), "PNG")
+    palette = Image.fromarray((smear[..., 3] > 0).astype(np.uint8), "P")
+    palette.putpalette([ground] * 3 + [0, 128, 255])
+    return drawing.saved(palette, "PNG", transparency=bytes([0, alpha]))
 
-    assert_smeared(call(api, smear=upload(drawing.saved(smear, "PNG"))))
+
+@pytest.mark.parametrize("alpha", [26, 60, 102, 127, 255])
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_a_see_through_brush_leaves_strokes(api: Api, mode: str, alpha: int) -> None:
+    assert_smeared(call(api, smear=upload(see_through(mode, alpha))))
+
+
+@pytest.mark.parametrize("ground", [0, 77, 255])
+def test_less_than_a_tenth_of_opacity_is_no_stroke(api: Api, ground: int) -> None:
+    response = call(api, smear=upload(see_through("RGBA", 25, ground=ground)))
+
+    assert error_of(response) == (400, "VALIDATION_ERROR", ["smear"])
 
 
 def test_photo_and_smear_are_both_turned_upright_first(api: Api) -> None:

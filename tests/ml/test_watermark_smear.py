@@ -16,6 +16,12 @@ def _mask(background: int, colour: tuple[int, int, int]) -> np.ndarray:
     return image
 
 
+def _opacity(alpha: int) -> np.ndarray:
+    opacity = np.zeros((120, 160), np.uint8)
+    opacity[40:80, 30:120] = alpha
+    return opacity
+
+
 @pytest.mark.parametrize("background", [0, 255])
 @pytest.mark.parametrize(
     "colour", [(255, 0, 0), (0, 0, 255), (128, 128, 128), (255, 255, 0), (12, 12, 12), (240, 240, 240)]
@@ -38,6 +44,23 @@ def test_jpeg_noise_is_no_stroke(background: int, quality: int) -> None:
     assert strokes[45:75, 35:115].mean() > 0.99
     assert not strokes[:32].any()
     assert not strokes[:, 136:].any()
+
+
+@pytest.mark.parametrize("alpha", [26, 60, 102, 127, 128, 255])
+@pytest.mark.parametrize("untouched", [0, 77, 255])
+def test_a_brush_that_lets_the_photo_shine_through_is_a_stroke(alpha: int, untouched: int) -> None:
+    strokes = read_smear(_mask(untouched, (255, 0, 0)), size_wh=(160, 120), opacity=_opacity(alpha))
+
+    assert strokes[40:80, 30:120].all()
+    assert strokes.sum() == 40 * 90
+
+
+@pytest.mark.parametrize(
+    ("alpha", "colour"), [(25, (255, 0, 0)), (0, (255, 0, 0)), (60, (0, 0, 0)), (60, (255, 255, 255))]
+)
+def test_less_than_a_tenth_and_pure_black_or_white_are_no_strokes(alpha: int, colour: tuple[int, int, int]) -> None:
+    with pytest.raises(SmearEmptyError):
+        read_smear(_mask(77, colour), size_wh=(160, 120), opacity=_opacity(alpha))
 
 
 @pytest.mark.parametrize("value", [0, 255, 2, 253])
