@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from apps.payments import facilitator, mpp_desk, rails, reconciler, x402, x402_desk
+from apps.payments import facilitator, mpp_desk, rails, reconciler, x402_desk
 from apps.payments.facilitator import Settlement
-from apps.payments.models import Payment
 from tests.conftest import Api
+from tests.payments.fakes import FakeFacilitator, FakeTempo
 from tests.payments.rig import chains
 from tests.payments.rig.chains import ADDRESSES, KEYS, MERCHANT, PAYER, SETTLER, Chain
 
@@ -79,24 +79,18 @@ def paid(desk: Api, rig: Rig, settings: Any) -> Api:
     return desk
 
 
-class FakeFacilitator:
-    """Everything is right with every payment; it settles as it is told, one outcome after the other."""
-
-    def __init__(self, *outcomes: Settlement) -> None:
-        self.outcomes = list(outcomes)
-
-    notes_what_it_sends = False
-
-    def verify(self, paid: x402.X402Payment) -> str:
-        return ""
-
-    def settle(self, paid: x402.X402Payment, row: Payment) -> Settlement:
-        return self.outcomes.pop(0)
-
-
-def settled_by(monkeypatch: pytest.MonkeyPatch, *outcomes: Settlement) -> None:
-    fake = FakeFacilitator(*outcomes)
+def settled_by(monkeypatch: pytest.MonkeyPatch, *outcomes: Settlement) -> FakeFacilitator:
+    fake = FakeFacilitator(list(outcomes))
     monkeypatch.setattr(x402_desk, "facilitator", lambda: fake)
+    return fake
+
+
+@pytest.fixture
+def tempo_chain(desk: Api, monkeypatch: pytest.MonkeyPatch) -> FakeTempo:
+    """The same service, with a Tempo chain in this process."""
+    fake = FakeTempo()
+    monkeypatch.setattr(mpp_desk, "node", lambda: fake)
+    return fake
 
 
 def run_client(name: str, rig: Rig, *arguments: str, key: str = KEYS[PAYER]) -> dict[str, Any]:
