@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import ipaddress
 import uuid
 from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -211,6 +213,18 @@ def test_same_key_for_another_request_is_a_422(api: Api, change: dict[str, objec
     assert Job.objects.count() == 1
 
 
+@pytest.mark.parametrize("path", ["/v1/remove-bg/human", "/v1/remove-bg/universal?lang=en"])
+def test_same_key_at_another_address_is_a_422(api: Api, path: str) -> None:
+    key = {"Idempotency-Key": "k"}
+    api.send(**key)
+
+    response = api.post(path, {"image": io.BytesIO(photo_png())}, **key)
+
+    assert response.status_code == 422
+    assert response.json()["error"]["code"] == "IDEMPOTENCY_MISMATCH"
+    assert Job.objects.count() == 1
+
+
 def test_key_of_a_running_job_is_a_409_with_retry_after(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     asleep(monkeypatch)
     key = {"Idempotency_Key": "k"}
@@ -338,6 +352,29 @@ def test_wrong_keys_are_counted_by_address(api: Api, settings: object) -> None:
 
     assert [nobody.get("/v1/account").status_code for _ in range(4)] == [401, 401, 401, 429]
     assert api.get("/v1/account").status_code == 200
+
+
+def anonymous(peer: str, forwarded: str) -> int:
+    headers = {"X-Api-Key": "wrong", "X-Forwarded-For": forwarded}
+    return Client(REMOTE_ADDR=peer).get("/v1/account", headers=headers).status_code
+
+
+def test_nobody_becomes_somebody_else_by_a_header(api: Api, settings: object) -> None:
+    settings.ANONYMOUS_PER_MINUTE = 2
+
+    statuses = [anonymous("203.0.113.7", f"198.51.100.{number}") for number in range(3)]
+
+    assert statuses == [401, 401, 429]
+
+
+def test_a_trusted_proxy_says_who_asks_and_the_client_before_it_nothing(api: Api, settings: object) -> None:
+    settings.ANONYMOUS_PER_MINUTE = 2
+    settings.TRUSTED_PROXIES = [ipaddress.ip_network("10.0.0.0/8")]
+
+    told = [anonymous("10.0.0.1", f"192.0.2.{number}, 203.0.113.7, 10.0.0.2") for number in range(3)]
+    neighbour = anonymous("10.0.0.1", "203.0.113.99")
+
+    assert (told, neighbour) == ([401, 401, 429], 401)
 
 
 def test_no_header_of_ours_takes_a_name_that_the_gateway_adds(api: Api) -> None:
