@@ -1,0 +1,74 @@
+"""Production refuses to start with what is only good for one developer's machine, and says which setting it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.stack.paths import ROOT
+from tests.payments.test_production import GOOD
+
+NO_RAILS = {"PAYMENT_RAILS": "", "X402_PAY_TO": "", "X402_FACILITATOR_URL": "", "MPP_RECIPIENT": "", "MPP_SECRET": ""}
+REFUSED: dict[str, tuple[dict[str, str], str]] = {
+    "no secret": ({"DJANGO_SECRET_KEY": ""}, "DJANGO_SECRET_KEY"),
+    "a short secret": ({"DJANGO_SECRET_KEY": "x" * 49}, "DJANGO_SECRET_KEY"),
+    "the inside open to clients' URLs": ({"FETCH_ALLOW_CIDRS": "10.0.0.0/8"}, "FETCH_ALLOW_CIDRS"),
+    "loopback open to clients' URLs": ({"FETCH_ALLOW_CIDRS": "127.0.0.1/32"}, "FETCH_ALLOW_CIDRS"),
+    "any host": ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS"),
+    "a guessable gateway's secret": ({"KEYLINE_RAPIDAPI_SECRET": "x" * 15}, "KEYLINE_RAPIDAPI_SECRET"),
+    "a guessable second secret": (
+        {"KEYLINE_RAPIDAPI_SECRET": "x" * 40, "KEYLINE_RAPIDAPI_SECRET_PREVIOUS": "y"},
+        "KEYLINE_RAPIDAPI_SECRET",
+    ),
+    "credentials that end with a session": ({"AWS_SESSION_TOKEN": "token"}, "presigned URLs must live 24 h"),
+    "no key to the store": ({"S3_ACCESS_KEY_ID": ""}, "S3_ACCESS_KEY_ID"),
+    "no secret to the store": ({"S3_SECRET_ACCESS_KEY": ""}, "S3_SECRET_ACCESS_KEY"),
+    "a database without the locks that money needs": ({"DATABASE_URL": "sqlite:///db"}, "DATABASE_URL"),
+}
+ASKED = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "DEBUG", "ALLOWED_HOSTS", "FETCH_ALLOW_CIDRS")
+
+
+def load(folder: Path, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Import the production settings in a process of their own, with nothing of this one's; they are printed as JSON."""
+    code = (
+        f"import json, config.settings.prod as it; print(json.dumps({{name: getattr(it, name) for name in {ASKED}}}))"
+    )
+    environ = {"PATH": os.environ["PATH"], "KEYLINE_VAR_DIR": str(folder)} | GOOD | NO_RAILS | changes
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a good configuration becomes."""
+    done = load(tmp_path_factory.mktemp("var"))
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_production_starts_with_its_own_secrets_and_hosts(started: dict[str, Any]) -> None:
+    assert (started["ALLOWED_HOSTS"], started["FETCH_ALLOW_CIDRS"]) == (["pay.example.com"], [])
+    assert started["DEBUG"] is False
+
+
+@pytest.mark.parametrize("name", ["SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"])
+def test_admins_cookies_travel_encrypted_only(name: str, started: dict[str, Any]) -> None:
+    assert started[name] is True
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_production_refuses_to_start_with(name: str, tmp_path: Path) -> None:
+    changes, told = REFUSED[name]
+
+    done = load(tmp_path, **changes)
+
+    assert done.returncode != 0
+    assert "ImproperlyConfigured: " in done.stderr.splitlines()[-1]
+    assert told in done.stderr.splitlines()[-1]
