@@ -16,6 +16,7 @@ from apps.accounts.models import Account, ApiKey, digest_of
 from apps.accounts.plans import LIMITS, SANDBOX
 from apps.core.errors import AppError, Detail, ErrorCode
 from apps.core.identity import Identity
+from apps.core.owner import Mode
 
 _KEY_HEADERS = ("X-Api-Key", "X-RapidAPI-Key", "ailabapi-api-key")
 _LONGEST_KEY = 200
@@ -47,18 +48,23 @@ class CredentialAuthentication(BaseAuthentication):
         funding = "sandbox" if row.is_sandbox else "credits"
         scopes = frozenset(row.scopes) or None
         identity = _identity(
-            row.account, funding=funding, rate_key=f"key:{row.id}", scopes=scopes, sandbox=row.is_sandbox
+            row.account,
+            funding=funding,
+            rate_key=f"key:{row.id}",
+            scopes=scopes,
+            mode=Mode.SANDBOX if row.is_sandbox else Mode.LIVE,
+            key_prefix=row.prefix,
         )
         return row.account, identity
 
 
-def _identity(account: Account, *, sandbox: bool = False, **facts: Any) -> Identity:
+def _identity(account: Account, *, mode: Mode = Mode.LIVE, **facts: Any) -> Identity:
     return Identity(
         account_id=account.id,
         account_name=account.name,
         plan=account.plan,
-        limits=SANDBOX if sandbox else LIMITS[account.plan],
-        sandbox=sandbox,
+        limits=SANDBOX if mode is Mode.SANDBOX else LIMITS[account.plan],
+        mode=mode,
         **facts,
     )
 

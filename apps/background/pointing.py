@@ -53,7 +53,7 @@ class Pointing:
         if self._pipeline is None:
             raise _refusal(work.params)
         # With the account in the key, nobody can tell from an answer's speed what others have sent.
-        key = work.account_id, hashlib.sha256(data).digest()
+        key = work.owner.account_id, hashlib.sha256(data).digest()
         look = self._looks.get(key)
         if look is None:
             look = self._pipeline.look(image, opacity=opacity)

@@ -44,8 +44,8 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
 
 @admin.register(UsageDay)
 class UsageDayAdmin(ReadOnlyAdmin):
-    list_display = ["day", "account", "operation", "succeeded", "failed", "credits"]
-    list_filter = ["day", "operation"]
+    list_display = ["day", "account", "mode", "operation", "succeeded", "failed", "credits"]
+    list_filter = ["day", "mode", "operation"]
     search_fields = ["account__name"]
     list_select_related = ["account"]
 

@@ -7,6 +7,9 @@ from enum import StrEnum
 from django.db import models
 from django.db.models import Q
 
+from apps.core.models import MODES
+from apps.core.owner import Mode
+
 
 class Wallet(models.Model):
     """
@@ -89,9 +92,10 @@ class Price(models.Model):
 
 
 class UsageDay(models.Model):
-    """What an account used on one day (UTC) of one operation; kept by the settlement, in its transaction."""
+    """What an account used in one mode on one day (UTC) of one operation; kept by the settlement, in its transaction."""
 
     account = models.ForeignKey("accounts.Account", on_delete=models.PROTECT, related_name="usage")
+    mode = models.CharField(max_length=7, choices=MODES, default=Mode.LIVE, db_default=Mode.LIVE.value)
     day = models.DateField()
     operation = models.CharField(max_length=40)
     succeeded = models.BigIntegerField(default=0)
@@ -101,7 +105,7 @@ class UsageDay(models.Model):
     class Meta:
         ordering = ["-day"]
         constraints = [
-            models.UniqueConstraint(fields=["account", "day", "operation"], name="usage_one_row_a_day"),
+            models.UniqueConstraint(fields=["account", "mode", "day", "operation"], name="usage_one_row_a_day"),
         ]
 
     def __str__(self) -> str:

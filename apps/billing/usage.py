@@ -9,10 +9,12 @@ from django.utils import timezone
 
 from apps.billing.models import UsageDay
 from apps.core.models import Job, State
+from apps.core.owner import Owner
 
 _COUNT = """
-INSERT INTO billing_usageday (account_id, day, operation, succeeded, failed, credits) VALUES (%s, %s, %s, %s, %s, %s)
-ON CONFLICT (account_id, day, operation) DO UPDATE SET
+INSERT INTO billing_usageday (account_id, mode, day, operation, succeeded, failed, credits)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (account_id, mode, day, operation) DO UPDATE SET
     succeeded = billing_usageday.succeeded + excluded.succeeded,
     failed = billing_usageday.failed + excluded.failed,
     credits = billing_usageday.credits + excluded.credits
@@ -24,12 +26,13 @@ def count_job(job: Job, *, ended_as: State, credits: int = 0) -> None:
     if ended_as == State.CANCELLED:
         return
     succeeded = ended_as == State.SUCCEEDED
-    values = [job.account_id, timezone.now().date(), job.operation, int(succeeded), int(not succeeded), credits]
+    today = timezone.now().date()
+    values = [job.account_id, job.mode, today, job.operation, int(succeeded), int(not succeeded), credits]
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, values)
 
 
-def usage_between(account_id: int, *, first: date, last: date) -> list[UsageDay]:
-    """The rows of the days `first..last`, both included, oldest first."""
-    rows = UsageDay.objects.filter(account_id=account_id, day__gte=first, day__lte=last)
+def usage_between(owner: Owner, *, first: date, last: date) -> list[UsageDay]:
+    """The rows of the days `first..last`, both included, oldest first; live and sandbox are apart."""
+    rows = UsageDay.objects.filter(account_id=owner.account_id, mode=owner.mode, day__gte=first, day__lte=last)
     return list(rows.order_by("day", "operation"))

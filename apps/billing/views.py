@@ -19,6 +19,7 @@ from apps.core.dialects.removebg import REMOVEBG
 from apps.core.errors import invalid
 from apps.core.funding import funding_named
 from apps.core.operations import all_operations
+from apps.core.owner import Mode
 
 _LONGEST_SPAN = timedelta(days=366)
 
@@ -37,7 +38,7 @@ class AccountView(EndpointView):
             data={
                 "account": identity.account_name,
                 "plan": identity.plan,
-                "sandbox": identity.sandbox,
+                "sandbox": identity.mode is Mode.SANDBOX,
                 "credits": None if credits is None else {"balance": credits.balance, "held": credits.held},
                 "limits": {"requestsPerMinute": limits.requests_a_minute, "jobsAtOnce": limits.jobs_at_once},
                 "prices": {slug: {"credits": price, "usd": usd(price)} for slug, price in prices.items()},
@@ -74,7 +75,7 @@ class UsageView(EndpointView):
         wanted = request.GET.get("format", "json")
         if wanted not in {"json", "csv"}:
             raise invalid("format", "Use json or csv.")
-        rows = [_row(day) for day in usage_between(request.auth.account_id, first=first, last=last)]
+        rows = [_row(day) for day in usage_between(request.auth, first=first, last=last)]
         if wanted == "csv":
             return _as_csv(rows)
         return envelope(request, data={"from": first.isoformat(), "to": last.isoformat(), "days": rows})

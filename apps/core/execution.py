@@ -13,6 +13,7 @@ from apps.core.errors import AppError, ErrorCode
 from apps.core.models import Job
 from apps.core.operations import Operation
 from apps.core.outcome import Artifact
+from apps.core.owner import Mode, Owner
 from apps.core.storage import ObjectGoneError, result_store
 
 _EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "application/zip": "zip"}
@@ -28,8 +29,8 @@ class Work:
     def __init__(self, job: Job, operation: Operation) -> None:
         self.params: dict[str, Any] = job.params
         self.operation = operation
-        self.is_sandbox = job.funding == "sandbox"
-        self.account_id = job.account_id
+        self.is_sandbox = job.mode == Mode.SANDBOX
+        self.owner: Owner = job
         self.is_kept = job.retention_s > 0
         self.timings_ms: dict[str, int] = {}
         self._job = job

@@ -17,11 +17,14 @@ from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 from apps.core.errors import AppError, ErrorCode, invalid
+from apps.core.identity import Identity
 from apps.core.models import FINAL_STATES, IdempotencyKey, Job, State
+from apps.core.owner import Mode
 from apps.core.results import error_of
 from apps.core.uploads import Upload
 
@@ -36,6 +39,7 @@ class Ticket:
     """A request's key and the fingerprint of what it asks for."""
 
     account_id: int
+    mode: Mode
     key: str
     fingerprint: str
 
@@ -67,7 +71,7 @@ def read_key(request: HttpRequest) -> str | None:
 
 
 def ticket_for(
-    request: HttpRequest, account_id: int, fields: Mapping[str, Any], uploads: Mapping[str, Upload]
+    request: HttpRequest, identity: Identity, fields: Mapping[str, Any], uploads: Mapping[str, Upload]
 ) -> Ticket | None:
     """
     Read the header; None without one.
@@ -85,35 +89,49 @@ def ticket_for(
     digest = hashlib.sha256(json.dumps(told, default=str, sort_keys=True).encode())
     for name in sorted(uploads):
         digest.update(f"\n{name}:{_sha256(uploads[name])}".encode())
-    return Ticket(account_id, key, digest.hexdigest())
+    return Ticket(identity.account_id, identity.mode, key, digest.hexdigest())
 
 
 def first_answer(ticket: Ticket) -> IdempotencyKey | None:
     """
-    What became of the first request with this key; None when there was none, or when it may be repeated.
+    What became of the first request with this key, always with a job; None when there was none, or when it may be repeated.
 
     Raises:
         AppError: IDEMPOTENCY_MISMATCH for another request, CONFLICT while the first one is still at work.
     """
-    row = IdempotencyKey.objects.select_related("job").filter(account_id=ticket.account_id, key=ticket.key).first()
+    row = rows_of(ticket).select_related("job").first()
     if row is None:
         return None
-    if row.created_at < timezone.now() - KEPT or _is_free_again(row.job):
+    if row.created_at < timezone.now() - KEPT or (row.job is not None and _is_free_again(row.job)):
         IdempotencyKey.objects.filter(id=row.id, job_id=row.job_id).delete()
         return None
-    if row.fingerprint != ticket.fingerprint:
+    if row.job is None or row.fingerprint != ticket.fingerprint:
         raise AppError(ErrorCode.IDEMPOTENCY_MISMATCH)
     if row.job.state not in FINAL_STATES and row.answered_status is None:
         raise AppError(ErrorCode.CONFLICT, retry_after_s=2)
     return row
 
 
-def take(ticket: Ticket, job: Job) -> None:
-    """Bind the key to the job, inside the submit transaction. Raises KeyTakenError."""
+def rows_of(ticket: Ticket) -> QuerySet[IdempotencyKey]:
+    """The key's row, or none: keys are one account's in one mode."""
+    return IdempotencyKey.objects.filter(account_id=ticket.account_id, mode=ticket.mode, key=ticket.key)
+
+
+def take(ticket: Ticket, job: Job | None) -> None:
+    """
+    Bind the key to the job, inside the submit transaction; without one to what else that transaction makes.
+
+    Raises:
+        KeyTakenError: another request with this key was faster.
+    """
     try:
         with transaction.atomic():
             IdempotencyKey.objects.create(
-                account_id=ticket.account_id, key=ticket.key, fingerprint=ticket.fingerprint, job=job
+                account_id=ticket.account_id,
+                mode=ticket.mode,
+                key=ticket.key,
+                fingerprint=ticket.fingerprint,
+                job=job,
             )
     except IntegrityError as error:
         raise KeyTakenError(ticket) from error
@@ -121,8 +139,7 @@ def take(ticket: Ticket, job: Job) -> None:
 
 def note_answer(ticket: Ticket, job: Job, *, status: int, binary: bool) -> None:
     """Keep in which form the first answer went out."""
-    rows = IdempotencyKey.objects.filter(account_id=ticket.account_id, key=ticket.key, job_id=job.id)
-    rows.filter(answered_status=None).update(answered_status=status, answered_binary=binary)
+    rows_of(ticket).filter(job_id=job.id, answered_status=None).update(answered_status=status, answered_binary=binary)
 
 
 def note_answer_of(row: IdempotencyKey, *, status: int, binary: bool) -> bool:

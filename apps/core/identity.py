@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from apps.core.limits import Limits
+from apps.core.owner import Mode
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Identity:
         funding: slug of the Funding that pays for this caller's jobs.
         rate_key: whose requests are counted together.
         scopes: operations that the key may call; None for all.
-        sandbox: results are free and marked.
+        mode: in the sandbox results are free and marked, and nothing of the live mode is seen.
+        key_prefix: the key's first characters, for people; empty where the credential is no key of ours.
     """
 
     account_id: int
@@ -30,4 +32,9 @@ class Identity:
     funding: str
     rate_key: str
     scopes: frozenset[str] | None = None
-    sandbox: bool = False
+    mode: Mode = Mode.LIVE
+    key_prefix: str = ""
+
+    def may_use(self, operation_slug: str) -> bool:
+        """Whether the credential's scopes include the operation."""
+        return self.scopes is None or operation_slug in self.scopes

@@ -14,7 +14,7 @@ from typing import Any
 import redis
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from apps.core import broker, idempotency, tasks
@@ -25,6 +25,7 @@ from apps.core.lifecycle import cancel
 from apps.core.limits import refuse_too_many_jobs
 from apps.core.models import FINAL_STATES, Job, State, object_token
 from apps.core.operations import Operation
+from apps.core.owner import Mode
 from apps.core.storage import LARGE_BYTES, StoreAwayError, result_store
 from apps.core.uploads import Upload
 
@@ -61,7 +62,11 @@ class _Arrival:
     """A request between its admission and its row."""
 
     account_id: int
+    mode: Mode
     key: str | None
+
+    def has_key_of(self, other: _Arrival) -> bool:
+        return (self.account_id, self.mode, self.key) == (other.account_id, other.mode, other.key)
 
 
 _arrivals: set[_Arrival] = set()
@@ -84,9 +89,9 @@ def admitted(order: Order, *, deadline_s: float | None) -> Iterator[None]:
         AppError: OVERLOADED with Retry-After; CONFLICT beside a request with the same key.
     """
     account_id = order.identity.account_id
-    arrival = _Arrival(account_id, key=order.ticket.key if order.ticket else None)
+    arrival = _Arrival(account_id, order.identity.mode, key=order.ticket.key if order.ticket else None)
     with _arrivals_lock:
-        if arrival.key is not None and any((a.account_id, a.key) == (account_id, arrival.key) for a in _arrivals):
+        if arrival.key is not None and any(arrival.has_key_of(other) for other in _arrivals):
             raise AppError(ErrorCode.CONFLICT, retry_after_s=1)
         before = Counter(a.account_id for a in _arrivals)
         _arrivals.add(arrival)
@@ -154,6 +159,8 @@ def submit(order: Order) -> Job:
         operation=order.operation.slug,
         params=dict(order.params),
         request_id=order.request_id,
+        mode=order.identity.mode,
+        key_prefix=order.identity.key_prefix,
         funding=order.identity.funding,
         price_credits=order.price_credits,
         object_token=object_token(),
@@ -177,6 +184,12 @@ def submit(order: Order) -> Job:
         _forget_inputs(job)
         raise  # after any other error the row may be there all the same, and then its job needs its inputs
     return job
+
+
+def visible_to(identity: Identity) -> QuerySet[Job]:
+    """The jobs that a credential may read, list and delete: its account's, in its mode, of operations in its scopes."""
+    rows = Job.objects.filter(account_id=identity.account_id, mode=identity.mode, deleted_at=None)
+    return rows if identity.scopes is None else rows.filter(operation__in=identity.scopes)
 
 
 def wait(job: Job, *, timeout_s: float) -> Job:

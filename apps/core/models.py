@@ -9,6 +9,10 @@ from enum import StrEnum
 from django.db import models
 from django.db.models import Q
 
+from apps.core.owner import Mode
+
+MODES = [(mode.value, mode.value) for mode in Mode]
+
 
 class State(StrEnum):
     """`queued -> running -> settling -> succeeded | failed | cancelled | expired`; only `lifecycle` moves a job along."""
@@ -45,6 +49,7 @@ class Job(models.Model):
     `attempt` counts claims and guards every write of a worker: a worker whose lease lapsed has an old number.
     `billed_early` says that a gateway was told the price with the 202, before the job had ended.
     `crashes` counts the workers that died with the job in hand.
+    `key_prefix` names the key that sent it; it is empty for the gateway's and for payments.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -52,6 +57,8 @@ class Job(models.Model):
     operation = models.CharField(max_length=40)
     params = models.JSONField(default=dict, blank=True)
     request_id = models.CharField(max_length=36)
+    mode = models.CharField(max_length=7, choices=MODES, default=Mode.LIVE, db_default=Mode.LIVE.value)
+    key_prefix = models.CharField(max_length=16, blank=True, db_default="")
 
     funding = models.CharField(max_length=20)
     price_credits = models.PositiveIntegerField()
@@ -108,18 +115,24 @@ class Job(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """A client's `Idempotency-Key` and the job that it stands for; `answered_*` say in which form it was answered."""
+    """
+    A client's `Idempotency-Key`, one of its account and mode, and the job that it stands for.
+
+    Without a job it stands for something else, such as a template, whose own row knows of it. `answered_*` say in which form
+    a job was answered.
+    """
 
     account = models.ForeignKey("accounts.Account", on_delete=models.CASCADE, related_name="+")
+    mode = models.CharField(max_length=7, choices=MODES, default=Mode.LIVE, db_default=Mode.LIVE.value)
     key = models.CharField(max_length=255)
     fingerprint = models.CharField(max_length=64)
-    job = models.OneToOneField(Job, on_delete=models.CASCADE, related_name="idempotency_key")
+    job = models.OneToOneField(Job, on_delete=models.CASCADE, null=True, related_name="idempotency_key")
     answered_status = models.PositiveSmallIntegerField(null=True)
     answered_binary = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["account", "key"], name="idempotency_key_once")]
+        constraints = [models.UniqueConstraint(fields=["account", "mode", "key"], name="idempotency_key_once")]
 
     def __str__(self) -> str:
         return self.key

@@ -8,6 +8,7 @@ from apps.core.errors import ErrorCode
 from apps.core.models import State
 from apps.core.operations import ImageInput
 from apps.core.outcome import WarningCode
+from apps.core.owner import Mode
 
 SECURITY: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Bearer": []}]
 # A 64 x 64 PNG, a red square on grey, large enough for every operation: what the document shows, and what its tests send.
@@ -112,8 +113,8 @@ COMPONENTS: dict[str, Any] = {
             "name": "Idempotency-Key",
             "in": "header",
             "description": "The same key with the same request within 24 h gives the first answer again and never a second "
-            "charge. A request that was refused for want of credits (402), that came too often (429) or that failed on our "
-            "side (5xx) leaves its key free.",
+            "charge. Keys are one account's, and live and sandbox never share one. A request that was refused for want of "
+            "credits (402), that came too often (429) or that failed on our side (5xx) leaves its key free.",
             "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
         },
         "DryRun": {
@@ -208,12 +209,18 @@ COMPONENTS: dict[str, Any] = {
         "Job": {
             "type": "object",
             "required": [
-                "jobId", "operation", "status", "stage", "progress", "createdAt", "finishedAt", "expiresAt",
+                "jobId", "operation", "mode", "key", "status", "stage", "progress", "createdAt", "finishedAt", "expiresAt",
                 "creditsCharged", "error", "result",
             ],
             "properties": {
                 "jobId": _ID,
                 "operation": {"type": "string"},
+                "mode": {
+                    "type": "string",
+                    "enum": [mode.value for mode in Mode],
+                    "description": "Of the key that sent it: keys of the other mode never see the job.",
+                },
+                "key": nullable({"type": "string", "description": "First characters of the key that sent it."}),
                 "status": ref("JobStatus"),
                 "stage": {"type": "string"},
                 "progress": {"type": "number", "minimum": 0, "maximum": 1},

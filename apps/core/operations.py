@@ -9,6 +9,7 @@ from typing import Any
 from rest_framework.serializers import Serializer
 
 from apps.core.inspection import ImageHeader, ImageLimits
+from apps.core.owner import Owner
 
 MEGABYTE = 1_048_576
 
@@ -67,7 +68,7 @@ class Tariff:
 
 
 Checker = Callable[[Mapping[str, Any], Mapping[str, ImageHeader]], None]
-Authorizer = Callable[[Mapping[str, Any], int], None]
+Authorizer = Callable[[Mapping[str, Any], Owner], None]
 
 
 def _side_by_side(images: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def _anything_goes(params: Mapping[str, Any], headers: Mapping[str, ImageHeader]
     """Nothing more to check."""
 
 
-def _nothing_is_owned(params: Mapping[str, Any], account_id: int) -> None:
+def _nothing_is_owned(params: Mapping[str, Any], owner: Owner) -> None:
     """No parameter names what belongs to somebody."""
 
 
@@ -109,7 +110,7 @@ class Operation:
         image_fields: the fields that carry the main image.
         more_images: further images, such as a mask or a background.
         check: (params, image headers by name) -> None; raises AppError where the two do not fit, before anything is paid.
-        authorize: (params, account id) -> None; raises AppError where they name what is not the account's.
+        authorize: (params, owner) -> None; raises AppError where they name what is not the owner's.
     """
 
     slug: str

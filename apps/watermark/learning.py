@@ -12,6 +12,7 @@ import numpy as np
 
 from apps.core.decoding import decode
 from apps.core.errors import invalid
+from apps.core.owner import Owner
 from apps.core.storage import ObjectGoneError, result_store
 from apps.watermark.models import Kind, WatermarkTemplate
 from apps.watermark.template_files import MARK_LIMITS, PHOTO_LIMITS
@@ -52,15 +53,15 @@ class TemplateMemory:
         self._recent: Recent[_Learned] = Recent(max_count=_MOST_KEPT, max_bytes=_MOST_BYTES, max_age_s=_KEPT_S)
         self._learning = threading.Lock()
 
-    def recall(self, account_id: int, template_id: str) -> MarkTemplate:
+    def recall(self, owner: Owner, template_id: str) -> MarkTemplate:
         """
-        The account's mark.
+        The owner's mark.
 
         Raises:
             AppError: VALIDATION_ERROR on `template` where there is no such template any more, or no mark can be learned from
                 it; StoreAwayError.
         """
-        template = template_of(account_id, template_id)
+        template = template_of(owner, template_id)
         if (known := self._recent.get(template.id)) is None:
             with self._learning:  # one at a time: it takes seconds and a core, and the next may want the same one
                 if (known := self._recent.get(template.id)) is None:

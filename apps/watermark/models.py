@@ -8,7 +8,8 @@ from enum import StrEnum
 from django.db import models
 from django.db.models import Q
 
-from apps.core.models import object_token
+from apps.core.models import MODES, object_token
+from apps.core.owner import Mode
 
 
 class Kind(StrEnum):
@@ -24,11 +25,12 @@ class WatermarkTemplate(models.Model):
 
     The files lie in the store under `templates/{object_token}/`, by their number, and beside them what was learned from
     photos. A row exists as long as its files may: `stored_at` is set when all are there, `discarded_at` when they are to
-    go; without an account they are to go as well.
+    go; without an account they are to go as well. As with jobs, the keys of the account's other mode know nothing of it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     account = models.ForeignKey("accounts.Account", on_delete=models.SET_NULL, null=True, related_name="+")
+    mode = models.CharField(max_length=7, choices=MODES, default=Mode.LIVE, db_default=Mode.LIVE.value)
     name = models.CharField(max_length=100, blank=True)
     kind = models.CharField(max_length=10, choices=[(kind.value, kind.value) for kind in Kind])
     files = models.PositiveSmallIntegerField()
@@ -46,7 +48,7 @@ class WatermarkTemplate(models.Model):
         ordering = ["-created_at"]
         constraints = [
             models.UniqueConstraint(
-                fields=["account", "idempotency_key"], condition=Q(discarded_at=None), name="template_key_once"
+                fields=["account", "mode", "idempotency_key"], condition=Q(discarded_at=None), name="template_key_once"
             ),
         ]
 

@@ -75,7 +75,7 @@ class WatermarkRunner:
         template = None
         if "template" in work.params:
             with work.stage("template", progress=_BEGINS / 2):
-                template = self._templates.recall(work.account_id, work.params["template"])
+                template = self._templates.recall(work.owner, work.params["template"])
         with _Stages(work) as stages:
             return pipeline.run(
                 photo.to_srgb(),

@@ -14,36 +14,37 @@ from django.utils import timezone
 
 from apps.accounts.models import Account
 from apps.core.errors import AppError, ErrorCode, invalid
-from apps.core.idempotency import KEPT, Ticket
-from apps.core.models import IdempotencyKey
+from apps.core.idempotency import KEPT, KeyTakenError, Ticket, rows_of, take
+from apps.core.owner import Mode, Owner
 from apps.core.storage import StoreAwayError, result_store
 from apps.core.uploads import Upload
 from apps.watermark.models import Kind, WatermarkTemplate
 
 MOST_TEMPLATES = 50
-"""Of one account."""
+"""Of one account, in each of its modes."""
 
 _LONGEST_UPLOAD = timedelta(hours=1)
 _BATCH = 100
 
 
-def templates_of(account_id: int) -> QuerySet[WatermarkTemplate]:
-    """The account's, as it may see them, the newest first."""
-    return WatermarkTemplate.objects.filter(account_id=account_id, discarded_at=None, stored_at__isnull=False)
+def templates_of(owner: Owner) -> QuerySet[WatermarkTemplate]:
+    """The owner's, as it may see them, the newest first."""
+    rows = WatermarkTemplate.objects.filter(account_id=owner.account_id, mode=owner.mode)
+    return rows.filter(discarded_at=None, stored_at__isnull=False)
 
 
-def template_of(account_id: int, template_id: str | uuid.UUID) -> WatermarkTemplate:
+def template_of(owner: Owner, template_id: str | uuid.UUID) -> WatermarkTemplate:
     """Raises AppError(VALIDATION_ERROR) on `template` for an unknown, deleted or foreign one alike."""
-    template = templates_of(account_id).filter(id=template_id).first()
+    template = templates_of(owner).filter(id=template_id).first()
     if template is None:
         raise invalid("template", "There is no such template; POST /v1/watermark-templates makes one.")
     return template
 
 
-def refuse_foreign_template(params: Mapping[str, Any], account_id: int) -> None:
+def refuse_foreign_template(params: Mapping[str, Any], owner: Owner) -> None:
     """The operation's `authorize`. Raises AppError."""
     if "template" in params:
-        template_of(account_id, params["template"])
+        template_of(owner, params["template"])
 
 
 def first_template(ticket: Ticket) -> WatermarkTemplate | None:
@@ -54,12 +55,16 @@ def first_template(ticket: Ticket) -> WatermarkTemplate | None:
         AppError: IDEMPOTENCY_MISMATCH for another request, CONFLICT while the first one is still at work.
     """
     since = timezone.now() - KEPT
-    if IdempotencyKey.objects.filter(account_id=ticket.account_id, key=ticket.key, created_at__gte=since).exists():
-        raise AppError(ErrorCode.IDEMPOTENCY_MISMATCH)  # it was a job's
-    rows = WatermarkTemplate.objects.filter(account_id=ticket.account_id, idempotency_key=ticket.key, discarded_at=None)
+    keys = rows_of(ticket).filter(created_at__gte=since)
+    if keys.exclude(fingerprint=ticket.fingerprint).exists():
+        raise AppError(ErrorCode.IDEMPOTENCY_MISMATCH)  # a job's, or another template's
+    rows = WatermarkTemplate.objects.filter(
+        account_id=ticket.account_id, mode=ticket.mode, idempotency_key=ticket.key, discarded_at=None
+    )
     rows.filter(created_at__lt=since).update(idempotency_key=None)
     row = rows.first()
     if row is None:
+        rows_of(ticket).delete()  # too old, or of an upload that never ended: the key is free again
         return None
     if row.fingerprint != ticket.fingerprint:
         raise AppError(ErrorCode.IDEMPOTENCY_MISMATCH)
@@ -69,7 +74,7 @@ def first_template(ticket: Ticket) -> WatermarkTemplate | None:
 
 
 def make_template(
-    account_id: int, *, name: str, kind: Kind, uploads: Sequence[Upload], ticket: Ticket | None
+    owner: Owner, *, name: str, kind: Kind, uploads: Sequence[Upload], ticket: Ticket | None
 ) -> WatermarkTemplate:
     """
     Keep the checked files. The row comes first, so that nothing lies in the store that no row knows of.
@@ -79,7 +84,8 @@ def make_template(
             OVERLOADED when the store is away.
     """
     template = WatermarkTemplate(
-        account_id=account_id,
+        account_id=owner.account_id,
+        mode=owner.mode,
         name=name,
         kind=kind,
         files=len(uploads),
@@ -92,9 +98,11 @@ def make_template(
     )
     try:
         with transaction.atomic():
-            _refuse_too_many(account_id)
+            _refuse_too_many(owner)
             template.save(force_insert=True)
-    except IntegrityError as error:
+            if ticket is not None:
+                take(ticket, None)
+    except (IntegrityError, KeyTakenError) as error:
         raise AppError(ErrorCode.CONFLICT, retry_after_s=2) from error
     connection.close()  # back to the pool: a slow store must not keep it from requests that need only the rows
     try:
@@ -110,8 +118,17 @@ def make_template(
 
 
 def discard(template: WatermarkTemplate) -> None:
-    """Nobody can use it from now on; its files and its row go now, or with the next sweep where the store is away."""
-    WatermarkTemplate.objects.filter(id=template.id).update(discarded_at=timezone.now())
+    """
+    Nobody can use it from now on, and its Idempotency-Key is free; its files and its row go now, or with the next sweep where
+    the store is away.
+    """
+    with transaction.atomic():
+        WatermarkTemplate.objects.filter(id=template.id).update(discarded_at=timezone.now())
+        if template.idempotency_key is not None and template.account_id is not None:
+            ticket = Ticket(
+                template.account_id, Mode(template.mode), template.idempotency_key, fingerprint=template.fingerprint
+            )
+            rows_of(ticket).filter(job=None, fingerprint=ticket.fingerprint).delete()
     with contextlib.suppress(StoreAwayError):
         _purge(template)
 
@@ -142,7 +159,8 @@ def _purge(template: WatermarkTemplate) -> None:
     WatermarkTemplate.objects.filter(id=template.id).delete()
 
 
-def _refuse_too_many(account_id: int) -> None:
-    Account.objects.select_for_update().get(id=account_id)  # the account's uploads line up here
-    if WatermarkTemplate.objects.filter(account_id=account_id, discarded_at=None).count() >= MOST_TEMPLATES:
+def _refuse_too_many(owner: Owner) -> None:
+    Account.objects.select_for_update().get(id=owner.account_id)  # the account's uploads line up here
+    rows = WatermarkTemplate.objects.filter(account_id=owner.account_id, mode=owner.mode, discarded_at=None)
+    if rows.count() >= MOST_TEMPLATES:
         raise invalid("image", f"The account has {MOST_TEMPLATES} templates, which is the most; delete one first.")

@@ -26,8 +26,7 @@ class TemplateEndpoint(EndpointView):
 
     def check_permissions(self, request: Request) -> None:
         super().check_permissions(request)
-        scopes = request.auth.scopes
-        if scopes is not None and WATERMARK_REMOVAL.slug not in scopes:
+        if not request.auth.may_use(WATERMARK_REMOVAL.slug):
             raise AppError(ErrorCode.FORBIDDEN, f"This key's scopes do not include {WATERMARK_REMOVAL.slug}.")
 
 
@@ -37,7 +36,7 @@ class TemplatesView(TemplateEndpoint):
     body_cap_bytes = BODY_CAP_BYTES
 
     def get(self, request: Request) -> HttpResponse:
-        rows = templates_of(request.auth.account_id)
+        rows = templates_of(request.auth)
         return envelope(request, data={"templates": [_told(template) for template in rows]})
 
     def post(self, request: Request) -> HttpResponse:
@@ -46,16 +45,15 @@ class TemplatesView(TemplateEndpoint):
         serializer.is_valid(raise_exception=True)
         is_quote = is_dry_run(request)
         kind, uploads = read_files(fields)
-        account_id = request.auth.account_id
         named = {str(number): upload for number, upload in enumerate(uploads)}
-        ticket = idempotency.ticket_for(request, account_id, {"name": fields.get("name"), "kind": kind.value}, named)
+        ticket = idempotency.ticket_for(request, request.auth, {"name": fields.get("name"), "kind": kind.value}, named)
         first = first_template(ticket) if ticket else None
         if is_quote and first is None:
             return envelope(request, data={"price": {"credits": 0, "usd": "0.00"}, "valid": True})
         if first is None:
             name = serializer.validated_data["name"]
             with place_if(sum(upload.size_bytes for upload in uploads) > LARGE_BYTES):
-                template = make_template(account_id, name=name, kind=kind, uploads=uploads, ticket=ticket)
+                template = make_template(request.auth, name=name, kind=kind, uploads=uploads, ticket=ticket)
         response = envelope(request, data=_told(first or template), status=201)
         response.headers["Location"] = f"/v1/watermark-templates/{(first or template).id}"
         if first:
@@ -64,7 +62,7 @@ class TemplatesView(TemplateEndpoint):
 
 
 class TemplateView(TemplateEndpoint):
-    """`GET` and `DELETE` of one, for the account that made it."""
+    """`GET` and `DELETE` of one, for the account and the mode that it was made in."""
 
     def get(self, request: Request, template_id: uuid.UUID) -> HttpResponse:
         return envelope(request, data=_told(_own(request, template_id)))
@@ -76,7 +74,7 @@ class TemplateView(TemplateEndpoint):
 
 def _own(request: Request, template_id: uuid.UUID) -> WatermarkTemplate:
     """Raises AppError(NOT_FOUND) for an unknown, deleted or foreign one alike."""
-    template = templates_of(request.auth.account_id).filter(id=template_id).first()
+    template = templates_of(request.auth).filter(id=template_id).first()
     if template is None:
         raise AppError(ErrorCode.NOT_FOUND, "There is no such template.")
     return template

@@ -19,6 +19,7 @@ from apps.core.broker import broker
 from apps.core.errors import AppError, ErrorCode
 from apps.core.models import Job, State
 from apps.core.outcome import Outcome
+from apps.core.owner import Mode
 from apps.core.storage import result_store
 from apps.core.worker import Worker
 from config.postgres import BoundedConnection
@@ -272,4 +273,4 @@ def test_client_that_takes_a_202_is_not_refused_for_being_late(api: Api, monkeyp
 def order_of(api: Api, *, key: str | None = None) -> Any:
     """As much of an Order as admission looks at."""
     ticket = None if key is None else SimpleNamespace(key=key)
-    return SimpleNamespace(identity=SimpleNamespace(account_id=api.account.id), ticket=ticket)
+    return SimpleNamespace(identity=SimpleNamespace(account_id=api.account.id, mode=Mode.LIVE), ticket=ticket)

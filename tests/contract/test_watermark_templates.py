@@ -17,7 +17,7 @@ from PIL import Image
 from apps.accounts.models import Account, ApiKey
 from apps.billing.models import Wallet
 from apps.core import jobs, worker
-from apps.core.models import Job
+from apps.core.models import IdempotencyKey, Job
 from apps.core.storage import ResultStore, StoreAwayError, result_store
 from apps.core.sweeper import registered_rounds
 from apps.watermark import learning, templates
@@ -366,10 +366,20 @@ def test_key_of_a_job_is_none_for_a_template(api: Api) -> None:
     assert make(api, key).status_code == 422
 
 
+def test_key_of_a_template_is_none_for_a_job(api: Api) -> None:
+    key = {"Idempotency-Key": "k"}
+    made(make(api, key))
+
+    answer = api.send(**key)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "IDEMPOTENCY_MISMATCH")
+
+
 def test_key_is_free_after_a_day_and_after_a_deletion(api: Api) -> None:
     key = {"Idempotency-Key": "k"}
     first = made(make(api, key))
-    WatermarkTemplate.objects.update(created_at=timezone.now() - timedelta(hours=25))
+    for rows in (WatermarkTemplate, IdempotencyKey):
+        rows.objects.update(created_at=timezone.now() - timedelta(hours=25))
     second = made(make(api, key, image=upload(mark_png((1, 2, 3)))))
     api.delete(f"{PATH}/{second['id']}")
 

@@ -29,6 +29,7 @@ from apps.core import idempotency, jobs, lifecycle, limits, sweeper, tasks
 from apps.core.models import IS_OPEN, IdempotencyKey, Job, State
 from apps.core.operations import operation_named
 from apps.core.outcome import Outcome
+from apps.core.owner import Mode
 
 ROWS = 1_000_000 if os.environ.get("MILLION") else 200_000
 LIMIT_MS = 20.0
@@ -102,7 +103,7 @@ def grown(db: None) -> Grown:
     return Grown(
         account,
         Job.objects.filter(account=account, state=State.EXPIRED).values_list("id", flat=True)[0],
-        idempotency.Ticket(key.account_id, key.key, key.fingerprint),
+        idempotency.Ticket(key.account_id, Mode.LIVE, key.key, key.fingerprint),
     )
 
 
@@ -121,9 +122,13 @@ def settle() -> None:
 
 
 def admission(grown: Grown) -> None:
-    order = SimpleNamespace(identity=SimpleNamespace(account_id=grown.account.id), ticket=None)
+    order = SimpleNamespace(identity=SimpleNamespace(account_id=grown.account.id, mode=Mode.LIVE), ticket=None)
     with jobs.admitted(order, deadline_s=None):
         pass
+
+
+def identity_of(grown: Grown) -> Any:
+    return SimpleNamespace(account_id=grown.account.id, mode=Mode.LIVE, scopes=frozenset({"remove-bg"}))
 
 
 def hold(grown: Grown) -> None:
@@ -134,9 +139,13 @@ TODAY = timezone.now().date()
 QUERIES: dict[str, Callable[[Grown], Any]] = {
     "account: credits": lambda grown: CreditFunding().credits(grown.account.id),
     "account: price": lambda grown: CreditFunding().price(operation_named("remove-bg")),
-    "usage: 30 days": lambda grown: usage_between(grown.account.id, first=TODAY - timedelta(days=29), last=TODAY),
-    "usage: a year": lambda grown: usage_between(grown.account.id, first=TODAY - timedelta(days=366), last=TODAY),
-    "one job": lambda grown: list(Job.objects.filter(id=grown.job_id, account=grown.account, deleted_at=None)),
+    "usage: 30 days": lambda grown: usage_between(
+        Job(account=grown.account), first=TODAY - timedelta(days=29), last=TODAY
+    ),
+    "usage: a year": lambda grown: usage_between(
+        Job(account=grown.account), first=TODAY - timedelta(days=366), last=TODAY
+    ),
+    "one job": lambda grown: list(jobs.visible_to(identity_of(grown)).filter(id=grown.job_id)),
     "admission": admission,
     "jobs at once": lambda grown: limits.refuse_too_many_jobs(Job(account=grown.account), jobs_at_once=10**9),
     "hold": hold,

@@ -16,7 +16,6 @@ class IsIdentified(BasePermission):
         if request.auth is None:
             raise AppError(ErrorCode.UNAUTHENTICATED)
         operation = getattr(view, "operation", None)
-        scopes = request.auth.scopes
-        if operation is not None and scopes is not None and operation.slug not in scopes:
+        if operation is not None and not request.auth.may_use(operation.slug):
             raise AppError(ErrorCode.FORBIDDEN, f"This key's scopes do not include {operation.slug}.")
         return True

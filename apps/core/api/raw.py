@@ -83,7 +83,7 @@ class RawOperationView(OperationView):
         """Parameters, then the image, whole: nothing costs before both are right."""
         params = self.raw_params(request)
         uploads = {"image": self.open_body(request, body)}
-        ticket = idempotency.ticket_for(request, identity.account_id, {}, uploads)
+        ticket = idempotency.ticket_for(request, identity, {}, uploads)
         return jobs.Order(
             operation=self.operation,
             identity=identity,

@@ -71,10 +71,8 @@ class TaskResultView(EndpointView):
         return succeeded(task_data(job))
 
     def _own_task(self, request: Request, task_id: uuid.UUID | None) -> Job:
-        """Raises AppError for an unknown, deleted or foreign one alike."""
-        rows = Job.objects.filter(
-            id=task_id, account_id=request.auth.account_id, operation=self.operation_slug, deleted_at=None
-        )
+        """Raises AppError for an unknown, deleted or foreign one alike, and for one that the key's mode or scopes leave out."""
+        rows = jobs.visible_to(request.auth).filter(id=task_id, operation=self.operation_slug)
         job = rows.first() if task_id else None
         if job is None:
             raise invalid("task_id", "There is no task with this task_id.")

@@ -144,6 +144,7 @@ class OperationView(EndpointView):
     def _replay(self, first: IdempotencyKey, request: Request, form: AnswerForm) -> HttpResponse:
         """The first answer again, in its first form, with fresh links and without a second charge."""
         job = first.job
+        assert job is not None  # noqa: S101 - first_answer() gives no other rows
         if job.deleted_at is not None:
             raise AppError(ErrorCode.GONE, "The job of this Idempotency-Key was deleted; nothing is charged again.")
         binary = form.binary if first.answered_status is None else first.answered_binary
@@ -172,7 +173,7 @@ class OperationView(EndpointView):
         retention_s = checked_retention(fields, form) if self.dialect.offers_retention else settings.RESULT_TTL_S
         is_dry_run(request)
         identity = request.auth
-        self.operation.authorize(params, identity.account_id)
+        self.operation.authorize(params, identity)
         with place_if(has_url(self.operation, fields)):
             uploads = open_uploads(self.operation, fields)
         self.operation.check(params, {name: upload.header for name, upload in uploads.items()})
@@ -184,7 +185,7 @@ class OperationView(EndpointView):
             uploads=uploads,
             request_id=request.request_id,
             retention_s=retention_s,
-            ticket=idempotency.ticket_for(request, identity.account_id, fields, uploads),
+            ticket=idempotency.ticket_for(request, identity, fields, uploads),
         )
 
 
@@ -194,7 +195,7 @@ def place_if(is_slow: bool) -> contextlib.AbstractContextManager[None]:
 
 
 class JobView(EndpointView):
-    """`GET` and `DELETE` of one job, for the account that submitted it."""
+    """`GET` and `DELETE` of one job, for the keys that it belongs to."""
 
     def get(self, request: Request, job_id: str) -> HttpResponse:
         job = own_job(request, job_id)
@@ -216,8 +217,14 @@ class JobView(EndpointView):
 
 
 def own_job(request: Request, job_id: str) -> Job:
-    """The caller's job. Raises AppError(NOT_FOUND) for an unknown, deleted or foreign one alike."""
-    job = Job.objects.filter(id=job_id, account_id=request.auth.account_id, deleted_at=None).first()
+    """
+    The caller's job.
+
+    Raises:
+        AppError: NOT_FOUND for an unknown, deleted or foreign one alike, for one of the account's other mode, and for one of
+            an operation that the key's scopes leave out.
+    """
+    job = jobs.visible_to(request.auth).filter(id=job_id).first()
     if job is None:
         raise AppError(ErrorCode.NOT_FOUND, "There is no such job.")
     return job

@@ -115,6 +115,8 @@ def job_data(job: Job) -> dict[str, Any]:
     return {
         "jobId": str(job.id),
         "operation": job.operation,
+        "mode": job.mode,
+        "key": job.key_prefix or None,
         "status": state.value,
         "stage": job.stage,
         "progress": round(job.progress, 2),
