@@ -3,6 +3,8 @@
 PYTHON ?= $(shell for p in python3.11 python3 python; do \
   if $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 PY := .venv/bin/python
+# Commands that only look at the code: the settings insist on a secret, and nothing is signed with this one.
+WITH_SECRET = DJANGO_SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_hex(32))')
 
 .PHONY: help run start stop status demo test check check-clients bench evaluate packages weights train-judge train-clothing train-watermark payments-rig test-payments
 
@@ -44,9 +46,9 @@ check: packages
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/mypy apps config ml
 	@.venv/bin/lint-imports
-	@$(PY) manage.py check
-	@$(PY) -W ignore manage.py makemigrations --check --dry-run
-	@$(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
+	@$(WITH_SECRET) $(PY) manage.py check
+	@$(WITH_SECRET) $(PY) -W ignore manage.py makemigrations --check --dry-run
+	@$(WITH_SECRET) $(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 check-clients: packages
 	@$(PY) -m tests.clients

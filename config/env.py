@@ -21,7 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 VAR = Path(os.environ.get("KEYLINE_VAR_DIR", ROOT / "var"))
 
 env = environ.FileAwareEnv()
-if (VAR / "stack.env").is_file():
+if os.access(
+    VAR / "stack.env", os.R_OK
+):  # the stack's own processes have its values in their environment, and may not read it
     env.read_env(VAR / "stack.env")
 
 

@@ -46,7 +46,7 @@ class Kind(StrEnum):
 
 class LedgerEntry(models.Model):
     """
-    One movement. A database trigger refuses UPDATE and DELETE.
+    One movement. Database triggers refuse UPDATE, DELETE and TRUNCATE.
 
     The sums of `balance_change` and `held_change` over an account are its wallet, line by line.
     """

@@ -49,6 +49,11 @@ REFUSED = {
         {"X402_FACILITATOR_KEY": KEYS[SETTLER]},
         "X402_FACILITATOR_KEY must be a key of yours",
     ),
+    "every host": ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS must name the hosts"),
+    "every host beside one": ({"ALLOWED_HOSTS": "*, pay.example.com"}, "ALLOWED_HOSTS must name the hosts"),
+    "a star in a host": ({"ALLOWED_HOSTS": "pay.example.com,*.example.com"}, "ALLOWED_HOSTS must name the hosts"),
+    "a dot for a host": ({"ALLOWED_HOSTS": "."}, "ALLOWED_HOSTS must name the hosts"),
+    "no host": ({"ALLOWED_HOSTS": ""}, "ALLOWED_HOSTS must name the hosts"),
     "a short secret": ({"MPP_SECRET": "short"}, "MPP_SECRET must be set to at least 32 random characters"),
     "a chain of its own without a node": ({"MPP_CHAIN_ID": "1234"}, "MPP_RPC_URL must be set"),
 }
