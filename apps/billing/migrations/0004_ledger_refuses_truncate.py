@@ -15,5 +15,5 @@ ALTER TABLE billing_ledgerentry ENABLE TRIGGER billing_ledger_guard;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0002_append_only_ledger")]
+    dependencies = [("billing", "0003_modes")]
     operations = [migrations.RunSQL(GUARD, UNGUARD)]
