@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.test import RequestFactory
 
 from apps.core.idempotency import ticket_for
 from apps.core.inspection import ImageFormat, ImageHeader
+from apps.core.owner import Mode
 from apps.core.uploads import Upload
 
 PATH = "/v1/remove-bg/universal"
@@ -42,7 +44,8 @@ def fingerprint(
     )
     files = {"image": b"photo"} if files is None else files
     header = ImageHeader(ImageFormat.PNG, 1, 1, 1, is_animated=False)
-    ticket = ticket_for(request, 1, fields, {name: Upload(io.BytesIO(data), header) for name, data in files.items()})
+    uploads = {name: Upload(io.BytesIO(data), header) for name, data in files.items()}
+    ticket = ticket_for(request, SimpleNamespace(account_id=1, mode=Mode.LIVE), fields, uploads)
     assert ticket is not None
     return ticket.fingerprint
 
