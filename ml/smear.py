@@ -55,9 +55,8 @@ def read_smear(image: RgbImage, *, size_wh: tuple[int, int], opacity: AlphaChann
             f"The smear mask is {width}x{height} px, the image is {size_wh[0]}x{size_wh[1]} px; send them at the same size."
         )
     if opacity is not None:
-        image = cv2.copyTo(
-            image, np.greater_equal(require_alpha(opacity, (height, width)), STROKE_FROM_ALPHA).view(np.uint8)
-        )
+        is_seen = np.greater_equal(require_alpha(opacity, (height, width)), STROKE_FROM_ALPHA).view(np.uint8)
+        image = np.asarray(cv2.copyTo(image, is_seen), np.uint8)
     strokes = _without_specks(_strokes(image))
     covered = cv2.countNonZero(strokes) / strokes.size
     if covered == 0:

@@ -147,6 +147,14 @@ def wide_rgb_profile() -> bytes:
     return icc_file(b"RGB ", b"XYZ ", b"mntr", {b"wtpt": _xyz(0.9642, 1.0, 0.8249), **columns, **curves})
 
 
+def paper_profile() -> bytes:
+    """An RGB profile of a device whose whitest is a light yellow."""
+    matrix = WIDE_MATRIX * [[0.9], [0.9], [0.6]]
+    columns = {name: _xyz(*matrix[:, i]) for i, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))}
+    curves = {name: _gamma(WIDE_GAMMA) for name in (b"rTRC", b"gTRC", b"bTRC")}
+    return icc_file(b"RGB ", b"XYZ ", b"mntr", {b"wtpt": _xyz(0.9642, 1.0, 0.8249), **columns, **curves})
+
+
 def grey_profile(gamma: float) -> bytes:
     return icc_file(b"GRAY", b"XYZ ", b"mntr", {b"wtpt": _xyz(0.9642, 1.0, 0.8249), b"kTRC": _gamma(gamma)})
 

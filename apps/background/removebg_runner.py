@@ -168,7 +168,8 @@ def _arrange(
     if _is_mask(params):
         return _Scene(alpha, box, None)
     has_ground = background.exists or params["format"] == "jpg"
-    rgb = arrange.place(photo.to_srgb() if has_ground else photo.rgb, layout)
+    photo = photo.in_srgb() if has_ground else photo.over(None)
+    rgb = arrange.place(photo.rgb, layout)
     ground = background.fill(layout.size_wh)
     picture = arrange.compose(
         estimate_foreground(rgb, alpha),
@@ -176,7 +177,7 @@ def _arrange(
         shadow=_draw_shadow(shadow, alpha, box, opacity=params["shadow_opacity"] / 100),
         background=_on_white(ground) if params["format"] == "jpg" else ground,
     )
-    return _Scene(picture, box, None if has_ground else photo.icc_profile, is_cut_out=not has_ground)
+    return _Scene(picture, box, photo.icc_profile, is_cut_out=not has_ground)
 
 
 def _max_pixels(params: Mapping[str, Any], background: _Background) -> int:

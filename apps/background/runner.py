@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from apps.background.pointing import Pointing, points_at_something
+from apps.core.colour import WHITE
 from apps.core.decoding import Photo, decode
 from apps.core.encoding import encode_jpeg, encode_png, encode_webp
 from apps.core.engine import Engine
@@ -20,7 +21,6 @@ from ml.pipelines.background import BackgroundResult
 from ml.stamp import stamp
 from ml.types import AlphaChannel, BoxXywh
 
-_WHITE = (255, 255, 255)
 _CONTENT_TYPES = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
 _ENCODERS = {"png": encode_png, "webp": encode_webp, "jpg": encode_jpeg}
 
@@ -53,7 +53,10 @@ class BackgroundRunner:
                     opacity=photo.opacity,
                 )
         with work.stage("encode", progress=0.8):
-            pixels = _picture(photo, result, work.params, max_pixels=work.operation.image_limits.max_pixels)
+            colour = _ground(work.params)
+            photo = photo.over(colour)
+            most_pixels = work.operation.image_limits.max_pixels
+            pixels = _picture(photo, result, work.params, colour=colour, max_pixels=most_pixels)
             if work.is_sandbox:
                 pixels = stamp(pixels)
             profile = photo.icc_profile if pixels.ndim == 3 else None
@@ -95,13 +98,27 @@ def _subject(result: BackgroundResult) -> dict[str, Any]:
     }
 
 
-def _picture(photo: Photo, result: BackgroundResult, params: dict[str, Any], *, max_pixels: int) -> np.ndarray:
+def _ground(params: dict[str, Any]) -> tuple[int, int, int] | None:
+    """The colour under the subject, sRGB; None for none."""
+    if params.get("bg_color"):
+        red, green, blue = params["bg_color"]
+        return red, green, blue
+    return WHITE if params["output_format"] == "white_bg" else None
+
+
+def _picture(
+    photo: Photo,
+    result: BackgroundResult,
+    params: dict[str, Any],
+    *,
+    colour: tuple[int, int, int] | None,
+    max_pixels: int,
+) -> np.ndarray:
     """The picture asked for: (H, W), (H, W, 3) or (H, W, 4) uint8, in the photo's own colours."""
     alpha: AlphaChannel = np.zeros_like(result.alpha) if result.is_empty else result.alpha
     output = params["output_format"]
     if output == "mask":
         return compositing.binary_mask(alpha) if params["mask_mode"] == "binary" else alpha
-    colour = params.get("bg_color") or (_WHITE if output == "white_bg" else None)
     foreground = estimate_foreground(photo.rgb, alpha)
     if output == "crop" and result.bbox_xywh is not None:  # before the colours, which then cost only what is kept
         wished_xy = _margin_px(params["crop_margin"], result.bbox_xywh)
@@ -112,7 +129,7 @@ def _picture(photo: Photo, result: BackgroundResult, params: dict[str, Any], *, 
         )
     if colour is None:
         return compositing.cut_out(foreground, alpha)
-    return compositing.over_colour(foreground, alpha, tuple(colour))
+    return compositing.over_colour(foreground, alpha, colour)
 
 
 def _margin_px(margin: dict[str, Any], box_xywh: BoxXywh) -> tuple[int, int]:

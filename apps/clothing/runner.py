@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.core.colour import WHITE
 from apps.core.decoding import Photo, decode
 from apps.core.encoding import encode_png
 from apps.core.engine import Engine
@@ -21,7 +22,6 @@ from ml.pipelines.clothing import ClothingPipeline, Garment
 from ml.stamp import stamp
 from ml.types import AlphaChannel, RgbImage
 
-_WHITE = (255, 255, 255)
 _ABSENT = {"present": False, "areaRatio": 0.0, "bbox": None, "confidence": 0.0}
 
 
@@ -70,6 +70,7 @@ class ClothingRunner:
     def _keep(self, work: Work, photo: Photo, garments: dict[str, Garment]) -> Outcome:
         """Draw and store the pictures, and tell what is on them."""
         with work.stage("encode", progress=0.6):
+            photo = photo.over(WHITE if work.params["return_form"] == "whiteBK" else None)
             files = _files(work, photo, garments)
         height, width = photo.rgb.shape[:2]
         artifacts = {
@@ -139,7 +140,7 @@ def _on_white(foreground: RgbImage, alpha: AlphaChannel) -> RgbImage:
     left, top, width, height = cv2.boundingRect(alpha)
     if width and height:
         inside = slice(top, top + height), slice(left, left + width)
-        picture[inside] = compositing.over_colour(foreground[inside], alpha[inside], _WHITE)
+        picture[inside] = compositing.over_colour(foreground[inside], alpha[inside], WHITE)
     return picture
 
 

@@ -16,6 +16,8 @@ from ml.types import RgbImage
 GreyImage: TypeAlias = NDArray[np.uint8]
 """(H, W) uint8, 0..255."""
 
+WHITE = (255, 255, 255)
+
 _STRIP_PIXELS = 1_000_000  # Pillow holds 4 bytes of each beside ours
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION  # as browsers and Photoshop do
@@ -50,6 +52,12 @@ def rgb_to_srgb(rgb: RgbImage, icc_profile: bytes | None) -> RgbImage:
     if transform is None or _is_identity(transform):
         return rgb
     return _by_strips(rgb.shape[0], rgb.shape[1], lambda rows: Image.fromarray(rgb[rows]), transform)
+
+
+def is_white_white(icc_profile: bytes | None) -> bool:
+    """Does a profile show its whitest pixel as sRGB's pure white? Those of screens do, those of papers may not."""
+    white = np.full((1, 1, 3), 255, np.uint8)
+    return bool((rgb_to_srgb(white, icc_profile) == 255).all())
 
 
 def srgb_to_rgb(rgb: RgbImage, icc_profile: bytes | None) -> RgbImage:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -24,10 +24,19 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from apps.core.colour import GreyImage, cmyk_to_srgb, grey_to_srgb, rgb_to_srgb, row_strips, usable_profile
+from apps.core.colour import (
+    WHITE,
+    GreyImage,
+    cmyk_to_srgb,
+    grey_to_srgb,
+    is_white_white,
+    rgb_to_srgb,
+    row_strips,
+    usable_profile,
+)
 from apps.core.image_headers import HeaderError, ImageFormat, webp_chunks
 from apps.core.inspection import ImageHeader, ImageLimits, inspect, unreadable
-from apps.core.stripping import strip
+from apps.core.stripping import Stripped, strip
 from ml.types import AlphaChannel, RgbImage
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_FATAL)  # a client's damaged WebP is no news for the log
@@ -70,12 +79,34 @@ class Photo:
             The colours under 0 are whatever the file holds.
         icc_profile: a usable RGB profile, to be attached to every output in these colours.
         is_animated: this is the first frame of several.
+        is_profile_made: the file came without it: it is what a PNG says of its colours in numbers.
     """
 
     rgb: RgbImage
     opacity: AlphaChannel | None
     icc_profile: bytes | None
     is_animated: bool
+    is_profile_made: bool = False
+
+    def over(self, ground_rgb: tuple[int, ...] | None) -> Photo:
+        """
+        Get ready for a new ground: in colours in which these three numbers, sRGB, look as they are meant.
+
+        Args:
+            ground_rgb: 0..255 each; None for a transparent ground.
+
+        Returns:
+            The photo itself where any ground of that kind fits it (none, and white, in nearly every profile), else the same
+            in sRGB. In sRGB, too, where its profile was made here: so any viewer shows its colours.
+        """
+        is_fitting = ground_rgb is None or (tuple(ground_rgb) == WHITE and is_white_white(self.icc_profile))
+        return self if is_fitting and not self.is_profile_made else self.in_srgb()
+
+    def in_srgb(self) -> Photo:
+        """The photo in sRGB, whatever its profile: itself where it has none."""
+        if self.icc_profile is None:
+            return self
+        return replace(self, rgb=self.to_srgb(), icc_profile=None, is_profile_made=False)
 
     def to_srgb(self, max_side_px: int | None = None) -> RgbImage:
         """
@@ -111,8 +142,8 @@ def decode(data: bytes, *, limits: ImageLimits, field: str = "image") -> Photo:
     """
     header = inspect(io.BytesIO(data), limits=limits, field=field)
     try:
-        stripped, icc_profile = strip(data, header.format)
-        rgb, opacity, icc_profile = _pixels(stripped, icc_profile, header)
+        stripped = strip(data, header.format)
+        rgb, opacity, icc_profile = _pixels(stripped, header)
     except _DAMAGED as error:
         raise unreadable(field) from error
     rgb = _upright(rgb, header.orientation)
@@ -123,13 +154,13 @@ def decode(data: bytes, *, limits: ImageLimits, field: str = "image") -> Photo:
         None if opacity is None else _upright(opacity, header.orientation),
         icc_profile,
         header.is_animated,
+        is_profile_made=stripped.is_profile_made,
     )
 
 
-def _pixels(
-    data: bytes, icc_profile: bytes | None, header: ImageHeader
-) -> tuple[RgbImage, AlphaChannel | None, bytes | None]:
+def _pixels(stripped: Stripped, header: ImageHeader) -> tuple[RgbImage, AlphaChannel | None, bytes | None]:
     """RGB, opacity and the profile that still holds for them; all as stored, not yet upright."""
+    data, icc_profile, is_made = stripped
     fast = _fast_rgb(data, header)
     if fast is not None:
         rgb, opacity = fast
@@ -142,7 +173,8 @@ def _pixels(
             return cmyk_to_srgb(image, icc_profile), None, None
         case "1" | "L" | "LA" | "I;16":
             grey, opacity = _grey(image, data)
-            return grey_to_srgb(grey, icc_profile), _significant(opacity, header), None
+            kept = icc_profile if is_made else None
+            return grey_to_srgb(grey, icc_profile), _significant(opacity, header), kept
         case "RGB" | "RGBA" | "P" | "PA":
             rgb, opacity = _rgb(image, data)
             return rgb, _significant(opacity, header), usable_profile(icc_profile, "RGB")

@@ -8,23 +8,37 @@ to minutes; and a broken comment or profile makes them refuse a photo that is wh
 from __future__ import annotations
 
 import io
+import struct
 import zlib
+from typing import NamedTuple
 
 from apps.core.image_headers import ImageFormat, jpeg_segments, png_chunks, webp_chunks
+from apps.core.png_colour import COLOUR_CHUNKS, png_colour
 
 MAX_PROFILE_BYTES = 4 * 1024 * 1024  # the large ones for CMYK presses have 1 to 3 MB
 
 _PNG_KEPT = frozenset({b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+_PNG_GREY = frozenset({0, 4})
 _APP0, _APP2, _APP14, _APP15, _COM = 0xE0, 0xE2, 0xEE, 0xEF, 0xFE
 _ICC_TAG = b"ICC_PROFILE\0"
 
 
-def strip(data: bytes, image_format: ImageFormat) -> tuple[bytes, bytes | None]:
+class Stripped(NamedTuple):
+    """
+    Attributes:
+        data: the file without its metadata (JPEG, PNG; the others as they are).
+        icc_profile: unchecked bytes; None where there is none, or a PNG says sRGB.
+        is_profile_made: it is an RGB profile made here of what a PNG says in numbers; grey pixels are to be taken for RGB.
+    """
+
+    data: bytes
+    icc_profile: bytes | None
+    is_profile_made: bool = False
+
+
+def strip(data: bytes, image_format: ImageFormat) -> Stripped:
     """
     Separate what a decoder needs from an inspected file.
-
-    Returns:
-        The file without its metadata (JPEG, PNG; the others as they are), and the ICC profile: unchecked bytes or None.
 
     Raises:
         HeaderError: as from `image_headers`.
@@ -35,12 +49,12 @@ def strip(data: bytes, image_format: ImageFormat) -> tuple[bytes, bytes | None]:
         case ImageFormat.PNG:
             return _png(data)
         case ImageFormat.WEBP:
-            return data, _webp_profile(data)
+            return Stripped(data, _webp_profile(data))
         case _:
-            return data, None
+            return Stripped(data, None)
 
 
-def _jpeg(data: bytes) -> tuple[bytes, bytes | None]:
+def _jpeg(data: bytes) -> Stripped:
     file, view = io.BytesIO(data), memoryview(data)
     kept: list[memoryview | bytes] = [b"\xff\xd8"]
     profile: dict[int, bytes] = {}
@@ -54,20 +68,26 @@ def _jpeg(data: bytes) -> tuple[bytes, bytes | None]:
             kept += [bytes([0xFF, marker]), view[start - 2 : start + length]]
     kept.append(view[file.tell() - 4 :])
     joined = b"".join(profile[number] for number in sorted(profile))
-    return b"".join(kept), joined if 0 < len(joined) <= MAX_PROFILE_BYTES else None
+    return Stripped(b"".join(kept), joined if 0 < len(joined) <= MAX_PROFILE_BYTES else None)
 
 
-def _png(data: bytes) -> tuple[bytes, bytes | None]:
+def _png(data: bytes) -> Stripped:
     file, view = io.BytesIO(data), memoryview(data)
     kept = [view[:33]]
-    profile: bytes | None = None
+    told: dict[bytes, bytes] = {}
     for name, length in png_chunks(file, len(data)):
         start = file.tell()
         if name in _PNG_KEPT:
             kept.append(view[start - 8 : start + length + 4])
-        elif name == b"iCCP" and profile is None:
-            profile = _inflate_profile(bytes(view[start : start + length]))
-    return b"".join(kept), profile
+        elif (
+            name in COLOUR_CHUNKS and len(kept) == 1 and name not in told
+        ):  # behind palette or pixels they mean nothing
+            end = start + length
+            if view[end : end + 4] == struct.pack(">I", zlib.crc32(view[start - 4 : end])):
+                told[name] = bytes(view[start:end])
+    embedded = _inflate_profile(told[b"iCCP"]) if b"iCCP" in told else None
+    profile, is_made = png_colour(told, is_grey=data[25] in _PNG_GREY, embedded=embedded)
+    return Stripped(b"".join(kept), profile, is_made)
 
 
 def _inflate_profile(chunk: bytes) -> bytes | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.core.colour import srgb_to_rgb
+from apps.core.colour import WHITE, srgb_to_rgb
 from apps.core.decoding import Photo, decode
 from apps.core.encoding import encode_jpeg, encode_png, encode_webp
 from apps.core.engine import Engine
@@ -26,7 +27,6 @@ from ml.types import AlphaChannel, Mask, RgbImage
 
 _CONTENT_TYPES = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
 _ENCODERS = {"png": encode_png, "webp": encode_webp, "jpg": encode_jpeg}
-_WHITE = (255, 255, 255)
 _BEGINS, _ENDS = 0.1, 0.8
 """The pipeline's share of the progress."""
 
@@ -91,10 +91,13 @@ class WatermarkRunner:
         mask, kind = removal.mask, work.params["format"]
         with work.stage("encode", progress=_ENDS):
             restored = photo.rgb if work.params["detect_only"] or not mask.any() else _restored(photo, removal)
-            picture = _picture(restored, photo.opacity, is_flat=kind == "jpg")
+            seen = replace(photo, rgb=restored)
+            if kind == "jpg" and photo.opacity is not None:
+                seen = seen.over(WHITE)
+            picture = _picture(seen.rgb, photo.opacity, is_flat=kind == "jpg")
             if work.is_sandbox:
                 picture, mask = stamp(picture), stamp(mask)
-            encoded = _ENCODERS[kind](picture, icc_profile=photo.icc_profile), encode_png(mask)
+            encoded = _ENCODERS[kind](picture, icc_profile=seen.icc_profile), encode_png(mask)
         height, width = mask.shape
         types = {"image": _CONTENT_TYPES[kind], "mask": "image/png"}
         artifacts = {
@@ -158,7 +161,7 @@ def _picture(rgb: RgbImage, opacity: AlphaChannel | None, *, is_flat: bool) -> N
     """(H, W, 3), or (H, W, 4) where the photo came with transparency and the file can hold it."""
     if opacity is None:
         return rgb
-    return compositing.over_colour(rgb, opacity, _WHITE) if is_flat else np.dstack([rgb, opacity])
+    return compositing.over_colour(rgb, opacity, WHITE) if is_flat else np.dstack([rgb, opacity])
 
 
 def _facts(removal: Removal) -> dict[str, Any]:

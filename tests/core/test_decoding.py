@@ -414,7 +414,7 @@ def test_decoders_see_no_metadata() -> None:
     jpeg = photo_file("JPEG", 6, comment=b"made by someone", icc_profile=wide_rgb_profile())
     png = photo_file("PNG", 6, icc_profile=wide_rgb_profile(), dpi=(300, 300))
 
-    stripped, profile = strip(jpeg, ImageFormat.JPEG)
+    stripped, profile, _ = strip(jpeg, ImageFormat.JPEG)
 
     assert profile == wide_rgb_profile()
     assert not [word for word in (b"Exif", b"someone", b"ICC_PROFILE") if word in stripped]
