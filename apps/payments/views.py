@@ -6,15 +6,16 @@ import contextlib
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 from rest_framework.request import Request
 
 from apps.accounts.rapidapi import is_gateway
 from apps.core import idempotency
 from apps.core.api.fields import is_dry_run
-from apps.core.api.raw import Body, RawOperationView
-from apps.core.api.throttles import client_address
+from apps.core.api.raw import Body, RawOperationView, is_other_type
+from apps.core.api.terms import BRISK, QUOTA, Share, Terms
+from apps.core.api.throttles import client_network, refuse_in_crowd
 from apps.core.broker import BrokerAwayError
 from apps.core.errors import Fault, invalid
 from apps.core.funding import funding_named
@@ -30,6 +31,8 @@ from apps.payments.x402_desk import pay_by_x402
 
 _KEY_HEADERS = ("X-Api-Key", "X-RapidAPI-Key", "ailabapi-api-key")
 _LEAST_KEY_CHARS = 16
+_BODIES_OF_ONE = 8
+_STRANGERS = Share("strangers", 64, is_common=True)  # 1.6 GB on disk at most
 _EXPOSED = (
     "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, WWW-Authenticate, Payment-Receipt, Retry-After, X-Request-Id, "
     "X-Job-Id, X-Width, X-Height, X-Foreground-Top, X-Foreground-Left, X-Foreground-Width, X-Foreground-Height, X-Warnings, "
@@ -70,6 +73,22 @@ class PaidOperationView(RawOperationView):
         request.user, request.auth = None, None
         self._refuse_too_many(request, pays=rail is not None)
         request._request._pays = rail is not None
+
+    def terms(self, request: HttpRequest) -> Terms | None:
+        """
+        Without a key the whole photo is read before anybody is asked to pay. So what limits such callers is done here, by the
+        headers: the request is counted, few of one address and not many in all may be on their way at once, and in short time.
+        """
+        asked = Request(request)
+        if _has_key(asked) or not rails_for(request):
+            return super().terms(request)
+        rail = _rail_of(asked)
+        if request.method != "POST" or _declared(request) > self.operation.body_cap_bytes:
+            return None
+        self._refuse_too_many(asked, pays=rail is not None)
+        if is_other_type(asked):
+            return None
+        return Terms(BRISK, (Share(f"stranger:{client_network(request)}", _BODIES_OF_ONE), _STRANGERS))
 
     def check_permissions(self, request: Request) -> None:
         if _has_key(request) or not rails_for(request._request):
@@ -133,14 +152,20 @@ class PaidOperationView(RawOperationView):
 
     def _refuse_too_many(self, request: Request, *, pays: bool) -> None:
         """Unpaid requests count at once; payments count when they are refused. Raises AppError(RATE_LIMITED)."""
-        limit, address = settings.UNPAID_PER_MINUTE, client_address(request._request)
+        limit, address = settings.UNPAID_PER_MINUTE, client_network(request._request)
         if pays:
             used, resets_in_s = counted_requests(f"refused:{address}")
             refuse_if_exceeded(Quota(limit=limit, used=used + 1, resets_in_s=resets_in_s))
-            return
-        quota = count_request(f"unpaid:{address}", limit=limit)
-        request._request.quota = quota
-        refuse_if_exceeded(quota)
+        else:
+            quota = request.META.get(QUOTA) or count_request(f"unpaid:{address}", limit=limit)
+            request._request.quota = request.META[QUOTA] = quota
+            refuse_if_exceeded(quota)
+        refuse_in_crowd(request._request)
+
+
+def _declared(request: HttpRequest) -> int:
+    length = request.META.get("CONTENT_LENGTH") or ""
+    return int(length) if length.isdecimal() else 0
 
 
 def _rail_of(request: Request) -> Rail | None:
@@ -166,7 +191,7 @@ def _count_outcome(request: Request, response: HttpResponse) -> None:
     A payment that is refused, or that gets its result for nothing, counts against its address; one that moves money gives
     back the request that asked for the price, once: its repetitions do neither.
     """
-    address, is_paid = client_address(request._request), getattr(request._request, "_is_paid", None)
+    address, is_paid = client_network(request._request), getattr(request._request, "_is_paid", None)
     if is_paid:
         uncount_request(f"unpaid:{address}")
     elif is_paid is False or response.status_code in {400, 402, 403, 413, 415}:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import io
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
@@ -10,8 +13,11 @@ import pytest
 
 from apps.core.api import front
 from apps.core.api.front import Front
+from apps.core.api.terms import BRISK, CROWDED, PATIENT, SHORT, Share, Terms
 
 CAP = 1000
+QUICK = dataclasses.replace(PATIENT, longest_pause_s=0.05, drain_pause_s=0.05)
+KNOWN = Terms(QUICK)
 
 
 class Headers(dict[str, str]):
@@ -90,17 +96,22 @@ def echo(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[by
     return [environ.get("CONTENT_LENGTH", "-").encode(), b" ", read]
 
 
-def serve(client: Client, scope: Scope, app: Any = echo, path: str = "/known") -> Client:
+def front_for(app: Any, terms: Terms | None = KNOWN) -> Front:
+    async def terms_of(environ: dict[str, Any]) -> Terms | None:
+        return terms
+
+    return Front(app, cap_of=lambda path: CAP if path == "/known" else None, terms_of=terms_of, threads=9)
+
+
+def serve(client: Client, scope: Scope, app: Any = echo, path: str = "/known", terms: Terms | None = KNOWN) -> Client:
     scope.path = path
-    server = Front(app, cap_of=lambda path: CAP if path == "/known" else None, threads=1)
-    asyncio.run(asyncio.wait_for(server.__rsgi__(scope, client), timeout=10))
+    asyncio.run(asyncio.wait_for(front_for(app, terms).__rsgi__(scope, client), timeout=10))
     return client
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(front, "LONGEST_PAUSE_S", 0.05)
-    monkeypatch.setattr(front, "DRAIN_PAUSE_S", 0.05)
+    monkeypatch.setattr(front, "SHORT", dataclasses.replace(SHORT, drain_pause_s=0.05))
 
 
 def test_body_is_whole_when_the_application_reads_it() -> None:
@@ -117,10 +128,12 @@ def test_silent_client_gets_an_answer_and_no_thread_meanwhile() -> None:
     )
 
 
-def test_creeping_client_is_ended_although_it_never_pauses_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(front, "PATIENCE_S", -1.0)
+def test_creeping_client_is_ended_although_it_never_pauses_long() -> None:
+    creeping = Terms(dataclasses.replace(QUICK, patience_s=-1, longest_pause_s=9))
 
-    assert b"did not arrive in time" in serve(Client(b"a", b"b", None), Scope(content_length="900")).body
+    client = serve(Client(b"a", b"b", None), Scope(content_length="900"), terms=creeping)
+
+    assert b"did not arrive in time" in client.body
 
 
 def test_early_end_is_told() -> None:
@@ -140,8 +153,8 @@ def test_drain_has_an_end_in_bytes_and_in_time(monkeypatch: pytest.MonkeyPatch) 
 
     assert serve(Client(b"ab", b"cd", b"ef"), Scope(content_length="2000")).taken == 4
     assert serve(Client(b"ab", None), Scope(content_length="2000")).status == 200
-    monkeypatch.setattr(front, "DRAIN_LIMIT_S", 0)
-    assert serve(Client(b"a", None), Scope(content_length="2000")).status == 200
+    hurried = Terms(dataclasses.replace(QUICK, drain_limit_s=0, drain_pause_s=9))
+    assert serve(Client(b"a", None), Scope(content_length="2000"), terms=hurried).status == 200
 
 
 def test_client_that_asks_before_it_sends_is_not_invited_to_a_refused_body() -> None:
@@ -153,6 +166,64 @@ def test_chunked_body_over_the_cap_is_not_taken_whole() -> None:
 
     assert client.body.startswith(b"1200 ")  # over the cap, so the application refuses it by its length
     assert client.taken == 2000
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_nothing_is_kept_of_a_body_that_nobody_will_read(chunked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = counted_spools(monkeypatch)
+    scope = Scope(transfer_encoding="chunked") if chunked else Scope(content_length="900")
+
+    client = serve(Client(*[b"x" * 300] * 3), scope, terms=None)
+
+    assert b"The body was not read" in client.body
+    assert client.taken == 900  # thrown away, so that the answer arrives
+    assert sum(kept) == 0
+
+
+def test_stranger_has_his_answer_within_five_seconds() -> None:
+    for pace, most_bytes in ((SHORT, front.IN_MEMORY_BYTES), (BRISK, 0)):
+        assert pace.drain_limit_s < 5
+        assert pace.drain_pause_s < 5
+        assert most_bytes / pace.least_bytes_a_s + (pace.patience_s if most_bytes else 0) < 5
+
+
+def test_bodies_of_one_caller_find_so_many_places_and_no_more() -> None:
+    terms = Terms(QUICK, (Share("caller", 2),))
+    server = front_for(tell_crowd, terms)
+    clients = [Client(b"ab", None) for _ in range(3)]
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(server.__rsgi__(Scope(content_length="4"), client) for client in clients))
+        await server.__rsgi__(Scope(content_length="2"), late)
+
+    late = Client(b"ab")
+    asyncio.run(all_at_once())
+
+    assert sorted(client.body for client in clients) == [b"", b"", b"caller"]
+    assert late.body == b""  # the places are free again
+
+
+def tell_crowd(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    """Says which share was full."""
+    start_response("200 OK", [])
+    full = environ.get(CROWDED)
+    return [full.name.encode() if full else b""]
+
+
+def counted_spools(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of all that is written to the files of bodies from now on."""
+    written: list[int] = []
+
+    class Counting(io.BytesIO):
+        def __init__(self, max_size: int) -> None:
+            super().__init__()
+
+        def write(self, data: Any) -> int:
+            written.append(len(data))
+            return super().write(data)
+
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", Counting)
+    return written
 
 
 def test_stream_is_sent_part_by_part_and_closed() -> None:

@@ -18,7 +18,7 @@ from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError, TooManyFilesSent
 from rest_framework import exceptions as drf
 
-from apps.core.api.front import BodyError
+from apps.core.api.front import BodyError, UnreadError
 from apps.core.dialects.base import Dialect
 from apps.core.dialects.envelope import ENVELOPE
 from apps.core.errors import AppError, Detail, ErrorCode, Fault, invalid
@@ -70,8 +70,7 @@ def as_app_error(exc: Exception) -> AppError:
         case RequestDataTooBig():
             return AppError(ErrorCode.PAYLOAD_TOO_LARGE)
         case UnreadablePostError():
-            told = isinstance(exc.__cause__, BodyError)
-            return _unreadable_body(str(exc) if told else "The connection ended before the whole body had arrived.")
+            return _broken_body(exc)
         case TooManyFieldsSent():  # a form's are counted by its parser
             return invalid("query", "The address has too many parameters.")
         case TooManyFilesSent() | SuspiciousOperation() | BadRequest() | MultiPartParserError():
@@ -83,6 +82,13 @@ def as_app_error(exc: Exception) -> AppError:
             )
         case _:
             return AppError(ErrorCode.INTERNAL_ERROR)
+
+
+def _broken_body(error: UnreadablePostError) -> AppError:
+    if isinstance(error.__cause__, UnreadError):
+        return AppError(ErrorCode.OVERLOADED, str(error), retry_after_s=1)
+    told = isinstance(error.__cause__, BodyError)
+    return _unreadable_body(str(error) if told else "The connection ended before the whole body had arrived.")
 
 
 def _unreadable_body(issue: str) -> AppError:

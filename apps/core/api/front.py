@@ -3,9 +3,10 @@ The RSGI layer between granian and Django: requests come in whole, then they get
 
 Threads are few, and clients may be slow, silent or hostile: a thread that reads from a socket can be kept waiting for as
 long as the client likes. So the event loop receives every body, in memory while it is small and in a temporary file beyond
-that, with an end to every wait. A body that the application will refuse unread (over its route's cap, or no such route) is
-read and thrown away beside the answer, within bounds: a server that answers and hangs up breaks the pipe of a client that is
-still sending, and the client never sees why.
+that, with an end to every wait. Whose body it is gets asked first, by the headers alone (`apps/core/api/door.py`): nothing is
+kept of what the application will refuse unread (no right credential, over its route's cap, no such route). That is read and
+thrown away beside the answer, within bounds: a server that answers and hangs up breaks the pipe of a client that is still
+sending, and the client never sees why.
 """
 
 from __future__ import annotations
@@ -15,28 +16,34 @@ import contextlib
 import io
 import logging
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
+
+from apps.core.api.terms import CROWDED, SHORT, Pace, Share, Terms
 
 log = logging.getLogger(__name__)
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+TermsOf = Callable[[Environ], Awaitable[Terms | None]]
 
-LONGEST_PAUSE_S = 10.0
-LEAST_BYTES_A_S = 16 * 1024  # a phone with one bar; less is no upload
-PATIENCE_S = 30.0  # beside the time that the slowest rate takes
 IN_MEMORY_BYTES = 64 * 1024  # a thousand idle uploads are 64 MB
 MOST_DRAINED_BYTES = 40 * 1_048_576
-DRAIN_LIMIT_S = 120.0
-DRAIN_PAUSE_S = 5.0  # whoever sends nothing for so long waits for the answer
 
 
 class BodyError(OSError):
     """The body did not arrive whole; the sentence is for the client."""
+
+
+class UnreadError(BodyError):
+    """The body was not taken, and yet somebody asks for it: the credential has become right a moment too late."""
+
+    def __init__(self) -> None:
+        super().__init__("The body was not read. Send the request again.")
 
 
 class Transport(Protocol):
@@ -62,6 +69,14 @@ class Answer:
     body: bytes | None
 
 
+@dataclass(frozen=True)
+class Rest:
+    """What is to be read and thrown away."""
+
+    most_bytes: int
+    pace: Pace
+
+
 class Front:
     """
     Serves a WSGI application.
@@ -69,47 +84,71 @@ class Front:
     Args:
         app: called in one of `threads` threads, with a body that can be read without waiting.
         cap_of: largest body, in bytes, that a path takes; None where there is no such path.
+        terms_of: the terms on which a body is taken; None for one that the application will refuse unread.
     """
 
-    def __init__(self, app: WsgiApp, *, cap_of: Callable[[str], int | None], threads: int) -> None:
+    def __init__(self, app: WsgiApp, *, cap_of: Callable[[str], int | None], terms_of: TermsOf, threads: int) -> None:
         self._app = app
         self._cap_of = cap_of
+        self._terms_of = terms_of
+        self._taken: Counter[str] = Counter()  # places of each share; the event loop alone touches it
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
 
     async def __rsgi__(self, scope: Any, protocol: RsgiProtocol) -> None:
         environ = environ_of(scope)
         body = IncomingBody(protocol)
-        left = 0
-        with contextlib.ExitStack() as files:
-            if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
-                left = await self._receive(environ, body, files)
+        rest = None
+        with contextlib.ExitStack() as held:
+            if _has_body(environ):
+                rest = await self._receive(environ, body, held)
             loop = asyncio.get_running_loop()
             answer = await loop.run_in_executor(self._threads, self._ask, environ, protocol, loop)
-        if left and environ.get("HTTP_EXPECT", "").lower() != "100-continue":  # who asks first has sent nothing yet
-            await body.drain(left)
+        if rest and environ.get("HTTP_EXPECT", "").lower() != "100-continue":  # who asks first has sent nothing yet
+            await body.drain(rest)
         if answer.body is not None:
             protocol.response_bytes(answer.status, answer.headers, answer.body)
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _receive(self, environ: Environ, body: IncomingBody, files: contextlib.ExitStack) -> int:
-        """Put the whole body into `wsgi.input`, or what there is to say about it. Returns the bytes to be drained."""
+    async def _receive(self, environ: Environ, body: IncomingBody, held: contextlib.ExitStack) -> Rest | None:
+        """Put the whole body into `wsgi.input`, or what there is to say about it. Returns what is to be drained."""
         declared = _length(environ.get("CONTENT_LENGTH"))
         cap = self._cap_of(environ["PATH_INFO"])
+        terms = None if cap is None else await self._terms_of(environ)
+        rest = Rest(min(declared or MOST_DRAINED_BYTES, MOST_DRAINED_BYTES), terms.pace if terms else SHORT)
         if cap is None or (declared or 0) > cap:
-            return min(declared or MOST_DRAINED_BYTES, MOST_DRAINED_BYTES)
+            return rest
+        full = self._full(terms.shares) if terms else None
+        if terms is None or full:
+            environ |= {"wsgi.input": BrokenInput(UnreadError()), CROWDED: full}
+            environ.setdefault("CONTENT_LENGTH", "1")  # a body in chunks is one, too
+            return rest
+        held.enter_context(self._places(terms.shares))
         spool = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES)  # noqa: SIM115 - closed with the request
-        files.callback(spool.close)
+        held.callback(spool.close)
         try:
-            length = await body.save(spool, most=cap, declared=declared)
+            length = await body.save(spool, most=cap, declared=declared, pace=terms.pace)
         except BodyError as error:
             environ["wsgi.input"] = BrokenInput(error)
             environ.setdefault("CONTENT_LENGTH", "1")  # else nobody would read it, and miss the fields instead
-            return 0
+            return None
         spool.seek(0)
         environ["wsgi.input"], environ["CONTENT_LENGTH"] = spool, str(length)
-        return 0 if length <= cap else MOST_DRAINED_BYTES
+        return None if length <= cap else Rest(MOST_DRAINED_BYTES, terms.pace)
+
+    def _full(self, shares: Iterable[Share]) -> Share | None:
+        return next((share for share in shares if self._taken[share.name] >= share.places), None)
+
+    @contextlib.contextmanager
+    def _places(self, shares: Iterable[Share]) -> Iterator[None]:
+        names = [share.name for share in shares]
+        self._taken.update(names)
+        try:
+            yield
+        finally:
+            self._taken.subtract(names)
+            self._taken = +self._taken  # without the names that nobody has a place by
 
     def _ask(self, environ: Environ, protocol: RsgiProtocol, loop: asyncio.AbstractEventLoop) -> Answer:
         """Call the application; in a thread of ours."""
@@ -137,7 +176,7 @@ class IncomingBody:
         self._protocol = protocol
         self._chunks: AsyncIterator[bytes] | None = None
 
-    async def save(self, file: IO[bytes], *, most: int, declared: int | None) -> int:
+    async def save(self, file: IO[bytes], *, most: int, declared: int | None, pace: Pace) -> int:
         """
         Write the body to `file`, and the first chunk over `most` bytes at most.
 
@@ -146,11 +185,11 @@ class IncomingBody:
         """
         length = 0
         loop = asyncio.get_running_loop()
-        end = loop.time() + PATIENCE_S + (most if declared is None else declared) / LEAST_BYTES_A_S
+        end = loop.time() + pace.patience_s + (most if declared is None else declared) / pace.least_bytes_a_s
         try:
             async with asyncio.timeout(None) as limit:
                 while length <= most:
-                    limit.reschedule(min(loop.time() + LONGEST_PAUSE_S, end))
+                    limit.reschedule(min(loop.time() + pace.longest_pause_s, end))
                     chunk = await self._next()
                     if chunk is None:
                         break
@@ -162,14 +201,15 @@ class IncomingBody:
             raise BodyError("The connection ended before the whole body had arrived.")
         return length
 
-    async def drain(self, most: int) -> None:
-        """Read up to `most` bytes and throw them away."""
+    async def drain(self, rest: Rest) -> None:
+        """Read the rest and throw it away."""
+        most, pace = rest.most_bytes, rest.pace
         with contextlib.suppress(TimeoutError):
             loop = asyncio.get_running_loop()
-            end = loop.time() + DRAIN_LIMIT_S
+            end = loop.time() + pace.drain_limit_s
             async with asyncio.timeout(None) as limit:
                 while most > 0:
-                    limit.reschedule(min(loop.time() + DRAIN_PAUSE_S, end))
+                    limit.reschedule(min(loop.time() + pace.drain_pause_s, end))
                     chunk = await self._next()
                     if chunk is None:
                         return
@@ -234,6 +274,10 @@ def environ_of(scope: Any) -> Environ:
     if "HTTP_HOST" not in environ:
         environ["HTTP_HOST"] = scope.authority or ""
     return environ
+
+
+def _has_body(environ: Environ) -> bool:
+    return "HTTP_TRANSFER_ENCODING" in environ or environ.get("CONTENT_LENGTH", "0") != "0"
 
 
 def _length(text: str | None) -> int | None:

@@ -15,7 +15,7 @@ from apps.core.dialects.envelope import ENVELOPE
 from apps.core.errors import AppError, Detail, ErrorCode, Fault
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
-_DEFAULT_CAP = 2 * 1_048_576
+_DEFAULT_CAP = 64 * 1024  # pages, whose forms anybody may send
 
 
 class RequestContextMiddleware:
@@ -49,7 +49,7 @@ class BodyCapMiddleware:
         if declared > 0:
             cap, dialect = _cap_and_dialect(request.path_info)
             if cap is not None and declared > cap:
-                limit = f"{cap // 1_048_576} MB"
+                limit = f"{cap // 1_048_576} MB" if cap >= 1_048_576 else f"{cap // 1024} KB"
                 error = AppError(
                     ErrorCode.PAYLOAD_TOO_LARGE,
                     f"The request body is larger than the {limit} that this address takes.",

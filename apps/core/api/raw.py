@@ -65,9 +65,8 @@ class RawOperationView(OperationView):
         Raises:
             AppError: UNSUPPORTED_MEDIA_TYPE, before anything is read.
         """
-        declared = (request.content_type or "").partition(";")[0].strip().lower()
-        if declared not in CONTENT_TYPES and (declared or _has_body(request)):
-            raise drf.UnsupportedMediaType(declared)
+        if is_other_type(request):
+            raise drf.UnsupportedMediaType(request.content_type)
         file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - closed with the answer
         request._request._body_file = file
         digest, size_bytes = hashlib.sha256(), 0
@@ -125,6 +124,12 @@ class RawOperationView(OperationView):
         if file is not None:
             response._resource_closers.append(file.close)
         return response
+
+
+def is_other_type(request: Request) -> bool:
+    """Whether the declared type is none that is taken here; no body needs none."""
+    declared = (request.content_type or "").partition(";")[0].strip().lower()
+    return declared not in CONTENT_TYPES and bool(declared or _has_body(request))
 
 
 def _has_body(request: Request) -> bool:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from rest_framework import exceptions as drf
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
@@ -19,6 +19,7 @@ from apps.core.api.exceptions import answer_in
 from apps.core.api.fields import checked_params, checked_retention, is_dry_run, request_fields
 from apps.core.api.negotiation import AnswerForm, answer_form
 from apps.core.api.parsers import JsonParser, UrlencodedParser
+from apps.core.api.terms import PATIENT, Share, Terms
 from apps.core.api.throttles import count_anonymous
 from apps.core.dialects.base import Answer, Dialect
 from apps.core.dialects.envelope import ENVELOPE, envelope, job_data, job_meta
@@ -28,6 +29,9 @@ from apps.core.models import FINAL_STATES, IdempotencyKey, Job, State
 from apps.core.operations import Operation
 from apps.core.results import error_of, outcome_of, visible_state
 from apps.core.uploads import has_url, open_uploads
+
+_WITH_BODY = {"POST", "PUT", "PATCH"}
+_MORE_BODIES = 16  # beyond an account's jobs at once: what is refused, replayed or asked at the same moment
 
 
 class EndpointView(APIView):
@@ -49,6 +53,25 @@ class EndpointView(APIView):
         self.request.parser_context = None
         del self.response
         return response
+
+    def terms(self, request: HttpRequest) -> Terms | None:
+        """
+        On what terms the body of this request is taken; None for one that `initial` will refuse, or that nobody reads.
+
+        Asked by the headers alone, before the body is there; nothing is counted, and `initial` checks it all once more.
+
+        Raises:
+            AppError: the credential is wrong.
+        """
+        if request.method not in _WITH_BODY or request.method.lower() not in self.allowed:
+            return None
+        asked = Request(request, authenticators=self.get_authenticators())
+        self.check_permissions(asked)
+        identity = asked.auth
+        if identity is None:
+            return None
+        places = identity.limits.jobs_at_once + _MORE_BODIES
+        return Terms(PATIENT, (Share(f"account:{identity.account_id}", places),))
 
     def perform_authentication(self, request: Request) -> None:
         """A wrong or missing credential counts against the address before it is refused."""
