@@ -64,7 +64,7 @@ class Work:
         if not self._job.results_stored:
             lifecycle.note_results_stored(self._job)
             self._job.results_stored = True
-        key = f"{self._job.result_prefix}{self._job.attempt}/{name}.{_EXTENSIONS[content_type]}"
+        key = f"{self._job.attempt_prefix}{name}.{_EXTENSIONS[content_type]}"
         with self.timed("store"):
             result_store().put(key, data, content_type=content_type)
         return Artifact(

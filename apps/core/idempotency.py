@@ -22,9 +22,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from apps.core.errors import AppError, ErrorCode, invalid
-from apps.core.identity import Identity
 from apps.core.models import FINAL_STATES, IdempotencyKey, Job, State
-from apps.core.owner import Mode
+from apps.core.owner import Mode, Owner
 from apps.core.results import error_of
 from apps.core.uploads import Upload
 
@@ -71,7 +70,7 @@ def read_key(request: HttpRequest) -> str | None:
 
 
 def ticket_for(
-    request: HttpRequest, identity: Identity, fields: Mapping[str, Any], uploads: Mapping[str, Upload]
+    request: HttpRequest, owner: Owner, fields: Mapping[str, Any], uploads: Mapping[str, Upload]
 ) -> Ticket | None:
     """
     Read the header; None without one.
@@ -89,7 +88,7 @@ def ticket_for(
     digest = hashlib.sha256(json.dumps(told, default=str, sort_keys=True).encode())
     for name in sorted(uploads):
         digest.update(f"\n{name}:{_sha256(uploads[name])}".encode())
-    return Ticket(identity.account_id, identity.mode, key, digest.hexdigest())
+    return Ticket(owner.account_id, Mode(owner.mode), key, digest.hexdigest())
 
 
 def first_answer(ticket: Ticket) -> IdempotencyKey | None:

@@ -168,9 +168,7 @@ def submit(order: Order) -> Job:
         created_at=timezone.now(),
     )
     connection.close()  # back to the pool: a slow store must not keep it from requests that need only the rows
-    for name, upload in order.uploads.items():
-        upload.file.seek(0)
-        result_store().put(job.input_prefix + name, upload.file, content_type=upload.content_type)
+    _store_inputs(job, order.uploads)
     try:
         with transaction.atomic():
             _line_up(job.account_id)
@@ -230,17 +228,37 @@ def _listen(job: Job, *, timeout_s: float) -> bool:
 
 
 def give_up(job: Job) -> Job:
-    """The client can wait no longer: cancel, so that nothing is charged; a job that is just settling is waited for."""
-    if cancel(job):
-        job.refresh_from_db()
-        return job
+    """
+    The client can wait no longer: cancel, so that nothing is charged; a job that is just settling is waited for a little.
+
+    Returns:
+        The job, which has ended: with a result that came in the last moment, or uncharged.
+    """
     job.refresh_from_db()
-    return wait(job, timeout_s=_SETTLING_GRACE_S)
+    if job.state == State.SETTLING:
+        job = wait(job, timeout_s=_SETTLING_GRACE_S)
+    cancel(job)
+    job.refresh_from_db()
+    return job
 
 
 def _line_up(account_id: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_SUBMIT_LOCK, account_id % 2**31])
+
+
+def _store_inputs(job: Job, uploads: Mapping[str, Upload]) -> None:
+    """All or none. Raises StoreAwayError."""
+    stored = 0
+    try:
+        for name, upload in uploads.items():
+            upload.file.seek(0)
+            result_store().put(job.input_prefix + name, upload.file, content_type=upload.content_type)
+            stored += 1
+    except StoreAwayError:
+        if stored:  # else nobody waits once more for a store that does not answer
+            _forget_inputs(job)
+        raise
 
 
 def _forget_inputs(job: Job) -> None:

@@ -11,18 +11,18 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.core import broker
 from apps.core.errors import AppError, ErrorCode
 from apps.core.funding import funding_named
-from apps.core.models import FINAL_STATES, HELD_STATES, IS_LEFTOVER, Job, State
+from apps.core.models import FINAL_STATES, HELD_STATES, IS_LEFTOVER, OPEN_STATES, Job, State
 from apps.core.outcome import Outcome
 from apps.core.storage import StoreAwayError, result_store
 
@@ -59,6 +59,7 @@ _PAUSE_S = 5
 _RETRY_EVERY_S = 0.5
 _TOO_OLD = timedelta(hours=1)
 _LONGEST_QUEUE = timedelta(hours=6)  # a full queue takes four on the smallest machine
+_LAST_WRITE = timedelta(seconds=60)  # from the watchdog's end of a worker to the last object that it can have sent
 _UNKEPT_S = 45  # with retention=0: for an answer that never goes out; the sweeper comes every 5 s
 
 
@@ -110,6 +111,7 @@ def run(job: Job, execute: Callable[[Job], Outcome]) -> None:
         outcome = execute(job)
     except LeaseLostError:
         log.info("job was taken away while running", extra={"facts": {"job": str(job.id)}})
+        _throw_away(job)
         return
     except (StoreAwayError, OperationalError, InterfaceError):
         log.exception("job given back", extra={"facts": {"job": str(job.id)}})
@@ -117,15 +119,18 @@ def run(job: Job, execute: Callable[[Job], Outcome]) -> None:
         return
     except AppError as error:
         refused = error
-        _insist(lambda: fail(job, refused))
+        if not _insist(lambda: fail(job, refused)):
+            _throw_away(job)
         return
     except Exception:
         log.exception("job failed", extra={"facts": {"job": str(job.id), "operation": job.operation}})
         _insist(lambda: fail(job, AppError(ErrorCode.PROCESSING_FAILED)))
         return
     kept = outcome.to_json()
-    _insist(lambda: _move(job, State.RUNNING, State.SETTLING, stage="settle", progress=0.95, outcome=kept))
+    moved = _insist(lambda: _move(job, State.RUNNING, State.SETTLING, stage="settle", progress=0.95, outcome=kept))
     _insist(lambda: settle(job))  # whoever began it: a move whose commit was not confirmed looks like one that lost
+    if not moved and not _insist(lambda: _mine(job).filter(state__in=(State.SETTLING, State.SUCCEEDED)).exists()):
+        _throw_away(job)
 
 
 def settle(job: Job) -> None:
@@ -163,12 +168,13 @@ def fail(job: Job, error: AppError) -> bool:
 
 
 def cancel(job: Job) -> bool:
-    """End a job that nobody waits for any more; what a worker still does for it is thrown away. False: it ended before."""
+    """
+    End a job that nobody waits for any more, unpaid; what a worker still does for it is thrown away. False: it ended before.
+
+    One that settles is cancelled as well: its row's lock decides whether the charge or this came first.
+    """
     with transaction.atomic():
-        if not _end(job, (State.QUEUED, State.RUNNING), State.CANCELLED, any_attempt=True):
-            return False
-        funding_named(job.funding).release(job, ended_as=State.CANCELLED)
-    return True
+        return _cancel(job)
 
 
 def give_back(job: Job) -> None:
@@ -183,27 +189,49 @@ def give_back(job: Job) -> None:
 
 
 def delete(job: Job) -> None:
-    """The owner wants it gone: cancel what is open, mark the row; its content and objects go now or with the next sweep."""
-    cancel(job)
-    Job.objects.filter(id=job.id, deleted_at=None).update(deleted_at=timezone.now())
+    """
+    The owner wants it gone: an open one is cancelled unpaid, and the row's content goes with the mark; its objects go now or
+    with the next sweep.
+    """
+    gone: dict[str, Any] = {"deleted_at": timezone.now(), "params": {}, "outcome": None, "error": None}
+    with transaction.atomic():
+        if not _cancel(job, **gone):  # it has ended, and stays so
+            Job.objects.filter(id=job.id, deleted_at=None, state__in=FINAL_STATES).update(**gone)
     job.refresh_from_db()
-    if job.state in FINAL_STATES:
-        with contextlib.suppress(StoreAwayError):
-            purge(job)
+    purge_if_reachable(job)
 
 
 def purge(job: Job) -> None:
-    """Delete a final job's objects and, once they are gone, its content. Raises StoreAwayError."""
+    """
+    Delete a final job's objects; once more later, where a worker may still be storing one. Raises StoreAwayError.
+
+    Args:
+        job: as the row is since it has ended.
+    """
     if job.results_stored:
         result_store().delete_prefix(job.result_prefix)
     if job.inputs_stored:
         result_store().delete_prefix(job.input_prefix)
-    gone: dict[str, Any] = {"results_stored": False, "inputs_stored": False}
-    if job.deleted_at:
-        gone |= {"params": {}, "outcome": None, "error": None}
     rows = Job.objects.filter(id=job.id, state__in=FINAL_STATES)
-    rows.update(**gone)
+    last_write_at = job.purge_again_at or _last_write_at(job)
+    if last_write_at is not None and last_write_at > timezone.now():
+        rows.update(inputs_stored=False, purge_again_at=last_write_at)
+    else:
+        rows.update(inputs_stored=False, results_stored=False)
     rows.filter(state=State.SUCCEEDED).update(state=State.EXPIRED, outcome=None)
+
+
+def _last_write_at(job: Job) -> datetime | None:
+    """
+    Until when a worker may store a result of a final job; None where none can any more.
+
+    A worker that lost the job finds out at its next step, and ends with the watchdog at the latest; what it had sent by then
+    the store may take a moment longer to write.
+    """
+    is_done = job.state in (State.SUCCEEDED, State.EXPIRED) and job.attempt == 1 and job.deleted_at is None
+    if job.started_at is None or is_done:  # its only worker said that everything was there
+        return None
+    return job.started_at + timedelta(seconds=settings.JOB_LIMIT_S) + _LAST_WRITE
 
 
 def expire(job: Job) -> None:
@@ -292,8 +320,10 @@ def time_out_on_last_attempt(job_id: Any, attempt: int) -> None:
 
 def due_for_purge(most: int) -> list[Job]:
     """Final jobs whose results have expired or whose owner deleted them, and cancelled or failed ones with leftovers."""
-    final = Job.objects.filter(state__in=FINAL_STATES, results_stored=True)
-    expired = final.filter(expires_at__lt=timezone.now()).order_by("expires_at")
+    now = timezone.now()
+    is_due = Q(purge_again_at__isnull=True) | Q(purge_again_at__lt=now)
+    final = Job.objects.filter(is_due, state__in=FINAL_STATES, results_stored=True)
+    expired = final.filter(expires_at__lt=now).order_by("expires_at")
     return [*final.filter(IS_LEFTOVER).order_by("finished_at")[:most], *expired[:most]]
 
 
@@ -319,6 +349,21 @@ def _insist(write: Callable[[], _Result]) -> _Result:
                 raise
             connection.close()
             time.sleep(_RETRY_EVERY_S)
+
+
+def _throw_away(job: Job) -> None:
+    """Delete what this attempt has stored: whoever took the job away may have looked before the last object was there."""
+    if job.results_stored:
+        with contextlib.suppress(StoreAwayError):  # then it is found by the second purge
+            result_store().delete_prefix(job.attempt_prefix)
+
+
+def _cancel(job: Job, **fields: Any) -> bool:
+    """Inside a transaction: end an open job and return its hold. False: it ended before."""
+    if not _end(job, OPEN_STATES, State.CANCELLED, any_attempt=True, **fields):
+        return False
+    funding_named(job.funding).release(job, ended_as=State.CANCELLED)
+    return True
 
 
 def _mine(job: Job) -> QuerySet[Job]:

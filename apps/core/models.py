@@ -45,7 +45,8 @@ class Job(models.Model):
     One operation on one upload.
 
     The objects of a job lie in the store under `inputs/{object_token}/` and `results/{object_token}/`;
-    `inputs_stored` and `results_stored` stay true until the sweeper or the worker has seen them deleted.
+    `inputs_stored` and `results_stored` stay true until the sweeper or the worker has seen them deleted; results are deleted
+    a second time at `purge_again_at`, when no worker that had the job can store one any more.
     `attempt` counts claims and guards every write of a worker: a worker whose lease lapsed has an old number.
     `billed_early` says that a gateway was told the price with the 202, before the job had ended.
     `crashes` counts the workers that died with the job in hand.
@@ -88,6 +89,7 @@ class Job(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
+    purge_again_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-created_at"]
@@ -112,6 +114,11 @@ class Job(models.Model):
     @property
     def result_prefix(self) -> str:
         return f"results/{self.object_token}/"
+
+    @property
+    def attempt_prefix(self) -> str:
+        """Of the results of this attempt alone: two workers never write the same object."""
+        return f"{self.result_prefix}{self.attempt}/"
 
 
 class IdempotencyKey(models.Model):

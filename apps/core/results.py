@@ -37,7 +37,9 @@ def outcome_of(job: Job) -> Outcome:
 
 
 def error_of(job: Job) -> AppError:
-    """The error that a failed job ended with; a cancelled job has no result and never will."""
+    """The error that a failed job ended with; a cancelled job has no result and never will, a deleted one no more."""
+    if job.deleted_at is not None or job.state == State.EXPIRED:
+        return AppError(ErrorCode.GONE, "The job was deleted." if job.deleted_at else None)
     if job.error is None:
         return AppError(ErrorCode.PROCESSING_TIMEOUT)
     details = [Detail(d["field"], d["issue"], Fault(d["fault"])) for d in job.error["details"]]
