@@ -76,6 +76,7 @@ class Process:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
+                    umask=0o077,  # sockets in /tmp too, and what is spooled there
                     user=account.uid if account else None,
                     group=account.gid if account else None,
                     extra_groups=[] if account else None,

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from apps.stack.certificates import Identity, make_identity
 from apps.stack.errors import StackError
 from apps.stack.local_http import get
 from apps.stack.paths import VarDir
@@ -120,7 +121,11 @@ def _valkey_answers(port: int, password: str) -> bool:
 
 
 def seaweedfs(env: Mapping[str, str], var: VarDir) -> Program:
-    """`weed mini`: all of SeaweedFS in one process; every port set, nothing told to its makers."""
+    """
+    `weed mini`: all of SeaweedFS in one process; every port set, nothing told to its makers.
+
+    Only the S3 port speaks with strangers, and asks for a signature; the others want a certificate of this start (docs/adr/0020).
+    """
     weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
     if weed is None:
         raise StackError("The program `weed` is missing: remove .venv and run the command again.")
@@ -128,7 +133,9 @@ def seaweedfs(env: Mapping[str, str], var: VarDir) -> Program:
     folder.mkdir(parents=True, exist_ok=True)
     s3_port = urlsplit(env["S3_ENDPOINT_URL"]).port or 80
     ports = dict(zip(S3_PORT_NAMES, map(int, env["KEYLINE_S3_PORTS"].split(",")), strict=True))
-    bucket_url = f"http://127.0.0.1:{ports['filer.port']}/buckets/{env['S3_BUCKET']}/"
+    bucket_url = f"https://127.0.0.1:{ports['filer.port']}/buckets/{env['S3_BUCKET']}/"
+    identity = make_identity(var.data("s3.identity"))
+    certificates = identity.context()
     argv = [weed, "-logtostderr=true", "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     argv += [f"-{name}={port}" for name, port in ports.items()]
     argv += [f"-s3.port={s3_port}", f"-admin.port.grpc={ports['admin.port'] + 10_000}"]
@@ -143,7 +150,8 @@ def seaweedfs(env: Mapping[str, str], var: VarDir) -> Program:
     return Program(
         name="s3",
         argv=tuple(argv),
-        env={
+        env=_weed_security(identity)
+        | {
             "AWS_ACCESS_KEY_ID": env["S3_ACCESS_KEY_ID"],
             "AWS_SECRET_ACCESS_KEY": env["S3_SECRET_ACCESS_KEY"],
             "S3_BUCKET": env["S3_BUCKET"],
@@ -153,9 +161,23 @@ def seaweedfs(env: Mapping[str, str], var: VarDir) -> Program:
         },
         port=s3_port,
         orphan_signal=signal.SIGTERM,
-        is_ready=lambda: get(bucket_url)[0] == 200 and get(f"http://127.0.0.1:{s3_port}/")[0] == 403,
+        is_ready=lambda: (
+            get(bucket_url, context=certificates)[0] == 200 and get(f"http://127.0.0.1:{s3_port}/")[0] == 403
+        ),
         leaves=_weed_sockets([s3_port, ports["admin.port"] + 10_000, *ports.values()]),
     )
+
+
+def _weed_security(identity: Identity) -> dict[str, str]:
+    """What security.toml would say, as weed reads it from the environment: mutual TLS on every inner port, gRPC and HTTP."""
+    pair = {"CERT": str(identity.certificate), "KEY": str(identity.key)}
+    settings = {"WEED_GRPC_CA": str(identity.authority), "WEED_HTTPS_CLIENT_ENABLED": "true"}
+    for part in ("MASTER", "VOLUME", "FILER", "S3", "ADMIN", "WORKER", "CLIENT"):
+        settings |= {f"WEED_GRPC_{part}_{name}": path for name, path in pair.items()}
+    for part in ("MASTER", "VOLUME", "FILER", "ADMIN", "CLIENT"):
+        settings |= {f"WEED_HTTPS_{part}_{name}": path for name, path in pair.items()}
+        settings[f"WEED_HTTPS_{part}_CA"] = str(identity.authority)
+    return settings
 
 
 def _weed_sockets(ports: Sequence[int]) -> tuple[Path, ...]:
