@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import path, re_path
 
 from apps.billing.views import AccountView, RemoveBgAccountView, UsageView
-from apps.core.api import errors, system
+from apps.core.api import docs, errors, system
 from apps.core.api.events import JobEventsView
 from apps.core.api.schema import OpenApiView
 from apps.core.api.submitted import TaskResultView
@@ -52,7 +52,8 @@ urlpatterns = [
     path("openapi.json", OpenApiView.as_view(), name="openapi"),
     path("llms.txt", discovery.llms_txt, name="llms"),
     path(".well-known/x402", discovery.well_known_x402, name="well-known-x402"),
-    path("docs", system.DocsView.as_view(url_name="openapi"), name="docs"),
+    path("docs", docs.docs, name="docs"),
+    path("docs/redoc.js", docs.docs_script, name="docs-script"),
     path("admin/", admin.site.urls),
 ]
 

@@ -8,6 +8,7 @@ started them.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -148,7 +149,8 @@ class Supervisor:
         try:
             self._wait(lambda: get(url)[0] == 200, "worker", timeout_s=2 * READY_TIMEOUT_S, poll_s=0.4)
         except StackError as error:
-            raise StackError(f"{error}\n  /readyz says: {get(url)[1].decode(errors='replace')[:600]}") from error
+            _, told = get(url, {"Authorization": f"Bearer {os.environ.get('METRICS_TOKEN', '')}"})
+            raise StackError(f"{error}\n  /readyz says: {told.decode(errors='replace')[:600]}") from error
 
     def _prepare(self) -> None:
         """Run the command to its end, keeping everything else alive meanwhile."""

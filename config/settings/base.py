@@ -38,7 +38,9 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "apps.core.api.security.ForwardedSchemeMiddleware",
     "apps.core.api.middleware.RequestContextMiddleware",
+    "apps.core.api.security.ContentPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "apps.accounts.rapidapi.BillingHeaderMiddleware",
@@ -66,6 +68,12 @@ TEMPLATES = [
         },
     }
 ]
+
+# The administrators' sessions: for a working day, in this browser, and never sent from another site's page.
+SESSION_COOKIE_AGE = 8 * 3600
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+CSRF_COOKIE_HTTPONLY = True
 
 # --- rows -----------------------------------------------------------------------------------------------
 DATABASES = {
@@ -116,6 +124,7 @@ SAM_MODEL_TYPE = choice("SAM_MODEL_TYPE", "", allowed=("", "vit_b", "vit_l", "vi
 # --- requests -------------------------------------------------------------------------------------------
 WEB_THREADS = integer("WEB_THREADS", 64, low=1, high=1024)
 TRUSTED_PROXIES = [ipaddress.ip_network(cidr) for cidr in names("TRUSTED_PROXIES")]
+METRICS_TOKEN = env.str("METRICS_TOKEN", "")  # asked for on /metrics and for the inside of /readyz; empty: by nobody
 FETCH_ALLOW_CIDRS = [ipaddress.ip_network(cidr) for cidr in names("FETCH_ALLOW_CIDRS")]
 ANONYMOUS_PER_MINUTE = integer("ANONYMOUS_PER_MINUTE", 600, low=1, high=1_000_000)
 # Two at once, so that the secret can be changed without a gap.

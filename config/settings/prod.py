@@ -3,7 +3,7 @@
 from django.core.exceptions import ImproperlyConfigured
 
 from apps.payments.signatures import address_of, checksummed
-from config.env import VAR, env
+from config.env import VAR, env, integer
 from config.settings.base import *
 from config.test_addresses import KNOWN_TO_EVERYBODY
 
@@ -17,6 +17,10 @@ if not ALLOWED_HOSTS or any("*" in _host or not _host.strip(".") for _host in AL
     raise ImproperlyConfigured(
         "ALLOWED_HOSTS must name the hosts that this service answers for, without a `*`; `.example.com` is a whole domain."
     )
+if len(METRICS_TOKEN) < 16:
+    raise ImproperlyConfigured("METRICS_TOKEN must have at least 16 characters: /metrics and /readyz tell the inside.")
+if SECURE_PROXY_SSL_HEADER and not TRUSTED_PROXIES:
+    raise ImproperlyConfigured("BEHIND_TLS_PROXY needs TRUSTED_PROXIES: X-Forwarded-Proto is believed from them alone.")
 if env.str("AWS_SESSION_TOKEN", ""):
     raise ImproperlyConfigured(
         "Session credentials sign URLs that die with the session; presigned URLs must live 24 h. "
@@ -47,6 +51,16 @@ if "mpp" in _RAILS and MPP_CHAIN_ID not in {4217, 42431} and not MPP_RPC_URL:
     raise ImproperlyConfigured("MPP_RPC_URL must be set for a chain other than Tempo's own.")
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+SECURE_SSL_REDIRECT = env.bool("SSL_REDIRECT", True)
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # probes come from inside, past the proxy
+SECURE_HSTS_SECONDS = integer("HSTS_SECONDS", 365 * 24 * 3600, low=0, high=10 * 365 * 24 * 3600)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("HSTS_SUBDOMAINS", False)  # other names of the domain may still be plain
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},

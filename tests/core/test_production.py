@@ -26,12 +26,17 @@ REFUSED: dict[str, tuple[dict[str, str], str]] = {
         {"KEYLINE_RAPIDAPI_SECRET": "x" * 40, "KEYLINE_RAPIDAPI_SECRET_PREVIOUS": "y"},
         "KEYLINE_RAPIDAPI_SECRET",
     ),
+    "figures for everybody": ({"METRICS_TOKEN": ""}, "METRICS_TOKEN"),
+    "a guessable token": ({"METRICS_TOKEN": "x" * 15}, "METRICS_TOKEN"),
+    "anybody's word for encryption": ({"BEHIND_TLS_PROXY": "1", "TRUSTED_PROXIES": ""}, "TRUSTED_PROXIES"),
     "credentials that end with a session": ({"AWS_SESSION_TOKEN": "token"}, "presigned URLs must live 24 h"),
     "no key to the store": ({"S3_ACCESS_KEY_ID": ""}, "S3_ACCESS_KEY_ID"),
     "no secret to the store": ({"S3_SECRET_ACCESS_KEY": ""}, "S3_SECRET_ACCESS_KEY"),
     "a database without the locks that money needs": ({"DATABASE_URL": "sqlite:///db"}, "DATABASE_URL"),
 }
-ASKED = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "DEBUG", "ALLOWED_HOSTS", "FETCH_ALLOW_CIDRS")
+ASKED = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "DEBUG", "ALLOWED_HOSTS", "FETCH_ALLOW_CIDRS",
+         "SECURE_SSL_REDIRECT", "SECURE_REDIRECT_EXEMPT", "SECURE_HSTS_SECONDS", "AUTH_PASSWORD_VALIDATORS",
+         "SECURE_PROXY_SSL_HEADER", "SESSION_COOKIE_AGE", "SESSION_COOKIE_SAMESITE", "CSRF_COOKIE_HTTPONLY")  # fmt: skip
 
 
 def load(folder: Path, **changes: str) -> subprocess.CompletedProcess[str]:
@@ -61,6 +66,19 @@ def test_production_starts_with_its_own_secrets_and_hosts(started: dict[str, Any
 @pytest.mark.parametrize("name", ["SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"])
 def test_admins_cookies_travel_encrypted_only(name: str, started: dict[str, Any]) -> None:
     assert started[name] is True
+
+
+def test_production_is_encrypted_from_the_first_visit_on(started: dict[str, Any]) -> None:
+    assert started["SECURE_SSL_REDIRECT"] is True
+    assert started["SECURE_HSTS_SECONDS"] >= 365 * 24 * 3600
+    assert started["SECURE_REDIRECT_EXEMPT"] == ["^healthz$", "^readyz$", "^metrics$"]
+    assert started["SECURE_PROXY_SSL_HEADER"] is None  # until a proxy of ours is named
+
+
+def test_administrators_have_good_passwords_and_short_sessions(started: dict[str, Any]) -> None:
+    assert len(started["AUTH_PASSWORD_VALIDATORS"]) == 4
+    assert started["SESSION_COOKIE_AGE"] <= 12 * 3600
+    assert (started["SESSION_COOKIE_SAMESITE"], started["CSRF_COOKIE_HTTPONLY"]) == ("Strict", True)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -1,7 +1,8 @@
-"""How the service is doing: version, health, readiness, metrics, and the human reference."""
+"""How the service is doing: version, health, readiness, metrics."""
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
 from typing import Any
 
@@ -11,14 +12,14 @@ from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET
-from drf_spectacular.views import SpectacularRedocView
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Gauge, generate_latest
 from rest_framework.request import Request
 
 from apps.core import broker
+from apps.core.api.exceptions import answer_in
 from apps.core.api.views import EndpointView
-from apps.core.dialects.envelope import envelope
-from apps.core.errors import AppError
+from apps.core.dialects.envelope import ENVELOPE, envelope
+from apps.core.errors import AppError, ErrorCode
 from apps.core.models import IS_OPEN, Job
 from apps.core.storage import result_store
 
@@ -36,13 +37,6 @@ class VersionView(EndpointView):
         return envelope(request, data={"version": settings.VERSION, "models": models, "devices": devices})
 
 
-class DocsView(SpectacularRedocView):
-    """The human reference; its script is served from here."""
-
-    authentication_classes = ()
-    permission_classes = ()
-
-
 @csrf_exempt  # else another method were a 403 and not a 405
 @require_GET
 def healthz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - Django's signature
@@ -52,8 +46,8 @@ def healthz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - Django's si
 
 @csrf_exempt
 @require_GET
-def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - Django's signature
-    """Database, broker, store and a worker with its models answer; 503 names the ones that don't."""
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Database, broker, store and a worker with its models answer; who may look is told which of them don't."""
     workers: list[dict[str, Any]] = []
     checks = {
         "database": _check(lambda: connection.cursor().execute("SELECT 1")),
@@ -62,10 +56,18 @@ def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - Django's sig
     }
     checks["worker"] = "ok" if workers else "no worker with its models is up"
     ready = all(result == "ok" for result in checks.values())
-    facts = [
-        {name: worker.get(name) for name in ("name", "device", "models", "slots", "warnings")} for worker in workers
-    ]
-    return JsonResponse({"ready": ready, "checks": checks, "workers": facts}, status=200 if ready else 503)
+    told: dict[str, Any] = {"ready": ready}
+    if may_look(request):
+        facts = ("name", "device", "models", "slots", "warnings")
+        told |= {"checks": checks, "workers": [{name: worker.get(name) for name in facts} for worker in workers]}
+    return JsonResponse(told, status=200 if ready else 503)
+
+
+def may_look(request: HttpRequest) -> bool:
+    """Whether the inside is told: to everybody where no METRICS_TOKEN is set, else to who sends it as a bearer token."""
+    scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+    is_right = hmac.compare_digest(token.strip().encode(), settings.METRICS_TOKEN.encode())
+    return not settings.METRICS_TOKEN or (scheme.lower() == "bearer" and is_right)
 
 
 def _check(probe: Callable[[], Any]) -> str:
@@ -78,8 +80,11 @@ def _check(probe: Callable[[], Any]) -> str:
 
 @csrf_exempt
 @require_GET
-def metrics(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's signature
+def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus: the web process's counters, and the queue as the rows say it."""
+    if not may_look(request):
+        error = AppError(ErrorCode.UNAUTHENTICATED, "Send METRICS_TOKEN as Authorization: Bearer.")
+        return answer_in(ENVELOPE, error, request)
     registry = CollectorRegistry()
     jobs = Gauge("keyline_jobs", "Open jobs by state and operation", ["state", "operation"], registry=registry)
     for state, operation, count in (

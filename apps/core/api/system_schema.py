@@ -80,6 +80,7 @@ SYSTEM_PATHS: dict[str, Any] = {
             **_OPEN_TO_ALL,
             "operationId": "get_readiness",
             "summary": "Database, broker, store and a worker with its models answer",
+            "description": "`ready`; with METRICS_TOKEN as a bearer token, or where none is set, which of them and the workers.",
             "responses": {"200": {"description": "Ready", **_PLAIN}, "503": {"description": "Not ready", **_PLAIN}},
         }
     },
@@ -88,8 +89,10 @@ SYSTEM_PATHS: dict[str, Any] = {
             **_OPEN_TO_ALL,
             "operationId": "get_metrics",
             "summary": "Prometheus",
+            "description": "Where METRICS_TOKEN is set, send it as a bearer token.",
             "responses": {
                 "200": {"description": "Metrics", "content": {"text/plain": {"schema": {"type": "string"}}}},
+                "401": {"description": "Not the token", "content": json_content(ref("ErrorEnvelope"))},
                 "503": {"description": "Redis does not answer", "content": json_content(ref("ErrorEnvelope"))},
             },
         }

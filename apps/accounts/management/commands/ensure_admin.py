@@ -6,6 +6,8 @@ import os
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 
@@ -16,9 +18,12 @@ class Command(BaseCommand):
         name, password = os.environ.get("KEYLINE_ADMIN_USER"), os.environ.get("KEYLINE_ADMIN_PASSWORD")
         if not name or not password:
             raise CommandError("Set KEYLINE_ADMIN_USER and KEYLINE_ADMIN_PASSWORD.")
-        user, _ = get_user_model().objects.get_or_create(
-            username=name, defaults={"is_staff": True, "is_superuser": True}
-        )
+        users = get_user_model()
+        user = users.objects.filter(username=name).first() or users(username=name, is_staff=True, is_superuser=True)
         if not user.check_password(password):
+            try:
+                validate_password(password, user)
+            except ValidationError as error:
+                raise CommandError(f"KEYLINE_ADMIN_PASSWORD: {' '.join(error.messages)}") from error
             user.set_password(password)
             user.save()
