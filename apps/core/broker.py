@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +18,7 @@ LONGEST_LISTEN_S = 2.0
 """How long one wait for a bell may last: less than the socket's timeout, which bounds a Redis that hangs."""
 _BELL_TTL_S = 60
 _FORGET_AFTER_S = 3600
+UNKNOWN_PACE_S = 2.0
 _PACE_KEY = "keyline:pace"
 _WORKERS_KEY = "keyline:workers"
 
@@ -101,20 +103,22 @@ def living_workers() -> list[dict[str, Any]]:
     return workers
 
 
-def note_pace(seconds: float) -> None:
-    """Blend one job's service time into the running mean that admission control reads."""
+def note_pace(name: str, seconds: float) -> None:
+    """Blend one job's time in its slot into the running mean of its kind, which admission reads."""
+    key = f"{_PACE_KEY}:{name}"
     try:
-        known = broker().get(_PACE_KEY)
+        known = broker().get(key)
         blended = seconds if known is None else 0.8 * float(known) + 0.2 * seconds
-        broker().set(_PACE_KEY, f"{blended:.3f}", ex=3600)
+        broker().set(key, f"{blended:.3f}", ex=3600)
     except redis.RedisError:
         return
 
 
-def pace_s(default: float = 2.0) -> float:
-    """Seconds that a job takes in its slot, lately. Raises BrokerAwayError."""
+def paces_s(names: Iterable[str]) -> dict[str, float]:
+    """Seconds that jobs of each kind take in their slot, lately; a guess where none was done. Raises BrokerAwayError."""
+    names = list(names)
     try:
-        known = broker().get(_PACE_KEY)
+        known = broker().mget([f"{_PACE_KEY}:{name}" for name in names])
     except redis.RedisError as error:
         raise BrokerAwayError from error
-    return default if known is None else float(known)
+    return {name: UNKNOWN_PACE_S if value is None else float(value) for name, value in zip(names, known, strict=True)}

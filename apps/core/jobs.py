@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +17,13 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 
-from apps.core import broker, idempotency, tasks
+from apps.core import backlog, broker, idempotency, tasks
 from apps.core.errors import AppError, ErrorCode
 from apps.core.funding import funding_named
 from apps.core.identity import Identity
 from apps.core.lifecycle import cancel
 from apps.core.limits import refuse_too_many_jobs
-from apps.core.models import FINAL_STATES, Job, State, object_token
+from apps.core.models import FINAL_STATES, HELD_STATES, Job, State, object_token
 from apps.core.operations import Operation
 from apps.core.owner import Mode
 from apps.core.storage import LARGE_BYTES, StoreAwayError, result_store
@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 _places = threading.BoundedSemaphore(settings.WEB_THREADS)
 _SUBMIT_LOCK = 7_120  # the first half of our advisory locks' numbers; the second is the account
 _SETTLING_GRACE_S = 3.0
-_IN_HAND_PER_SLOT = 2  # what a worker has begun, at most (worker.PLACES_PER_RUN)
 _SAFETY = 1.2  # the pace swings; a refusal costs a client less than 25 s of waiting for nothing
 _POLL_S = 0.5
 
@@ -52,6 +51,11 @@ class Order:
     ticket: idempotency.Ticket | None = None
 
     @property
+    def pace_name(self) -> str:
+        """What its time is measured under."""
+        return self.operation.pace_name(self.params)
+
+    @property
     def is_large(self) -> bool:
         """Whether the store may make it wait."""
         return any(upload.size_bytes > LARGE_BYTES for upload in self.uploads.values())
@@ -63,6 +67,7 @@ class _Arrival:
 
     account_id: int
     mode: Mode
+    pace_name: str
     key: str | None
 
     def has_key_of(self, other: _Arrival) -> bool:
@@ -88,39 +93,64 @@ def admitted(order: Order, *, deadline_s: float | None) -> Iterator[None]:
     Raises:
         AppError: OVERLOADED with Retry-After; CONFLICT beside a request with the same key.
     """
-    account_id = order.identity.account_id
-    arrival = _Arrival(account_id, order.identity.mode, key=order.ticket.key if order.ticket else None)
+    arrival = _Arrival(
+        order.identity.account_id, order.identity.mode, order.pace_name, key=order.ticket.key if order.ticket else None
+    )
     with _arrivals_lock:
         if arrival.key is not None and any(arrival.has_key_of(other) for other in _arrivals):
             raise AppError(ErrorCode.CONFLICT, retry_after_s=1)
-        before = Counter(a.account_id for a in _arrivals)
+        before = Counter((a.account_id, a.pace_name) for a in _arrivals)
         _arrivals.add(arrival)
     try:
-        _refuse_if_too_many_wait(account_id, arrivals=before, deadline_s=deadline_s)
+        _refuse_if_too_many_wait(arrival, before=before, deadline_s=deadline_s)
         yield
     finally:
         with _arrivals_lock:
             _arrivals.remove(arrival)
 
 
-def _refuse_if_too_many_wait(account_id: int, *, arrivals: Counter[int], deadline_s: float | None) -> None:
-    rows = Job.objects.filter(state=State.QUEUED).values_list("account_id").annotate(n=Count("id")).order_by()
-    waiting = arrivals + Counter(dict(rows))
+def _refuse_if_too_many_wait(arrival: _Arrival, *, before: Counter[tuple[int, str]], deadline_s: float | None) -> None:
+    rows = Job.objects.filter(state=State.QUEUED).values_list("account_id", "pace_name").annotate(n=Count("id"))
+    waiting = before + Counter({(account_id, name): n for account_id, name, n in rows.order_by()})
     if waiting.total() >= settings.MAX_QUEUED_JOBS:
         raise AppError(ErrorCode.OVERLOADED, "The queue is full; try again in a minute.", retry_after_s=60)
     if deadline_s is None:
         return
-    # Workers take turns between accounts, so another account gets ahead of us at most as often as we have jobs waiting.
-    mine = waiting.pop(account_id, 0)
-    ahead = mine + sum(min(count, mine + 1) for count in waiting.values())
-    slots = sum(worker.get("slots", 1) for worker in broker.living_workers()) or 1
-    expected_s = (ahead / slots + _IN_HAND_PER_SLOT + 1) * broker.pace_s() * _SAFETY
-    if expected_s > deadline_s and ahead:
+    held = list(Job.objects.filter(state__in=HELD_STATES).values_list("pace_name", "started_at"))
+    if not waiting and not held:
+        return  # however slow such a job is: somebody has to be the first
+    paces = broker.paces_s({arrival.pace_name, *(name for _, name in waiting), *(name for name, _ in held)})
+    now = timezone.now()
+    expected_s = _SAFETY * backlog.expected_s(
+        paces[arrival.pace_name],
+        in_hand=[backlog.InHand(paces[name], (now - began).total_seconds()) for name, began in held],
+        ahead_s=_ahead_s(arrival.account_id, waiting, paces),
+        slots=sum(worker.get("slots", 1) for worker in broker.living_workers()) or 1,
+    )
+    if expected_s > deadline_s:
         raise AppError(
             ErrorCode.OVERLOADED,
             "Too many images are waiting to be done in time. Try again shortly, or send Prefer: respond-async.",
             retry_after_s=max(1, round(expected_s - deadline_s)),
         )
+
+
+def _ahead_s(account_id: int, waiting: Counter[tuple[int, str]], paces: Mapping[str, float]) -> float:
+    """
+    Seconds of a slot that those take who wait and come before the account's next job.
+
+    Workers take turns between accounts, so another account gets ahead of us at most as often as we have jobs waiting; which
+    of its jobs these are does not matter enough to read them all: they count as its mean one.
+    """
+    counts: Counter[int] = Counter()
+    seconds: defaultdict[int, float] = defaultdict(float)
+    for (account, name), count in waiting.items():
+        counts[account] += count
+        seconds[account] += count * paces[name]
+    turns = counts[account_id] + 1
+    return seconds[account_id] + sum(
+        seconds[account] * min(1.0, turns / count) for account, count in counts.items() if account != account_id
+    )
 
 
 @contextlib.contextmanager
@@ -157,6 +187,7 @@ def submit(order: Order) -> Job:
     job = Job(
         account_id=order.identity.account_id,
         operation=order.operation.slug,
+        pace_name=order.pace_name,
         params=dict(order.params),
         request_id=order.request_id,
         mode=order.identity.mode,

@@ -50,12 +50,14 @@ class Job(models.Model):
     `attempt` counts claims and guards every write of a worker: a worker whose lease lapsed has an old number.
     `billed_early` says that a gateway was told the price with the 202, before the job had ended.
     `crashes` counts the workers that died with the job in hand.
+    `pace_name` is what its time is measured under: the operation, or a use of it that takes another time.
     `key_prefix` names the key that sent it; it is empty for the gateway's and for payments.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     account = models.ForeignKey("accounts.Account", on_delete=models.PROTECT, related_name="jobs")
     operation = models.CharField(max_length=40)
+    pace_name = models.CharField(max_length=40, blank=True, db_default="")
     params = models.JSONField(default=dict, blank=True)
     request_id = models.CharField(max_length=36)
     mode = models.CharField(max_length=7, choices=MODES, default=Mode.LIVE, db_default=Mode.LIVE.value)
@@ -102,6 +104,9 @@ class Job(models.Model):
             models.Index(fields=["expires_at"], condition=Q(results_stored=True), name="job_results"),
             models.Index(fields=["finished_at"], condition=Q(inputs_stored=True), name="job_inputs"),
             models.Index(fields=["finished_at"], condition=IS_LEFTOVER, name="job_leftovers"),
+            models.Index(
+                fields=["finished_at"], include=["state"], condition=Q(finished_at__isnull=False), name="job_ended"
+            ),
         ]
 
     def __str__(self) -> str:

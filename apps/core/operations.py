@@ -67,6 +67,20 @@ class Tariff:
     applies: Callable[[Mapping[str, Any]], bool]
 
 
+@dataclass(frozen=True)
+class Pace:
+    """
+    A use of an operation that takes another time than the rest of it, so that the two are measured apart.
+
+    Args:
+        name: under which its pace is kept, beside the operations' slugs.
+        applies: whether a job with these parameters is such a use.
+    """
+
+    name: str
+    applies: Callable[[Mapping[str, Any]], bool]
+
+
 Checker = Callable[[Mapping[str, Any], Mapping[str, ImageHeader]], None]
 Authorizer = Callable[[Mapping[str, Any], Owner], None]
 
@@ -109,6 +123,7 @@ class Operation:
         fixed: parameters that the route decides; a client that contradicts them gets a 400.
         image_fields: the fields that carry the main image.
         more_images: further images, such as a mask or a background.
+        paces: its uses that take another time.
         check: (params, image headers by name) -> None; raises AppError where the two do not fit, before anything is paid.
         authorize: (params, owner) -> None; raises AppError where they name what is not the owner's.
     """
@@ -131,6 +146,7 @@ class Operation:
     check: Checker = _anything_goes
     authorize: Authorizer = _nothing_is_owned
     tariffs: tuple[Tariff, ...] = ()
+    paces: tuple[Pace, ...] = ()
 
     @property
     def images(self) -> tuple[ImageInput, ...]:
@@ -141,6 +157,15 @@ class Operation:
     def price_list(self) -> tuple[Operation | Tariff, ...]:
         """All that it may be charged as."""
         return self, *self.tariffs
+
+    @property
+    def pace_names(self) -> tuple[str, ...]:
+        """All that the time of its jobs is kept under."""
+        return self.slug, *(pace.name for pace in self.paces)
+
+    def pace_name(self, params: Mapping[str, Any]) -> str:
+        """What the time of a job with these parameters is kept under."""
+        return next((pace.name for pace in self.paces if pace.applies(params)), self.slug)
 
     def tariff(self, params: Mapping[str, Any]) -> Operation | Tariff:
         """What these parameters are charged as."""

@@ -13,7 +13,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.conf import settings
@@ -46,6 +46,33 @@ _WATCH_EVERY_S = 1.0
 _EXIT_FOR_RESTART = 70
 
 
+class SharedTime:
+    """
+    A clock that runs as fast as each job in hand gets on, where all share the slots alike.
+
+    Between two readings lie the seconds of a slot that a job had in hand took, whatever else was in hand meanwhile: a slow
+    one beside quick ones does not make these look slow, nor they it quick.
+    """
+
+    def __init__(self, slots: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._slots = slots
+        self._clock = clock
+        self._rate = 1.0
+        self._read_at = clock()
+        self._seconds = 0.0
+
+    def read(self) -> float:
+        now = self._clock()
+        self._seconds += (now - self._read_at) * self._rate
+        self._read_at = now
+        return self._seconds
+
+    def now_shared_by(self, jobs: int) -> None:
+        """So many are in hand from now on."""
+        self.read()
+        self._rate = min(1.0, self._slots / max(1, jobs))
+
+
 class Worker:
     """The jobs in hand and the pipelines that do them."""
 
@@ -54,11 +81,10 @@ class Worker:
         self.places = PLACES_PER_RUN * facts.get("slots", 1)
         self._runners = runners
         self._facts = facts
-        self._slots = facts.get("slots", 1)
         self._free_places = threading.BoundedSemaphore(self.places)
         self._turned_away = threading.Event()
         self._in_hand: dict[Any, tuple[int, float]] = {}
-        self._last_done_at = 0.0
+        self._shared = SharedTime(facts.get("slots", 1))
         self._gives_way = False  # in a process that is a worker and nothing else
         self._lock = threading.Lock()
 
@@ -70,7 +96,9 @@ class Worker:
 
     def execute(self, job: Job) -> Outcome:
         """Run the job's operation on its input."""
-        operation, began = operation_named(job.operation), time.monotonic()
+        operation = operation_named(job.operation)
+        with self._lock:
+            began = self._shared.read()
         if self._gives_way:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS_BESIDE_NETWORKS)  # this thread alone
         try:
@@ -80,7 +108,9 @@ class Worker:
             log.exception("the device is lost; ending the process", extra={"facts": {"job": str(job.id)}})
             logging.shutdown()
             os._exit(_EXIT_FOR_RESTART)
-        self._note_pace(began)
+        with self._lock:
+            took_s = self._shared.read() - began
+        broker.note_pace(job.pace_name or job.operation, took_s)
         return outcome
 
     @contextlib.contextmanager
@@ -100,11 +130,13 @@ class Worker:
         """While inside, the job's lease is renewed and its time is watched."""
         with self._lock:
             self._in_hand[job.id] = (job.attempt, time.monotonic())
+            self._shared.now_shared_by(len(self._in_hand))
         try:
             yield
         finally:
             with self._lock:
                 del self._in_hand[job.id]
+                self._shared.now_shared_by(len(self._in_hand))
 
     def clear_inputs(self, job: Job) -> None:
         """After the bell has rung, so that no client waits for it; what fails here is left to the sweeper."""
@@ -119,18 +151,6 @@ class Worker:
             has = self._turned_away.is_set()
             self._turned_away.clear()
         return has
-
-    def _note_pace(self, began: float) -> None:
-        """
-        Tell how long a job takes in its slot, without its wait for the slot.
-
-        While the slots are busy that is the time since the last job was done, for each of the slots at work.
-        """
-        with self._lock:
-            now, at_work = time.monotonic(), min(self._slots, len(self._in_hand))
-            alone_s = now - max(began, self._last_done_at)
-            self._last_done_at = now
-        broker.note_pace(alone_s * max(1, at_work))
 
     def _keep_alive(self) -> None:
         while True:

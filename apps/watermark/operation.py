@@ -9,7 +9,7 @@ from typing import Any
 from apps.core.errors import invalid
 from apps.core.inspection import ImageFormat, ImageHeader, ImageLimits
 from apps.core.openapi import named, ref
-from apps.core.operations import MEGABYTE, ImageInput, Operation, SourceFields, Tariff
+from apps.core.operations import MEGABYTE, ImageInput, Operation, Pace, SourceFields, Tariff
 from apps.watermark.serializers import SMEAR_FIELDS, TaskSerializer, WatermarkSerializer
 from apps.watermark.templates import refuse_foreign_template
 
@@ -99,6 +99,9 @@ WATERMARK_REMOVAL = Operation(
     runner="apps.watermark.runner.WatermarkRunner",
     price_credits=2,
     tariffs=(Tariff("watermark-detection", 1, lambda params: bool(params["detect_only"])),),
+    paces=(
+        Pace("watermark-template", lambda params: "template" in params),
+    ),  # at its first use it is learned: a minute
     image_limits=LIMITS,
     more_images=(ImageInput("smear", SourceFields(*SMEAR_FIELDS), LIMITS, required=False),),
     body_cap_bytes=BODY_CAP_BYTES,

@@ -262,7 +262,7 @@ def test_second_request_with_a_key_on_its_way_is_a_409(api: Api) -> None:
 
 
 def test_client_that_takes_a_202_is_not_refused_for_being_late(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs.broker, "pace_s", lambda: 1000.0)
+    monkeypatch.setattr(jobs.broker, "paces_s", lambda names: dict.fromkeys(names, 1000.0))
     asleep(monkeypatch)
     send(api, Prefer="respond-async")
 
@@ -273,4 +273,6 @@ def test_client_that_takes_a_202_is_not_refused_for_being_late(api: Api, monkeyp
 def order_of(api: Api, *, key: str | None = None) -> Any:
     """As much of an Order as admission looks at."""
     ticket = None if key is None else SimpleNamespace(key=key)
-    return SimpleNamespace(identity=SimpleNamespace(account_id=api.account.id, mode=Mode.LIVE), ticket=ticket)
+    return SimpleNamespace(
+        identity=SimpleNamespace(account_id=api.account.id, mode=Mode.LIVE), pace_name="remove-bg", ticket=ticket
+    )

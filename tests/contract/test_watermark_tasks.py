@@ -156,7 +156,7 @@ def test_answer_is_json_and_at_once_whatever_is_preferred(
     api: Api, accept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asleep(monkeypatch)
-    monkeypatch.setattr(jobs.broker, "pace_s", lambda: 1000.0)  # nobody could wait for it
+    monkeypatch.setattr(jobs.broker, "paces_s", lambda names: dict.fromkeys(names, 1000.0))  # nobody could wait for it
     task_of(submit(api))
 
     assert task_of(submit(api, headers={"Accept": accept, "Prefer": "wait=20"}))

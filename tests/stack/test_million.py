@@ -25,8 +25,8 @@ from apps.accounts.models import Account
 from apps.billing import ledger
 from apps.billing.funding import CreditFunding
 from apps.billing.usage import usage_between
-from apps.core import idempotency, jobs, lifecycle, limits, sweeper, tasks
-from apps.core.models import IS_OPEN, IdempotencyKey, Job, State
+from apps.core import idempotency, jobs, lifecycle, limits, metrics, sweeper, tasks
+from apps.core.models import IdempotencyKey, Job, State
 from apps.core.operations import operation_named
 from apps.core.outcome import Outcome
 from apps.core.owner import Mode
@@ -122,8 +122,10 @@ def settle() -> None:
 
 
 def admission(grown: Grown) -> None:
-    order = SimpleNamespace(identity=SimpleNamespace(account_id=grown.account.id, mode=Mode.LIVE), ticket=None)
-    with jobs.admitted(order, deadline_s=None):
+    order = SimpleNamespace(
+        identity=SimpleNamespace(account_id=grown.account.id, mode=Mode.LIVE), pace_name="remove-bg", ticket=None
+    )
+    with jobs.admitted(order, deadline_s=10**9):
         pass
 
 
@@ -159,7 +161,7 @@ QUERIES: dict[str, Callable[[Grown], Any]] = {
     "forgotten jobs": lambda _: sweeper.wake_forgotten(),
     "jobs of a dead worker": lambda _: lifecycle.take_back_from("nobody"),
     "old keys": lambda _: idempotency.forget_old(),
-    "open jobs, for the metrics": lambda _: list(Job.objects.filter(IS_OPEN).values_list("state", "operation")),
+    "jobs by state, for the metrics": lambda _: list(metrics._jobs()),
 }
 
 

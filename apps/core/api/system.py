@@ -8,11 +8,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from rest_framework.request import Request
 
 from apps.core import broker
@@ -20,7 +19,7 @@ from apps.core.api.exceptions import answer_in
 from apps.core.api.views import EndpointView
 from apps.core.dialects.envelope import ENVELOPE, envelope
 from apps.core.errors import AppError, ErrorCode
-from apps.core.models import IS_OPEN, Job
+from apps.core.metrics import ServiceCollector
 from apps.core.storage import result_store
 
 
@@ -81,20 +80,10 @@ def _check(probe: Callable[[], Any]) -> str:
 @csrf_exempt
 @require_GET
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus: the web process's counters, and the queue as the rows say it."""
+    """Prometheus: the web process's counters, jobs as the rows say it, workers as Redis does."""
     if not may_look(request):
         error = AppError(ErrorCode.UNAUTHENTICATED, "Send METRICS_TOKEN as Authorization: Bearer.")
         return answer_in(ENVELOPE, error, request)
     registry = CollectorRegistry()
-    jobs = Gauge("keyline_jobs", "Open jobs by state and operation", ["state", "operation"], registry=registry)
-    for state, operation, count in (
-        Job.objects.filter(IS_OPEN).values_list("state", "operation").annotate(n=Count("id")).order_by()
-    ):
-        jobs.labels(state, operation).set(count)
-    workers = broker.living_workers()
-    Gauge("keyline_workers", "Workers whose heart beats", registry=registry).set(len(workers))
-    Gauge("keyline_slots", "Inference slots of all workers", registry=registry).set(
-        sum(worker.get("slots", 1) for worker in workers)
-    )
-    Gauge("keyline_pace_seconds", "Mean service time of a job, lately", registry=registry).set(broker.pace_s())
+    registry.register(ServiceCollector())
     return HttpResponse(generate_latest(REGISTRY) + generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
