@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 from django.http import HttpRequest
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 
 from apps.core.dialects.base import Dialect
 from apps.core.dialects.code_message import CODE_MESSAGE
@@ -17,6 +17,7 @@ from apps.core.dialects.envelope import ENVELOPE
 from apps.core.dialects.raw import RAW
 from apps.core.dialects.removebg import REMOVEBG
 from apps.core.errors import AppError, Detail, ErrorCode, Fault, invalid
+from tests.conftest import Api
 
 DIALECTS = {
     "envelope": ENVELOPE,
@@ -87,6 +88,33 @@ TASK_CODES = {
 }
 
 
+# PRODUCT section 5: status, and whether the same request may succeed later.
+ENVELOPE_CODES = {
+    ErrorCode.VALIDATION_ERROR: (400, False),
+    ErrorCode.UNAUTHENTICATED: (401, False),
+    ErrorCode.INSUFFICIENT_CREDITS: (402, False),
+    ErrorCode.PAYMENT_REQUIRED: (402, False),
+    ErrorCode.FORBIDDEN: (403, False),
+    ErrorCode.NOT_FOUND: (404, False),
+    ErrorCode.METHOD_NOT_ALLOWED: (405, False),
+    ErrorCode.CONFLICT: (409, True),
+    ErrorCode.GONE: (410, False),
+    ErrorCode.PAYLOAD_TOO_LARGE: (413, False),
+    ErrorCode.UNSUPPORTED_MEDIA_TYPE: (415, False),
+    ErrorCode.IDEMPOTENCY_MISMATCH: (422, False),
+    ErrorCode.RATE_LIMITED: (429, True),
+    ErrorCode.INTERNAL_ERROR: (500, True),
+    ErrorCode.PROCESSING_FAILED: (502, True),
+    ErrorCode.PROCESSING_TIMEOUT: (502, True),
+    ErrorCode.OVERLOADED: (503, True),
+}
+# PRODUCT section 2.1: as there, but for these.
+RAW_CODES = ENVELOPE_CODES | {
+    ErrorCode.PROCESSING_FAILED: (500, True),
+    ErrorCode.PROCESSING_TIMEOUT: (503, True),
+}
+
+
 @pytest.fixture
 def request_() -> HttpRequest:
     request = RequestFactory().post("/")
@@ -105,6 +133,24 @@ def test_every_error_code_has_an_answer_of_its_kind_in_every_dialect(
     assert "A sentence for people." in response.content.decode()
     assert isinstance(json.loads(response.content), dict)
     assert "no-store" in response.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+def test_envelope_has_the_contracts_status_for_every_error(code: ErrorCode, request_: HttpRequest) -> None:
+    response = ENVELOPE.failure(AppError(code), request_)
+
+    error = json.loads(response.content)["error"]
+    assert (response.status_code, error["retryable"]) == ENVELOPE_CODES[code]
+    assert error["code"] == code.name
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+def test_raw_has_the_contracts_status_for_every_error(code: ErrorCode, request_: HttpRequest) -> None:
+    response = RAW.failure(AppError(code), request_)
+
+    body = json.loads(response.content)
+    assert (response.status_code, body["error"]["retryable"]) == RAW_CODES[code]
+    assert ("Retry-After" in response.headers) == (response.status_code == 503)
 
 
 @pytest.mark.parametrize("fault", Fault)
@@ -173,3 +219,34 @@ def assert_told(error: AppError, request: HttpRequest, status: int, code: str) -
     assert body["request_id"] == request.request_id
     assert body["error_msg"]
     assert body["error_detail"]["message"]
+
+
+# --- over the wire ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("get", "/v1/remove-bg/universal", {"POST"}),
+        ("put", "/v1.0/removebg", {"POST"}),
+        ("post", "/v1/account", {"GET"}),
+        ("put", "/v1/jobs/00000000-0000-0000-0000-000000000000", {"GET", "DELETE"}),
+    ],
+)
+def test_wrong_method_is_told_the_right_ones(api: Api, method: str, path: str, allowed: set[str]) -> None:
+    response = getattr(Client(), method)(path, headers={"X-Api-Key": api.key})
+
+    assert response.status_code == 405
+    assert set(response.headers["Allow"].split(", ")) - {"HEAD"} == allowed
+
+
+def test_no_web_page_may_read_what_a_key_gets(api: Api) -> None:
+    asked = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
+
+    for response in (
+        api.remove(),
+        api.post("/v1/remove-bg/universal", {}, Origin="https://elsewhere.example"),
+        api.get("/v1/account", Origin="https://elsewhere.example"),
+        Client().options("/v1/remove-bg/universal", headers=asked),
+    ):
+        assert not [name for name in response.headers if name.lower().startswith("access-control-")]

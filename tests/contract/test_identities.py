@@ -167,6 +167,16 @@ def test_gateway_bills_nothing_for_an_empty_result(api: Api, gateway: dict[str, 
     assert response.headers["X-RapidAPI-Billing"] == "Credits=0"
 
 
+def test_locked_account_of_the_gateway_is_a_401(api: Api, gateway: dict[str, str]) -> None:
+    through(api, gateway)
+    Account.objects.filter(name="rapidapi:jane").update(is_active=False)
+
+    response = through(api, gateway)
+
+    assert (response.status_code, response.headers["X-RapidAPI-Billing"]) == (401, "Credits=0")
+    assert Job.objects.count() == 1
+
+
 @pytest.mark.parametrize("user", ["", " ", "x" * 81, "two words"])
 def test_gateway_must_name_its_user(api: Api, gateway: dict[str, str], user: str) -> None:
     response = through(api, {**gateway, "X-RapidAPI-User": user})

@@ -14,8 +14,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from apps.billing import ledger
+from apps.billing.audit import disagreements
 from apps.billing.models import LedgerEntry, Price, UsageDay, Wallet
-from apps.core import lifecycle, tasks
+from apps.core import jobs, lifecycle, tasks
 from apps.core.broker import broker
 from apps.core.errors import AppError, ErrorCode
 from apps.core.models import IdempotencyKey, Job, State
@@ -121,8 +123,9 @@ def test_bad_usage_query_is_a_400(api: Api, query: str) -> None:
 
 
 def test_balance_cannot_go_below_zero_even_by_hand(api: Api) -> None:
-    with pytest.raises(IntegrityError), transaction.atomic():
-        Wallet.objects.update(balance=-1)
+    for column in ("balance", "held"):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Wallet.objects.update(**{column: -1})
 
 
 def test_ledger_cannot_be_rewritten(api: Api) -> None:
@@ -135,10 +138,81 @@ def test_ledger_check_names_the_account_whose_books_are_wrong(api: Api) -> None:
     Wallet.objects.update(balance=5)
     out = io.StringIO()
 
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as stopped:
         call_command("ledger_check", stdout=out)
 
+    assert stopped.value.code == 1
     assert "tester: the wallet differs" in out.getvalue()
+
+
+DAMAGE = {
+    "the wallet differs from the sum of its ledger": lambda job: Wallet.objects.update(balance=5),
+    "the held credits differ from the prices of its open jobs": lambda job: Job.objects.update(state=State.RUNNING),
+    "a finished job was charged otherwise than the ledger says": lambda job: Job.objects.update(charged_credits=0),
+    "a finished job still has its hold": lambda job: Job.objects.filter(id=held_job(job).id).update(
+        state=State.CANCELLED
+    ),
+}
+
+
+def held_job(job: Job) -> Job:
+    """A second job like this one, queued, its price held."""
+    copy = Job.objects.get(id=job.id)
+    copy.id, copy.state, copy.charged_credits = uuid.uuid4(), State.QUEUED, 0
+    copy.save(force_insert=True)
+    ledger.hold(copy)
+    return copy
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_ledger_check_notices_every_kind_of_disagreement(what: str, api: Api) -> None:
+    api.remove()
+    assert books_balance()
+
+    DAMAGE[what](Job.objects.get())
+
+    assert what in {each.what for each in disagreements()}
+
+
+def test_hold_ends_once_whoever_ends_it_again(api: Api) -> None:
+    api.remove()
+    job = Job.objects.get()
+
+    ledger.capture(job)
+    ledger.release(job)
+
+    assert credits(api) == {"balance": 999, "held": 0}
+    assert [entry.kind for entry in LedgerEntry.objects.filter(job_id=job.id).order_by("id")] == ["hold", "capture"]
+
+
+def test_database_takes_one_hold_and_one_end_a_job(api: Api) -> None:
+    api.remove()
+
+    for kind in ("hold", "release"):
+        entry = LedgerEntry.objects.filter(kind="capture").get()
+        entry.id, entry.kind = None, kind
+        with pytest.raises(IntegrityError), transaction.atomic():
+            entry.save(force_insert=True)
+
+
+def test_settling_twice_counts_once(api: Api) -> None:
+    api.remove()
+
+    lifecycle.settle(Job.objects.get())
+
+    assert UsageDay.objects.get().succeeded == 1
+    assert books_balance()
+
+
+def test_job_that_is_late_for_its_client_is_cancelled_and_free(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    asleep(monkeypatch)
+    monkeypatch.setattr(jobs, "wait", lambda job, timeout_s: job)
+
+    response = api.remove()
+
+    assert (response.status_code, response.json()["error"]["code"]) == (502, "PROCESSING_TIMEOUT")
+    assert Job.objects.get().state == State.CANCELLED
+    assert credits(api) == {"balance": 1000, "held": 0}
 
 
 def test_cancelled_job_is_never_paid(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,6 +407,20 @@ def test_requests_over_the_plan_get_429_with_the_drafts_headers(api: Api) -> Non
     assert last.headers["RateLimit"].startswith('"burst";r=0;t=')
     assert first.headers["RateLimit"].startswith('"burst";r=59;t=')
     assert sixtieth.headers["RateLimit"].startswith('"burst";r=0;t=')
+
+
+def test_window_ends_a_minute_after_its_first_request(api: Api) -> None:
+    others = set(broker().keys("keyline:rate:*"))
+
+    api.get("/v1/account")
+    (counter,) = set(broker().keys("keyline:rate:*")) - others
+    of_the_first = broker().pttl(counter)
+    broker().pexpire(counter, 30_000)  # as if half of it were over
+    api.get("/v1/account")
+    of_the_second = broker().pttl(counter)
+
+    assert 0 < of_the_first <= 60_000
+    assert 0 < of_the_second <= 30_000
 
 
 def test_jobs_at_once_are_held_to_the_plan(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from apps.core.models import Job
-from apps.payments import mpp, x402
+from apps.payments import mpp, rails, x402
 from apps.payments.facilitator import Outcome, Settlement
 from apps.payments.models import Payment
 from apps.payments.signatures import word
@@ -267,6 +267,17 @@ def test_challenge_pays_for_the_body_and_the_address_that_it_was_written_for(
     assert tempo_chain.sent == []
 
 
+def test_challenge_is_void_when_the_purse_has_changed(tempo_chain: FakeTempo, settings: Any) -> None:
+    challenge = challenge_of(post())
+    settings.MPP_RECIPIENT = ADDRESSES[OTHER]
+    rails.mpp_rail.cache_clear()
+
+    response = post(**mpp_header(challenge))
+
+    assert (response.status_code, response.json()["type"].rpartition("/")[2]) == (402, "invalid-challenge")
+    assert tempo_chain.sent == []
+
+
 def test_challenge_ends_after_ten_minutes(tempo_chain: FakeTempo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mpp, "CHALLENGE_TTL", timedelta(seconds=-1))
     late = challenge_of(post())
@@ -302,6 +313,16 @@ def test_one_transaction_pays_one_challenge(tempo_chain: FakeTempo) -> None:
 
     assert (response.status_code, "WWW-Authenticate" in response.headers) == (403, False)
     assert Job.objects.count() == 1
+
+
+def test_paid_challenge_is_answered_to_its_own_transaction_alone(tempo_chain: FakeTempo) -> None:
+    challenge = challenge_of(post())
+    assert post(**mpp_header(challenge)).status_code == 200
+
+    response = post(**mpp_header(challenge, key=KEYS[OTHER]))
+
+    assert (response.status_code, response.headers["Content-Type"]) == (403, "application/problem+json")
+    assert len(tempo_chain.sent) == 1
 
 
 # What the chain says it did, where that is not what was asked for.
