@@ -89,9 +89,9 @@ class ApiKey(models.Model):
         )
         return row, secret
 
-    def revoke(self) -> None:
-        """Stop this key at once; there is no way back."""
-        ApiKey.objects.filter(id=self.id, revoked_at=None).update(revoked_at=timezone.now())
+    def revoke(self) -> bool:
+        """Stop this key at once; there is no way back. False where it was revoked already."""
+        return ApiKey.objects.filter(id=self.id, revoked_at=None).update(revoked_at=timezone.now()) > 0
 
     @property
     def is_usable(self) -> bool:

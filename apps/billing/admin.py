@@ -1,29 +1,11 @@
-"""Balances and the ledger to read, prices to change, credits to grant."""
+"""Balances and the ledger to read, prices to change. Credits are granted by `manage.py grant_credits` alone."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
 from apps.billing.models import LedgerEntry, Price, UsageDay, Wallet
-
-
-class ReadOnlyAdmin(ModelAdmin):
-    """Rows that only code may write."""
-
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        return False
+from apps.core.rows_admin import ReadOnlyAdmin, RowAdmin
 
 
 @admin.register(Wallet)
@@ -51,6 +33,6 @@ class UsageDayAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Price)
-class PriceAdmin(ModelAdmin):
+class PriceAdmin(RowAdmin):
     list_display = ["operation", "credits"]
     list_editable = ["credits"]

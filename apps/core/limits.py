@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import redis
@@ -54,15 +55,15 @@ class Quota:
         }
 
 
-def count_request(caller: str, *, limit: int) -> Quota:
+def count_request(caller: str, *, limit: int, window_s: int = WINDOW_S) -> Quota:
     """
-    Count one request of `caller` in a window of 60 s that begins with its first request.
+    Count one request of `caller` in a window of `window_s` seconds that begins with its first request.
 
     Raises:
         BrokerAwayError: Redis does not answer; without it no limit could be kept.
     """
     try:
-        used, left_ms = broker().eval(_COUNT, 1, f"keyline:rate:{caller}", WINDOW_S * 1000)
+        used, left_ms = broker().eval(_COUNT, 1, f"keyline:rate:{caller}", window_s * 1000)
     except redis.RedisError as error:
         raise BrokerAwayError from error
     return Quota(limit=limit, used=int(used), resets_in_s=max(1, math.ceil(int(left_ms) / 1000)))
@@ -82,6 +83,14 @@ def uncount_request(caller: str) -> None:
     try:
         if int(broker().get(f"keyline:rate:{caller}") or 0) > 0:
             broker().decr(f"keyline:rate:{caller}")
+    except redis.RedisError:
+        return
+
+
+def forget_requests(callers: Iterable[str]) -> None:
+    """Begin the windows of these callers anew."""
+    try:
+        broker().delete(*(f"keyline:rate:{caller}" for caller in callers))
     except redis.RedisError:
         return
 

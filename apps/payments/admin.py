@@ -10,8 +10,8 @@ from django.db.models import Case, Count, IntegerField, QuerySet, Sum, Value, Wh
 from django.db.models.functions import TruncDate
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from unfold.admin import ModelAdmin
 
+from apps.core.rows_admin import RowAdmin
 from apps.payments.models import Payment, PaymentState
 
 _MICROS = 1_000_000
@@ -25,7 +25,7 @@ def dollars(micros: int) -> str:
 
 
 @admin.register(Payment)
-class PaymentAdmin(ModelAdmin):
+class PaymentAdmin(RowAdmin):
     list_display = ["created_at", "state", "rail", "dollars", "payer", "transaction", "job", "refund_due", "refunded_at",
                     "reason"]  # fmt: skip
     list_filter = ["state", "rail", "refund_due", "network"]
@@ -60,8 +60,15 @@ class PaymentAdmin(ModelAdmin):
 
     @admin.action(description="Mark the refund as paid back", permissions=["change"])
     def mark_refunded(self, request: HttpRequest, chosen: QuerySet[Payment]) -> None:
-        count = chosen.filter(refund_due=True, refunded_at=None).update(refunded_at=timezone.now())
-        self.message_user(request, f"{count} refunds are marked as paid back.")
+        marked = [payment for payment in chosen if self._is_marked_now(payment)]
+        for payment in marked:
+            self.log_change(request, payment, "Marked as paid back.")
+        self.message_user(request, f"{len(marked)} refunds are marked as paid back.")
+
+    @staticmethod
+    def _is_marked_now(payment: Payment) -> bool:
+        due = Payment.objects.filter(id=payment.id, refund_due=True, refunded_at=None)
+        return due.update(refunded_at=timezone.now()) > 0
 
 
 def totals() -> dict[str, Any]:

@@ -18,8 +18,8 @@ class WatermarkTemplateAdmin(ModelAdmin):
     search_fields = ["=id", "account__name", "name"]
     list_select_related = ["account"]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: WatermarkTemplate | None = None) -> list[str]:  # noqa: ARG002
-        return [field.name for field in WatermarkTemplate._meta.fields]
+    def has_change_permission(self, request: HttpRequest, obj: WatermarkTemplate | None = None) -> bool:  # noqa: ARG002
+        return False
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - customers make them
         return False
