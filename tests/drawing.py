@@ -183,3 +183,48 @@ def photo_png(
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+# JPEG by hand -------------------------------------------------------------------------------------------------
+
+
+def jpeg_segment(marker: int, payload: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(payload) + 2) + payload
+
+
+def jpeg_scan(
+    components: Iterable[int], *, band: tuple[int, int] = (0, 63), bits: tuple[int, int] = (0, 0), data: bytes = b""
+) -> bytes:
+    """A scan's header and data; `bits` are the ones before and after, of a progressive JPEG."""
+    numbers = list(components)
+    named = b"".join(bytes([number, 0]) for number in numbers)
+    header = bytes([len(numbers)]) + named + bytes([*band, bits[0] << 4 | bits[1]])
+    return jpeg_segment(0xDA, header) + data
+
+
+def jpeg_of(scans: bytes, *, width: int, height: int, frame: int = 0xC0, components: int = 3) -> bytes:
+    """
+    A JPEG without subsampling whose tables know two codes each, and no end marker.
+
+    Its codes for a block's mean: 0 as before, 10 and three bits more; for the rest of a block: 0, nothing follows.
+    """
+    shape = struct.pack(">BHHB", 8, height, width, components)
+    shape += b"".join(bytes([number, 0x11, 0]) for number in range(1, components + 1))
+    mean = jpeg_segment(0xC4, bytes([0x00, 1, 1, *bytes(14), 0, 3]))
+    rest = jpeg_segment(0xC4, bytes([0x10, 1, *bytes(15), 0]))
+    tables = jpeg_segment(0xDB, bytes([0]) + b"\x10" * 64) + mean + rest
+    return b"\xff\xd8" + tables + jpeg_segment(frame, shape) + scans
+
+
+def jpeg_blocks(count: int) -> bytes:
+    """The data of so many blocks that go up from grey, each by 7 steps."""
+    bits = "101110" * count
+    bits += "1" * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
+
+
+def jpeg_of_scans(count: int, *, side_px: int = 64, frame: int = 0xC2) -> bytes:
+    """A progressive JPEG of so many scans, none of which is complete: each is a pass over the whole picture."""
+    first = jpeg_scan([1, 2, 3], band=(0, 0), bits=(0, 1))
+    more = jpeg_scan([1], band=(1, 63), bits=(0, 1)) * (count - 1)
+    return jpeg_of(first + more, width=side_px, height=side_px, frame=frame) + b"\xff\xd9"

@@ -15,7 +15,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
@@ -36,7 +35,11 @@ from apps.core.colour import (
 )
 from apps.core.image_headers import HeaderError, ImageFormat, webp_chunks
 from apps.core.inspection import ImageHeader, ImageLimits, inspect, unreadable
+from apps.core.jpeg_decoding import decode_channels, trimmed
+from apps.core.jpeg_layout import JpegLayout
+from apps.core.jpeg_trial import check_last_pixels
 from apps.core.stripping import Stripped, strip
+from apps.core.wholeness import check_structure
 from ml.types import AlphaChannel, RgbImage
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_FATAL)  # a client's damaged WebP is no news for the log
@@ -66,8 +69,7 @@ _DAMAGED = (
     cv2.error,
     Image.DecompressionBombError,
 )  # everything that Pillow's plugins let through on bad bytes
-_MAX_SCANS = 1_000  # of a progressive JPEG: each costs a pass over the whole image, for as little as 100 bytes
-_SIMPLE_JPEG = frozenset({"YCbCr", "RGB"})
+_BMP_PADDING = bytes(3)  # Pillow insists on the last row's, which may be missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,8 +144,9 @@ def decode(data: bytes, *, limits: ImageLimits, field: str = "image") -> Photo:
     """
     header = inspect(io.BytesIO(data), limits=limits, field=field)
     try:
-        stripped = strip(data, header.format)
-        rgb, opacity, icc_profile = _pixels(stripped, header)
+        layout = _layout_of_whole(data, header)
+        stripped = strip(trimmed(data, layout) if layout else data, header.format)
+        rgb, opacity, icc_profile = _pixels(stripped, header, layout)
     except _DAMAGED as error:
         raise unreadable(field) from error
     rgb = _upright(rgb, header.orientation)
@@ -158,14 +161,33 @@ def decode(data: bytes, *, limits: ImageLimits, field: str = "image") -> Photo:
     )
 
 
-def _pixels(stripped: Stripped, header: ImageHeader) -> tuple[RgbImage, AlphaChannel | None, bytes | None]:
+def _layout_of_whole(data: bytes, header: ImageHeader) -> JpegLayout | None:
+    """
+    What `check_whole` asked before somebody paid, asked again of every file: so that nobody pays for what is refused here.
+
+    Raises:
+        HeaderError: it is not whole.
+    """
+    file = io.BytesIO(data)
+    layout = check_structure(file, header)
+    if layout is not None:
+        check_last_pixels(file, layout)
+    return layout
+
+
+def _pixels(
+    stripped: Stripped, header: ImageHeader, layout: JpegLayout | None
+) -> tuple[RgbImage, AlphaChannel | None, bytes | None]:
     """RGB, opacity and the profile that still holds for them; all as stored, not yet upright."""
     data, icc_profile, is_made = stripped
-    fast = _fast_rgb(data, header)
-    if fast is not None:
-        rgb, opacity = fast
+    channels = decode_channels(data, layout) if layout else None
+    if channels is not None:
+        return _jpeg_rgb(channels, icc_profile)
+    if header.format is ImageFormat.WEBP and not _has_frames(data):
+        rgb, opacity = _still_webp(data)
         return rgb, _significant(opacity, header), usable_profile(icc_profile, "RGB")
-    image = _PLUGINS[header.format](io.BytesIO(data))
+    padding = _BMP_PADDING if header.format is ImageFormat.BMP else b""
+    image = _PLUGINS[header.format](io.BytesIO(data + padding))
     _check_size(image.size, header)
     image.load()
     match image.mode:
@@ -181,34 +203,29 @@ def _pixels(stripped: Stripped, header: ImageHeader) -> tuple[RgbImage, AlphaCha
     raise HeaderError(f"unexpected mode {image.mode}")
 
 
-def _fast_rgb(data: bytes, header: ImageHeader) -> tuple[RgbImage, AlphaChannel | None] | None:
-    """Colour JPEG and still WebP, decoded straight into place; None where Pillow has to look."""
-    if header.format is ImageFormat.JPEG:
-        if data.count(b"\xff\xda") > _MAX_SCANS:  # inside a scan, ff is always followed by 00 or a restart
-            raise HeaderError("too many scans")
-        try:
-            height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-            _check_size((width, height), header)
-            if colours in _SIMPLE_JPEG:
-                return simplejpeg.decode_jpeg(data, "RGB", strict=True), None
-        except ValueError as error:  # strict: whatever libjpeg warns of; Pillow knows which of it is harmless
-            if "premature end" in str(error).lower():  # but takes a missing half for grey where an end marker follows
-                raise HeaderError("cut off within the pixels") from error
-            return None
-    if header.format is ImageFormat.WEBP and not _has_frames(data):
-        bgr: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        if bgr is None or bgr.ndim != 3:
-            raise HeaderError("undecodable WebP")
-        opacity = bgr[:, :, 3].copy() if bgr.shape[2] == 4 else None
-        rgb: Any = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB if opacity is None else cv2.COLOR_BGRA2RGB)
-        return rgb, opacity
-    return None
+def _jpeg_rgb(channels: NDArray[np.uint8], icc_profile: bytes | None) -> tuple[RgbImage, None, bytes | None]:
+    match channels.shape[2]:
+        case 1:
+            return grey_to_srgb(channels[:, :, 0], icc_profile), None, None
+        case 3:
+            return channels, None, usable_profile(icc_profile, "RGB")
+        case _:  # inks, which Adobe's programs store the other way round, and everybody as they do
+            inks = Image.fromarray(np.subtract(255, channels, out=channels), mode="CMYK")
+            return cmyk_to_srgb(inks, icc_profile), None, None
+
+
+def _still_webp(data: bytes) -> tuple[RgbImage, AlphaChannel | None]:
+    bgr: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if bgr is None or bgr.ndim != 3:
+        raise HeaderError("undecodable WebP")
+    opacity = bgr[:, :, 3].copy() if bgr.shape[2] == 4 else None
+    rgb: Any = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB if opacity is None else cv2.COLOR_BGRA2RGB)
+    return rgb, opacity
 
 
 def _check_size(found_wh: tuple[int, int], header: ImageHeader) -> None:
     """Before memory is taken: the decoder must see the size that was checked against the limits."""
-    size_wh = header.width, header.height
-    if found_wh != (size_wh[::-1] if header.orientation >= 5 else size_wh):
+    if found_wh != header.stored_wh:
         raise HeaderError("two sizes in one file")
 
 

@@ -7,6 +7,7 @@ the canvas of a WebP: a hostile file costs seconds and hundreds of megabytes in 
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import BinaryIO
 
-MAX_STEPS = 65_536  # segments, chunks or blocks of one file; an honest 70 MB PNG in 8 KB pieces has 9,000
+MAX_STEPS = 65_536  # blocks of a GIF, 16 MB of them, or bytes passed over one by one
+MAX_CHUNKS = 16_384  # of one PNG or WebP; an honest 70 MB PNG in 8 KB pieces has 9,000
 MAX_SEGMENTS = 1_024  # before the pixels: decoders handle these one by one, in Python
 MAX_METADATA_BYTES = 17 * 1024 * 1024  # before the pixels: decoders join these; 255 segments of a profile fit
 MAX_EXIF_BYTES = 65_536  # the orientation stands in the first directory; JPEG cannot hold more anyway
@@ -34,6 +36,10 @@ class HeaderError(Exception):
     """The header does not parse: broken, truncated, or built to exhaust its reader."""
 
 
+class TooMuchWorkError(HeaderError):
+    """The file is legal, and built so that decoding it takes minutes."""
+
+
 @dataclass(frozen=True)
 class RawHeader:
     """Size as stored (before the orientation), in px."""
@@ -42,6 +48,7 @@ class RawHeader:
     height: int
     orientation: int = 1
     is_animated: bool = False
+    is_progressive: bool = False
 
 
 def read_header(file: BinaryIO, image_format: ImageFormat, *, size_bytes: int) -> RawHeader:
@@ -86,21 +93,22 @@ def _read(file: BinaryIO, count: int) -> bytes:
 # JPEG -----------------------------------------------------------------------------------------------------
 
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = frozenset({0xC2, 0xCA})
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
 
 
 def _jpeg(file: BinaryIO) -> RawHeader:
     size_hw: tuple[int, int] | None = None
-    orientation = 0
+    orientation, is_progressive = 0, False
     for marker, length in jpeg_segments(file):
         if marker in _SOF and size_hw is None:
-            size_hw = struct.unpack(">xHH", _read(file, 5))
+            size_hw, is_progressive = struct.unpack(">xHH", _read(file, 5)), marker in _PROGRESSIVE
         elif marker == _APP1 and not orientation and file.read(min(length, 6)) == b"Exif\0\0":
             orientation = read_orientation(file.read(length - 6))
     if size_hw is None:
         raise HeaderError("no frame before the scan")
-    return RawHeader(size_hw[1], size_hw[0], orientation or 1)
+    return RawHeader(size_hw[1], size_hw[0], orientation or 1, is_progressive=is_progressive)
 
 
 def jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
@@ -115,9 +123,9 @@ def jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
         HeaderError: no scan follows, or the metadata is beyond `MAX_SEGMENTS` or `MAX_METADATA_BYTES`.
     """
     file.seek(2)
-    metadata_bytes = 0
+    metadata_bytes, steps = 0, iter(range(MAX_STEPS))
     for _ in range(MAX_SEGMENTS):
-        marker = _jpeg_marker(file)
+        marker = _jpeg_marker(file, steps)
         if marker in _STANDALONE:
             continue
         if marker == _EOI:
@@ -136,10 +144,10 @@ def jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
     raise HeaderError("too much metadata")
 
 
-def _jpeg_marker(file: BinaryIO) -> int:
+def _jpeg_marker(file: BinaryIO, steps: Iterator[int]) -> int:
     """The next marker's code; fill bytes and a little rubbish before it are skipped, as libjpeg does."""
     previous = 0
-    for _ in range(4096):
+    for _ in steps:
         byte = _read(file, 1)[0]
         if previous == 0xFF and byte not in {0x00, 0xFF}:
             return byte
@@ -183,7 +191,7 @@ def png_chunks(file: BinaryIO, size_bytes: int) -> Iterator[tuple[bytes, int]]:
         HeaderError: a chunk before the pixels is cut, or there are too many, or too much before the pixels.
     """
     position, metadata_bytes, seen_pixels = 33, 0, False
-    for step in range(MAX_STEPS):
+    for step in range(MAX_CHUNKS):
         file.seek(position)
         head = file.read(8)
         if len(head) < 8:
@@ -231,10 +239,10 @@ def webp_chunks(file: BinaryIO, size_bytes: int) -> Iterator[tuple[bytes, int]]:
         Name and length in bytes of each; the file then stands at the payload.
 
     Raises:
-        HeaderError: more than `MAX_STEPS` of them.
+        HeaderError: more than `MAX_CHUNKS` of them.
     """
     position = 12
-    for _ in range(MAX_STEPS):
+    for _ in range(MAX_CHUNKS):
         file.seek(position)
         head = file.read(8)
         if len(head) < 8 or position >= size_bytes:
@@ -281,6 +289,31 @@ def _gif(file: BinaryIO) -> RawHeader:
     return RawHeader(width, height, is_animated=is_animated)
 
 
+def check_first_frame(file: BinaryIO) -> None:
+    """
+    See to it that no block of a GIF's first frame is cut; the blocks' own end may be missing, which costs no pixel.
+
+    Raises:
+        HeaderError: one is.
+    """
+    file.seek(0, os.SEEK_END)
+    size_bytes = file.tell()
+    file.seek(10)
+    file.seek(2 + _gif_table_bytes(_read(file, 1)[0]), 1)
+    steps = iter(range(MAX_STEPS))
+    if not _gif_next_image(file, steps):
+        raise HeaderError("no image")
+    file.seek(_gif_table_bytes(_read(file, 9)[8]) + 1, 1)
+    for _ in steps:
+        length = file.read(1)
+        if length in {b"", b"\0"}:
+            return
+        file.seek(length[0], 1)
+        if file.tell() > size_bytes:
+            raise HeaderError("cut within the pixels")
+    raise HeaderError("too many blocks")
+
+
 def _gif_table_bytes(flags: int) -> int:
     return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
 
@@ -314,18 +347,20 @@ def _gif_skip_blocks(file: BinaryIO, steps: Iterator[int]) -> None:
 def _bmp(file: BinaryIO, size_bytes: int) -> RawHeader:
     file.seek(10)
     offset, header_bytes = struct.unpack("<II", _read(file, 8))
+    compression = colours = 0
     if header_bytes == 12:
         width, height, _, bits = struct.unpack("<HHHH", _read(file, 8))
-        compression = 0
     elif header_bytes in {40, 52, 56, 64, 108, 124}:
-        width, height, _, bits, compression = struct.unpack("<iiHHI", _read(file, 16))
+        width, height, _, bits, compression, colours = struct.unpack("<iiHHI12xI", _read(file, 32))
     else:
         raise HeaderError("unknown BMP header")
     if bits not in {1, 4, 8, 16, 24, 32} or compression not in {0, 1, 2, 3}:
         raise HeaderError("unknown BMP coding")
+    if bits <= 8 and colours > MAX_STEPS:
+        raise HeaderError("a palette that nobody writes")
     height = abs(height)  # negative: stored from the top
-    stride = (width * bits + 31) // 32 * 4
-    if compression in {0, 3} and offset + stride * (height - 1) > size_bytes:
+    stride, last_row = (width * bits + 31) // 32 * 4, (width * bits + 7) // 8  # the very last padding may be missing
+    if compression in {0, 3} and offset + stride * (height - 1) + last_row > size_bytes:
         raise HeaderError("fewer pixels than the header claims")
     return RawHeader(width, height)
 

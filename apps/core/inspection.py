@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from apps.core.errors import AppError, Fault, invalid
-from apps.core.image_headers import HeaderError, ImageFormat, read_header
+from apps.core.image_headers import HeaderError, ImageFormat, TooMuchWorkError, read_header
+from apps.core.jpeg_layout import JpegLayout, read_layout
 
 __all__ = ["ImageFormat", "ImageHeader", "ImageLimits", "inspect"]
 
@@ -43,6 +44,7 @@ class ImageHeader:
         width, height: px, after the EXIF orientation.
         orientation: EXIF 1..8, 1 where there is none.
         is_animated: more than one frame (GIF, WebP, APNG).
+        layout: of a progressive JPEG, which has to be read from end to end to know what it costs.
     """
 
     format: ImageFormat
@@ -50,6 +52,12 @@ class ImageHeader:
     height: int
     orientation: int
     is_animated: bool
+    layout: JpegLayout | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def stored_wh(self) -> tuple[int, int]:
+        """Size in px as a decoder sees it, before the orientation."""
+        return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
 
 
 def inspect(file: BinaryIO, *, limits: ImageLimits, field: str = "image") -> ImageHeader:
@@ -72,14 +80,18 @@ def inspect(file: BinaryIO, *, limits: ImageLimits, field: str = "image") -> Ima
         file.seek(0)
         image_format = _sniff(file.read(512), limits, field)
         raw = read_header(file, image_format, size_bytes=size_bytes)
+        turned = raw.orientation >= 5
+        width, height = (raw.height, raw.width) if turned else (raw.width, raw.height)
+        _check_dimensions(width, height, limits, field)
+        layout = read_layout(file) if raw.is_progressive else None
+    except TooMuchWorkError as error:
+        issue = "The JPEG has more scans than an image of its size may have. Save it again as a baseline JPEG."
+        raise invalid(field, issue, Fault.UNREADABLE_FILE) from error
     except HeaderError as error:
         raise unreadable(field) from error
     finally:
         file.seek(0)
-    turned = raw.orientation >= 5
-    width, height = (raw.height, raw.width) if turned else (raw.width, raw.height)
-    _check_dimensions(width, height, limits, field)
-    return ImageHeader(image_format, width, height, raw.orientation, raw.is_animated)
+    return ImageHeader(image_format, width, height, raw.orientation, raw.is_animated, layout)
 
 
 def unreadable(field: str) -> AppError:

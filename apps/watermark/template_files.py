@@ -105,7 +105,7 @@ def _checked(file: UploadedFile, limits: ImageLimits, field: str) -> Upload:
         raise missing_image(field)
     header = inspect(file.file, limits=limits, field=field)
     try:
-        check_whole(file.file, header.format)
+        check_whole(file.file, header)
     except HeaderError as error:
         raise unreadable(field) from error
     return Upload(file=file.file, header=header)

@@ -11,8 +11,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from numpy.typing import NDArray
 from PIL import Image
 
+from apps.core.models import Job
 from tests import drawing
-from tests.conftest import Api
+from tests.conftest import Api, upload
 
 BACK, SUBJECT, MARK = (230, 230, 230), (120, 20, 30), (20, 60, 160)
 WIDTH, HEIGHT = 96, 64
@@ -331,3 +332,32 @@ def test_bytes_decide_not_the_name_nor_the_declared_type(api: Api, name: str) ->
     for declared in ("image/png", "text/plain", "application/octet-stream"):
         upload = SimpleUploadedFile(name, photo, content_type=declared)
         assert is_the_scene(pixels(api.post("/v1/remove-bg/universal", {"image": upload}))), declared
+
+
+# Files as they come -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/v1/remove-bg/universal", "/v1.0/removebg"])
+@pytest.mark.parametrize(
+    "tail", [b"", b"\0\0\0\x0a\x0e\0\0\0Image_UTC_Data15SEFT", b"\0\0\0\x18ftypmp42" + bytes(3000)]
+)
+def test_a_jpeg_with_every_pixel_and_no_end_marker_is_a_photo(api: Api, path: str, tail: bytes) -> None:
+    field = "image_file" if path.endswith("removebg") else "image"
+    whole = drawing.saved(scene(), "JPEG", quality=90)
+
+    response = api.post(path, {field: upload(whole[:-2] + tail)})
+    cut = api.post(path, {field: upload(whole[: len(whole) * 2 // 3])})
+
+    assert response.status_code == 200, response.content
+    assert cut.status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/v1/remove-bg/universal", "/v1.0/removebg", "/v1/clothing-segmentation"])
+def test_a_thousand_scans_are_refused_before_there_is_a_job(api: Api, path: str) -> None:
+    field = "image_file" if path.endswith("removebg") else "image"
+
+    response = api.post(path, {field: upload(drawing.jpeg_of_scans(1000))})
+
+    assert response.status_code == 400
+    assert b"scans" in response.content
+    assert not Job.objects.exists()

@@ -17,9 +17,9 @@ from tests.drawing import photo_png
 PATH = "/v1/remove-background"
 
 
-def encoded(image_format: str, width: int = 400, height: int = 300, *, noise: bool = True) -> bytes:
+def encoded(image_format: str, width: int = 400, height: int = 300, *, noise: bool = True, **options: bool) -> bytes:
     out = io.BytesIO()
-    Image.open(io.BytesIO(photo_png(width, height, noise=noise))).convert("RGB").save(out, image_format)
+    Image.open(io.BytesIO(photo_png(width, height, noise=noise))).convert("RGB").save(out, image_format, **options)
     return out.getvalue()
 
 
@@ -108,6 +108,32 @@ def damaged(data: bytes) -> bytes:
 )
 def test_what_is_no_whole_image_of_its_type_is_a_400(api: Api, body: bytes, media: str) -> None:
     assert_refused(send(api, body, media=media), 400, "VALIDATION_ERROR")
+
+
+VIDEO = b"\0\0\0\x18ftypmp42" + bytes(3000)
+
+
+@pytest.mark.parametrize(
+    ("body", "media"),
+    [
+        *((encoded(name.upper()) + b"\r\n--tail--\r\n", f"image/{name}") for name in ("png", "jpeg", "webp")),
+        (encoded("JPEG")[:-2], "image/jpeg"),
+        (encoded("JPEG")[:-2] + VIDEO, "image/jpeg"),
+        (encoded("JPEG", progressive=True)[:-2] + VIDEO, "image/jpeg"),
+    ],
+    ids=["png", "jpeg", "webp", "jpeg, no end", "jpeg, no end, film", "progressive, no end, film"],
+)
+def test_bytes_behind_the_end_and_a_jpegs_missing_end_are_no_fault(api: Api, body: bytes, media: str) -> None:
+    response = send(api, body, media=media)
+
+    assert response.status_code == 200, response.content
+    assert response.headers["X-Credits-Charged"] == "1"
+
+
+def test_a_jpeg_that_is_cut_in_a_later_scan_is_a_400(api: Api) -> None:
+    whole = encoded("JPEG", progressive=True)
+    for share in (0.5, 0.8, 0.99):
+        assert_refused(send(api, cut(whole, share), media="image/jpeg"), 400, "VALIDATION_ERROR")
 
 
 def test_too_many_pixels_is_a_400(api: Api) -> None:

@@ -188,6 +188,8 @@ def test_task_is_a_job_as_well(api: Api) -> None:
         ({"image_base64": b64(b"%PDF-1.4")}, "PDF"),
         ({"image_base64": b64(drawing.saved(marked_array(), "GIF"))}, "GIF"),
         ({"image_base64": b64(marked_png()[:-20])}, "truncated"),
+        ({"image_base64": b64(drawing.saved(marked_array(), "JPEG", progressive=True)[:-60])}, "truncated"),
+        ({"image_base64": b64(drawing.jpeg_of_scans(600))}, "scans"),
         ({"image_base64": b64(drawing.png_claiming(10_001, 10))}, "10000"),
         ({"image_url": "ftp://a.example/a.png"}, "address"),
         ({"image_url": 7}, "string"),
@@ -198,6 +200,16 @@ def test_task_is_a_job_as_well(api: Api) -> None:
 def test_wrong_parameters_are_a_1000_and_cost_nothing(api: Api, body: dict[str, Any], word: str) -> None:
     assert_refused(post(api, SUBMIT, body), 400, 1000, word)
     assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("tail", [b"", b"\0\0\0\x18ftypmp42" + bytes(3000)], ids=["nothing", "a film"])
+def test_a_jpeg_without_its_end_marker_is_taken(api: Api, tail: bytes) -> None:
+    whole = drawing.saved(marked_array(), "JPEG", quality=95)
+
+    answer = post(api, SUBMIT, {"image_base64": b64(whole[:-2] + tail)})
+
+    assert (answer.status_code, answer.json()["code"]) == (200, 0)
+    assert Job.objects.get().state == "succeeded"
 
 
 def test_what_is_wrong_with_two_fields_alike_is_said_once(api: Api) -> None:

@@ -179,6 +179,8 @@ def opaque(mode: str) -> bytes:
         ({"images": photos(11)}, "images", "3 to 10"),
         ({"images": [*photos(2), upload(marked_png(size_wh=(121, 90)))]}, "images", "120 x 90"),
         ({"images": [*photos(2), upload(b"%PDF")]}, "images", "PDF"),
+        ({"images": [*photos(2), upload(drawing.saved(marked_array(), "JPEG")[:-60])]}, "images", "truncated"),
+        ({"images": [*photos(2), upload(drawing.jpeg_of_scans(600))]}, "images", "scans"),
         ({"images": [*photos(2), upload(b"")]}, "images", "required"),
         ({"images": [*photos(2), upload(marked_png() + bytes(25 * 1_048_576))]}, "images", "25 MB"),
         ({"image": upload(mark_png()), "name": "x" * 101}, "name", "100"),
@@ -190,6 +192,16 @@ def test_wrong_files_are_a_400_on_their_field(api: Api, fields: dict[str, Any], 
     assert error_of(response) == (400, "VALIDATION_ERROR", [field])
     assert word in response.json()["error"]["message"] + response.json()["error"]["details"][0]["issue"]
     assert not WatermarkTemplate.objects.exists()
+
+
+def test_photos_of_phones_without_an_end_marker_or_with_a_film_behind_it_are_taken(api: Api) -> None:
+    whole = drawing.saved(marked_array(), "JPEG", quality=95)
+
+    response = make(
+        api, images=[upload(whole), upload(whole[:-2]), upload(whole[:-2] + b"\0\0\0\x18ftypmp42" + bytes(999))]
+    )
+
+    assert response.status_code == 201, response.content
 
 
 def test_photos_with_too_many_pixels_together_are_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -402,14 +402,6 @@ def test_a_decoder_that_sees_another_size_is_stopped(image_format: str, monkeypa
     assert refused(photo_file(image_format)).details[0].fault is Fault.UNREADABLE_FILE
 
 
-def test_a_jpeg_of_thousands_of_scans_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simplejpeg, "decode_jpeg", out_of_bounds)
-    data = photo_file("JPEG", progressive=True)
-    scan = data[data.rindex(b"\xff\xda") : -2]
-
-    assert refused(data[:-2] + scan * 1_001 + b"\xff\xd9").details[0].fault is Fault.UNREADABLE_FILE
-
-
 def test_decoders_see_no_metadata() -> None:
     jpeg = photo_file("JPEG", 6, comment=b"made by someone", icc_profile=wide_rgb_profile())
     png = photo_file("PNG", 6, icc_profile=wide_rgb_profile(), dpi=(300, 300))

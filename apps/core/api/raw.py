@@ -113,7 +113,7 @@ class RawOperationView(OperationView):
             issue = f"Content-Type says {declared}, but the bytes are {header.format.value}; send the right one."
             raise invalid("Content-Type", issue, Fault.UNSUPPORTED_FORMAT)
         try:
-            check_whole(body.file, header.format)
+            check_whole(body.file, header)
         except HeaderError as error:
             raise unreadable("body") from error
         return Upload(file=body.file, header=header)

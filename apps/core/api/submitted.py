@@ -45,7 +45,7 @@ class SubmitView(OperationView):
             upload = order.uploads.get(image.name)
             try:
                 if upload is not None:
-                    check_whole(cast(BinaryIO, upload.file), upload.header.format)
+                    check_whole(cast(BinaryIO, upload.file), upload.header)
             except HeaderError as error:
                 raise unreadable(image.fields.file) from error
         return order
