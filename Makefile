@@ -6,7 +6,7 @@ PY := .venv/bin/python
 # Commands that only look at the code: the settings insist on a secret, and nothing is signed with this one.
 WITH_SECRET = DJANGO_SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_hex(32))')
 
-.PHONY: help run start stop status demo test check check-clients bench evaluate packages weights train-judge train-clothing train-watermark payments-rig test-payments
+.PHONY: help run start stop status demo test check check-clients bench evaluate packages weights train-judge train-clothing train-watermark payments-rig test-payments mutants
 
 help:
 	@echo 'make run       set up, start everything, cut out a first picture, serve until Ctrl-C'
@@ -14,6 +14,7 @@ help:
 	@echo 'make demo      cut out the demo photo through the running service once more'
 	@echo 'make test      install what the tests need and run all of them'
 	@echo 'make check     lint, format, types, import contracts, migrations, OpenAPI document'
+	@echo 'make mutants   break the product in one line after the other: each time a test must fail (MUTANTS_ARGS="-k money -j 2")'
 	@echo 'make check-clients  generate clients from the running service and call it with them (needs Java)'
 	@echo 'make bench     latency, throughput and memory of a service of its own beside bare onnxruntime and rembg'
 	@echo 'make train-judge DEVICE=cpu|cuda  make the judge anew from labelled photos (an hour on two cores)'
@@ -49,6 +50,9 @@ check: packages
 	@$(WITH_SECRET) $(PY) manage.py check
 	@$(WITH_SECRET) $(PY) -W ignore manage.py makemigrations --check --dry-run
 	@$(WITH_SECRET) $(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+mutants: packages
+	@$(PY) -m tests.mutants $(MUTANTS_ARGS)
 
 check-clients: packages
 	@$(PY) -m tests.clients

@@ -32,7 +32,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     if asked.help or asked.version or all(os.environ.get(name) for name in PARTS.values()):
         return
     servers = early_config.stash[_SERVERS] = contextlib.ExitStack()
-    servers.enter_context(_servers())
+    servers.enter_context(own_servers())
 
 
 def _own_database(worker: str) -> None:
@@ -48,7 +48,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @contextlib.contextmanager
-def _servers() -> Iterator[None]:
+def own_servers() -> Iterator[None]:
     folder = Path(tempfile.mkdtemp(prefix="keyline-tests-"))
     env = plan(os.environ, {}).env
     try:
