@@ -6,8 +6,7 @@ import resource
 
 from config.wsgi import application as django  # first: it sets Django up
 
-from django.conf import settings  # isort: skip
-
+from apps.core import jobs  # isort: skip
 from apps.core.api.door import Door  # isort: skip
 from apps.core.api.front import Front  # isort: skip
 from apps.core.api.middleware import cap_of  # isort: skip
@@ -22,4 +21,4 @@ def _allow_many_files() -> None:
 
 
 _allow_many_files()
-application = Front(django, cap_of=cap_of, terms_of=Door(), threads=settings.WEB_THREADS + SPARE_THREADS)
+application = Front(django, cap_of=cap_of, terms_of=Door(), threads=jobs.PLACES + SPARE_THREADS)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import BinaryIO, cast
 
 import requests
 
-from apps.core.errors import AppError, Fault, invalid
+from apps.core.errors import AppError, ErrorCode, Fault, invalid
 from apps.core.inspection import too_large
 from apps.core.outbound import Network, OutboundError, Refusal, send
 
@@ -28,6 +28,7 @@ def fetch_image(
     timeout_s: float = 10,
     allow_cidrs: Sequence[Network] = (),
     field: str = "image_url",
+    caller: Hashable = None,
 ) -> BinaryIO:
     """
     Fetch a URL. What comes back is not looked at: inspect it.
@@ -37,21 +38,24 @@ def fetch_image(
         timeout_s: for everything together; connecting alone has 3 s.
         allow_cidrs: networks that may be reached although they are not public.
         field: the request's field, for the error.
+        caller: whose fetches are counted together: one has `outbound.PLACES_OF_ONE` at once.
 
     Returns:
         A spooled file at its start; the caller closes it.
 
     Raises:
         AppError: `VALIDATION_ERROR` on `field`; the fault is `BAD_URL`, `REFUSED_URL` (not a public host, or a
-            redirect), `DOWNLOAD_FAILED` or `FILE_TOO_LARGE`.
+            redirect), `DOWNLOAD_FAILED` or `FILE_TOO_LARGE`. RATE_LIMITED while the caller has no place.
     """
     file = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES))  # noqa: SIM115  the caller closes it
     try:
-        with send("GET", url, timeout_s=timeout_s, allow_cidrs=allow_cidrs) as response:
+        with send("GET", url, timeout_s=timeout_s, allow_cidrs=allow_cidrs, caller=caller) as response:
             _check_answer(response, max_bytes=max_bytes, field=field)
             _copy(response, file, max_bytes=max_bytes, field=field)
     except OutboundError as error:
         file.close()
+        if error.refusal is Refusal.CROWDED:
+            raise AppError(ErrorCode.RATE_LIMITED, f"The address {error.refusal.value}.", retry_after_s=5) from error
         fault = _FAULTS.get(error.refusal, Fault.DOWNLOAD_FAILED)
         raise invalid(field, f"The address {error.refusal.value}.", fault) from error
     except AppError:

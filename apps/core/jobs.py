@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +26,15 @@ from apps.core.limits import refuse_too_many_jobs
 from apps.core.models import FINAL_STATES, HELD_STATES, Job, State, object_token
 from apps.core.operations import Operation
 from apps.core.owner import Mode
+from apps.core.places import Places
 from apps.core.storage import LARGE_BYTES, StoreAwayError, result_store
 from apps.core.uploads import Upload
 
 log = logging.getLogger(__name__)
-_places = threading.BoundedSemaphore(settings.WEB_THREADS)
+_SPARE_PLACES = max(1, settings.WEB_THREADS // 4)
+PLACES = settings.WEB_THREADS + _SPARE_PLACES
+"""How many requests may wait at once: the spare ones are for others, when one account has taken WEB_THREADS."""
+_places = Places(PLACES, spare=_SPARE_PLACES)
 _SUBMIT_LOCK = 7_120  # the first half of our advisory locks' numbers; the second is the account
 _SETTLING_GRACE_S = 3.0
 _SAFETY = 1.2  # the pace swings; a refusal costs a client less than 25 s of waiting for nothing
@@ -154,16 +158,19 @@ def _ahead_s(account_id: int, waiting: Counter[tuple[int, str]], paces: Mapping[
 
 
 @contextlib.contextmanager
-def waiting_room() -> Iterator[None]:
+def waiting_room(caller: Hashable) -> Iterator[None]:
     """
     A place for one request that holds its thread: until its job ends, a URL is fetched or a large file is stored.
 
     There are a few more threads than places, so that health checks and polls are answered however many wait.
 
+    Args:
+        caller: the account, which never has all places.
+
     Raises:
-        AppError: OVERLOADED when every place is taken.
+        AppError: OVERLOADED when every place is taken that the caller may have.
     """
-    if not _places.acquire(blocking=False):
+    if not _places.take(caller):
         raise AppError(
             ErrorCode.OVERLOADED,
             "Too many requests are waiting for their image. Try again shortly, or send Prefer: respond-async.",
@@ -172,7 +179,7 @@ def waiting_room() -> Iterator[None]:
     try:
         yield
     finally:
-        _places.release()
+        _places.give_back(caller)
 
 
 def submit(order: Order) -> Job:

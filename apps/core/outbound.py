@@ -11,8 +11,8 @@ import ipaddress
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LookupTimeoutError
 from contextlib import contextmanager, suppress
 from enum import Enum
@@ -26,14 +26,22 @@ from requests_hardened import Config, HTTPSession
 from requests_hardened.ip_filter import InvalidIPAddress
 from requests_hardened.ip_filter_adapter import IPFilterAdapter
 
+from apps.core.places import Places
+
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+Lookup: TypeAlias = "Future[Any]"
 
 CONNECT_TIMEOUT_S = 3.0
 MAX_URL_CHARS = 4096
 _USER_AGENT = "Keyline/1.0"
 _SITE_LOCAL = ipaddress.ip_network("fec0::/10")  # deprecated, still routed in some houses, "global" to Python 3.11
-# A name server may take half a minute to give up, and nothing can interrupt it: late look-ups end in here, unheard.
-_LOOKUPS = ThreadPoolExecutor(max_workers=32, thread_name_prefix="lookup")
+PLACES_OF_ONE = 16
+"""Requests of one caller at once, until the end of their look-ups too."""
+_PATIENCE_S = 2.0  # for a place: quick servers free theirs in less
+# Nothing can interrupt a look-up: a late one ends in here, unheard, and keeps its caller's place until then. The resolver's
+# own patience is short (config/wsgi.py), and eight callers with all their places slow leave threads for the ninth.
+_LOOKUPS = ThreadPoolExecutor(max_workers=9 * PLACES_OF_ONE, thread_name_prefix="lookup")
+_places = Places(10_000, of_one=PLACES_OF_ONE)
 
 
 class Refusal(Enum):
@@ -45,6 +53,7 @@ class Refusal(Enum):
     TOO_SLOW = "did not answer in time"
     CERTIFICATE = "has no valid TLS certificate"
     FAILED = "could not be reached, or broke off"
+    CROWDED = f"was not asked: {PLACES_OF_ONE} other addresses of this account are still being fetched"
 
 
 class OutboundError(Exception):
@@ -64,6 +73,7 @@ def send(
     allow_cidrs: Sequence[Network] = (),
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
+    caller: Hashable = None,
 ) -> Iterator[requests.Response]:
     """
     Make a request and hand over the answer, whatever its status (redirects too), with its body unread.
@@ -74,28 +84,45 @@ def send(
             the `with`.
         allow_cidrs: networks that may be reached although they are not public.
         headers: further ones.
+        caller: whose requests are counted together, so that his slow ones hold up nobody else; None for our own.
 
     Raises:
         OutboundError: see `Refusal`; also for what goes wrong while the body is read inside the `with`.
     """
     _check_url(url)
-    deadline = time.monotonic() + timeout_s
     sockets: list[socket.socket] = []
+    with _place_of(caller) as lookups:
+        deadline = time.monotonic() + timeout_s
+        try:
+            with _session(deadline, allow_cidrs, sockets, lookups) as session, _cut_at(deadline, sockets):
+                response = session.request(
+                    method,
+                    url,
+                    data=body,
+                    headers={"Accept-Encoding": "identity", **(headers or {})},
+                    timeout=(min(CONNECT_TIMEOUT_S, timeout_s), timeout_s),
+                    stream=True,
+                )
+                with response:
+                    yield response
+        except _NETWORK_ERRORS as error:
+            late = time.monotonic() >= deadline
+            raise OutboundError(Refusal.TOO_SLOW if late else _refusal(error)) from error
+
+
+@contextmanager
+def _place_of(caller: Hashable) -> Iterator[list[Lookup]]:
+    """A place among the requests of `caller`, until the end of the `with` and of the look-up that is begun inside it."""
+    lookups: list[Lookup] = []
+    if caller is not None and not _places.take(caller, patience_s=_PATIENCE_S):
+        raise OutboundError(Refusal.CROWDED)
     try:
-        with _session(deadline, allow_cidrs, sockets) as session, _cut_at(deadline, sockets):
-            response = session.request(
-                method,
-                url,
-                data=body,
-                headers={"Accept-Encoding": "identity", **(headers or {})},
-                timeout=(min(CONNECT_TIMEOUT_S, timeout_s), timeout_s),
-                stream=True,
-            )
-            with response:
-                yield response
-    except _NETWORK_ERRORS as error:
-        late = time.monotonic() >= deadline
-        raise OutboundError(Refusal.TOO_SLOW if late else _refusal(error)) from error
+        yield lookups
+    finally:
+        if caller is not None and lookups:
+            lookups[0].add_done_callback(lambda _: _places.give_back(caller))
+        elif caller is not None:
+            _places.give_back(caller)
 
 
 _NETWORK_ERRORS = (
@@ -136,7 +163,9 @@ def _check_url(url: str) -> None:
         raise OutboundError(Refusal.CREDENTIALS)
 
 
-def _session(deadline: float, allow_cidrs: Sequence[Network], sockets: list[socket.socket]) -> HTTPSession:
+def _session(
+    deadline: float, allow_cidrs: Sequence[Network], sockets: list[socket.socket], lookups: list[Lookup]
+) -> HTTPSession:
     config = Config(
         ip_filter_enable=True,
         ip_filter_allow_loopback_ips=False,
@@ -147,7 +176,7 @@ def _session(deadline: float, allow_cidrs: Sequence[Network], sockets: list[sock
     session = HTTPSession(config)
     session.trust_env = False  # no proxy, no .netrc
     for scheme in ("http", "https"):
-        adapter = _GuardedAdapter(scheme, deadline, tuple(allow_cidrs), sockets)
+        adapter = _GuardedAdapter(scheme, deadline, tuple(allow_cidrs), sockets, lookups)
         session.mount(f"{scheme}://", adapter)
     return session
 
@@ -159,21 +188,32 @@ class _GuardedAdapter(IPFilterAdapter):
     Args:
         deadline: on the monotonic clock, seconds.
         sockets: filled with what gets opened, for `_cut_at`.
+        lookups: filled with the look-up, for `_place_of`.
     """
 
     def __init__(
-        self, scheme: str, deadline: float, allow_cidrs: tuple[Network, ...], sockets: list[socket.socket]
+        self,
+        scheme: str,
+        deadline: float,
+        allow_cidrs: tuple[Network, ...],
+        sockets: list[socket.socket],
+        lookups: list[Lookup],
     ) -> None:
         super().__init__(is_https_proto=scheme == "https")
         self._deadline = deadline
         self._allow_cidrs = allow_cidrs
         self._sockets = sockets
+        self._lookups = lookups
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
         """Replace the host by the one address that was looked up and checked."""
         lookup = _LOOKUPS.submit(super().build_connection_pool_key_attributes, request, verify, cert)
+        self._lookups.append(lookup)
         try:
             host_params, pool_kwargs = lookup.result(timeout=max(0.0, self._deadline - time.monotonic()))
+        except LookupTimeoutError:
+            lookup.cancel()  # where it has not begun, it never will
+            raise
         except InvalidIPAddress as error:
             address = error.args[0]
             if not any(address in network for network in self._allow_cidrs):

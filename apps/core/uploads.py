@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -58,15 +58,18 @@ def has_url(operation: Operation, data: Mapping[str, Any]) -> bool:
     return any(url is not None and data.get(url) not in (None, "") for url in urls)
 
 
-def open_uploads(operation: Operation, data: Mapping[str, Any]) -> dict[str, Upload]:
+def open_uploads(operation: Operation, data: Mapping[str, Any], *, caller: Hashable = None) -> dict[str, Upload]:
     """
     Every image of a request, by its name in the operation; all fields are looked at before any URL is fetched.
 
+    Args:
+        caller: whose fetches are counted together.
+
     Raises:
-        AppError: VALIDATION_ERROR on the field at fault.
+        AppError: VALIDATION_ERROR on the field at fault; RATE_LIMITED while the caller's other fetches take too long.
     """
     sources = [source for image in operation.images if (source := choose_source(data, image))]
-    return {source.image.name: open_source(source) for source in sources}
+    return {source.image.name: open_source(source, caller=caller) for source in sources}
 
 
 def missing_image(name: str) -> AppError:
@@ -107,7 +110,7 @@ def choose_source(data: Mapping[str, Any], image: ImageInput) -> Source | None:
     return Source(image, field, value)
 
 
-def open_source(source: Source) -> Upload:
+def open_source(source: Source, *, caller: Hashable = None) -> Upload:
     """
     Get the bytes and check them from their header.
 
@@ -118,7 +121,7 @@ def open_source(source: Source) -> Upload:
     if field == fields.url:
         allowed = tuple(settings.FETCH_ALLOW_CIDRS)
         connection.close()  # back to the pool: a slow server must not keep it from requests that need only the rows
-        file = fetch_image(source.value, max_bytes=limits.max_bytes, allow_cidrs=allowed, field=field)
+        file = fetch_image(source.value, max_bytes=limits.max_bytes, allow_cidrs=allowed, field=field, caller=caller)
     elif field == fields.base64:
         file = read_base64(source.value, max_bytes=limits.max_bytes, field=field)
         field = fields.file

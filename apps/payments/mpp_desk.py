@@ -107,7 +107,7 @@ def _take(
         raise in_progress()
     order = order_of(visit, Rail.MPP, row.payer) if signed else None
     try:
-        with jobs.waiting_room():
+        with jobs.waiting_room(row.payer):
             if order is None:
                 return _collect(visit, credential, row, None, earlier)
             with jobs.admitted(order, deadline_s=float(settings.SYNC_LIMIT_S)):

@@ -98,7 +98,10 @@ def _work(visit: Visit, row: Payment) -> Job:
         raise in_progress()
     try:
         order = order_of(visit, Rail.X402, row.payer)
-        with jobs.admitted(order, deadline_s=float(settings.SYNC_LIMIT_S)), jobs.waiting_room():
+        with (
+            jobs.admitted(order, deadline_s=float(settings.SYNC_LIMIT_S)),
+            jobs.waiting_room(order.identity.account_id),
+        ):
             return work(visit, row, order)
     except TooLateError:
         book.release(row, "late")

@@ -52,7 +52,7 @@ class TemplatesView(TemplateEndpoint):
             return envelope(request, data={"price": {"credits": 0, "usd": "0.00"}, "valid": True})
         if first is None:
             name = serializer.validated_data["name"]
-            with place_if(sum(upload.size_bytes for upload in uploads) > LARGE_BYTES):
+            with place_if(sum(upload.size_bytes for upload in uploads) > LARGE_BYTES, request.auth.account_id):
                 template = make_template(request.auth, name=name, kind=kind, uploads=uploads, ticket=ticket)
         response = envelope(request, data=_told(first or template), status=201)
         response.headers["Location"] = f"/v1/watermark-templates/{(first or template).id}"

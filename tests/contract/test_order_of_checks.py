@@ -6,7 +6,6 @@ fetch, image 400, idempotency 409 422, dry run, admission 503, hold 402. Whoever
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +20,7 @@ from apps.billing.models import Wallet
 from apps.core import jobs
 from apps.core.limits import Limits
 from apps.core.models import Job
+from apps.core.places import Places
 from tests.conftest import Api, make_api, upload
 from tests.drawing import photo_png
 
@@ -140,8 +140,8 @@ class Scene:
         self.patch.setitem(LIMITS, Plan.CUSTOM, Limits(requests_a_minute=0, jobs_at_once=9))
 
     def fill_the_waiting_room(self) -> None:
-        self.patch.setattr(jobs, "_places", threading.BoundedSemaphore(1))
-        jobs._places.acquire()
+        self.patch.setattr(jobs, "_places", Places(1))
+        jobs._places.take(0)
 
     def take_all_credits(self) -> None:
         Wallet.objects.update(balance=0)
@@ -216,10 +216,10 @@ def test_locked_account_is_refused_before_its_fields_are_read(scene: Scene) -> N
 
 
 def test_what_may_hold_its_thread_needs_a_place(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(jobs, "_places", Places(1))
     large = photo_png() + bytes(2_000_000)
 
-    with jobs.waiting_room():
+    with jobs.waiting_room(0):
         fetched = api.post(PATH, {"image_url": "http://127.0.0.1:1/photo.png"})
         stored = api.post(PATH, {"image": upload(large)}, Prefer="respond-async")
         quick = api.post(PATH, {"image": upload(photo_png())}, Prefer="respond-async")

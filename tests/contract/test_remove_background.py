@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import threading
 import urllib.error
 import urllib.request
 from dataclasses import replace
@@ -17,6 +16,7 @@ from PIL import Image
 from apps.background.operation import REMOVE_BACKGROUND
 from apps.core import jobs, worker
 from apps.core.models import Job, State
+from apps.core.places import Places
 from tests.conftest import Api, make_api, upload
 from tests.drawing import photo_png
 
@@ -316,9 +316,9 @@ def test_events_tell_the_job_until_it_ends(api: Api) -> None:
 
 
 def test_more_waiting_requests_than_places_are_told_so(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(jobs, "_places", Places(1))
 
-    with jobs.waiting_room():
+    with jobs.waiting_room(0):
         waiting = api.remove()
         at_once = api.post("/v1/remove-bg/human", {"image": upload(photo_png())}, Prefer="respond-async")
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
+from django.conf import settings
 
+from apps.core import jobs, outbound
 from apps.core.models import Job, State
+from apps.core.places import Places
 from tests.conftest import Api, make_api
 from tests.contract.test_money import asleep
 from tests.drawing import photo_png
 
 JSON = "application/json"
+BG = "/v1/remove-bg/universal"
 
 
 @pytest.fixture
@@ -67,3 +72,28 @@ def test_deleted_job_is_gone_for_its_owner_too(api: Api) -> None:
 
     assert api.get(f"/v1/jobs/{job_id}/events").status_code == 404
     assert json.loads(api.get(f"/v1/jobs/{job_id}").content)["error"]["code"] == "NOT_FOUND"
+
+
+def test_account_whose_requests_wait_in_all_places_leaves_some_for_others(api: Api, stranger: Api) -> None:
+    with contextlib.ExitStack() as waiting:
+        for _ in range(settings.WEB_THREADS):
+            waiting.enter_context(jobs.waiting_room(api.account.id))
+
+        assert api.remove().status_code == 503
+        assert stranger.remove().status_code == 200
+
+
+def test_account_whose_fetches_are_slow_is_told_to_wait_and_others_are_not(
+    api: Api, stranger: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbound, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(outbound, "_places", Places(99, of_one=1))
+    outbound._places.take(api.account.id)
+    nobody = {"image_url": "http://127.0.0.1:9/a.png"}
+
+    mine, compatible = api.post(BG, nobody), api.post("/v1.0/removebg", nobody)
+
+    assert (mine.status_code, mine.json()["error"]["code"], mine.headers["Retry-After"]) == (429, "RATE_LIMITED", "5")
+    assert mine.json()["error"]["retryable"] is True
+    assert compatible.json()["errors"][0]["code"] == "rate_limit_exceeded"
+    assert stranger.post(BG, nobody).status_code == 400

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +17,7 @@ from apps.accounts.models import Account, ApiKey
 from apps.billing.models import Wallet
 from apps.core import jobs, worker
 from apps.core.models import IdempotencyKey, Job
+from apps.core.places import Places
 from apps.core.storage import ResultStore, StoreAwayError, result_store
 from apps.core.sweeper import registered_rounds
 from apps.watermark import learning, templates
@@ -435,9 +435,9 @@ def test_upload_that_never_ended_is_swept_after_an_hour(api: Api) -> None:
 
 
 def test_large_upload_needs_a_place(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(jobs, "_places", Places(1))
 
-    with jobs.waiting_room():
+    with jobs.waiting_room(0):
         assert make(api, image=upload(mark_png() + bytes(2_000_000))).status_code == 503
         assert make(api).status_code == 201
 

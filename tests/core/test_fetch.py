@@ -5,16 +5,20 @@ import ipaddress
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, BinaryIO
 
 import pytest
 
+from apps.core import outbound
 from apps.core.errors import AppError, ErrorCode, Fault
 from apps.core.fetch import fetch_image
 from apps.core.outbound import OutboundError, Refusal, send
+from apps.core.places import Places
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 PAYLOAD = bytes(range(256)) * 8
@@ -332,6 +336,56 @@ def test_a_look_up_that_hangs_is_left_when_time_is_up(monkeypatch: pytest.Monkey
     is_over.set()
 
     assert error.message == "The address did not answer in time."
+
+
+def test_slow_names_of_one_caller_hold_up_nobody_else(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two tenants with more slow names than there were threads, until their name server gives up."""
+    gives_up, port = threading.Event(), site.rsplit(":", 1)[1]
+    real = socket.getaddrinfo
+
+    def slow(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host.startswith("slow"):
+            gives_up.wait(30)
+            raise socket.gaierror(-3, "Temporary failure in name resolution")
+        return real("127.0.0.1" if host.endswith(".example") else host, *args, **kwargs)
+
+    def of(caller: str, host: str, timeout_s: float = 0.3) -> Any:
+        url = f"http://{host}.example:{port}/image"
+        return fetch_image(url, max_bytes=10_000, timeout_s=timeout_s, allow_cidrs=LOOPBACK, caller=caller)
+
+    def ends(caller: str, host: str) -> str:
+        with pytest.raises(AppError) as caught:
+            of(caller, host)
+        return caught.value.code.name
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    monkeypatch.setattr(outbound, "_PATIENCE_S", 0.0)
+    with ThreadPoolExecutor(80) as pool:
+        told = list(pool.map(lambda n: ends(f"tenant {n % 2}", f"slow{n}"), range(80)))
+    asked_again = ends("tenant 1", "quick")
+    with of("another", "quick", 5) as file:
+        assert file.read() == PAYLOAD
+
+    assert Counter(told) == {
+        "VALIDATION_ERROR": 2 * outbound.PLACES_OF_ONE,
+        "RATE_LIMITED": 80 - 2 * outbound.PLACES_OF_ONE,
+    }
+    assert asked_again == "RATE_LIMITED"  # its threads are not free yet
+    gives_up.set()
+    monkeypatch.setattr(outbound, "_PATIENCE_S", 10.0)
+    assert of("tenant 1", "quick", 5).read() == PAYLOAD
+
+
+def test_place_is_free_again_however_a_fetch_ends(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbound, "_places", Places(1))
+    for path in ("/image", "/absent", "/short", "/rubbish", "/redirect", "/silent"):
+        with suppress(AppError):
+            fetch_image(site + path, max_bytes=10_000, timeout_s=0.3, allow_cidrs=LOOPBACK, caller="one")
+    with suppress(AppError):
+        fetch_image("http://10.0.0.1/", max_bytes=9, caller="one")
+    monkeypatch.setattr(outbound, "_PATIENCE_S", 5.0)
+
+    assert fetch_image(site + "/image", max_bytes=10_000, allow_cidrs=LOOPBACK, caller="two").read() == PAYLOAD
 
 
 def test_nobody_there_and_no_tls(site: str) -> None:

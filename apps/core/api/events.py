@@ -38,7 +38,7 @@ class EventStream:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._place = contextlib.ExitStack()
-        self._place.enter_context(jobs.waiting_room())
+        self._place.enter_context(jobs.waiting_room(job.account_id))
 
     def __iter__(self) -> Iterator[bytes]:
         return _changes(self._job)

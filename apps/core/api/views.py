@@ -124,7 +124,7 @@ class OperationView(EndpointView):
             return self._replay(first, request, form)
         if is_dry_run(request):
             return self.dialect.quote(order.price_credits, request)
-        with place_if(form.wait_s > 0 or order.is_large):
+        with place_if(form.wait_s > 0 or order.is_large, order.identity.account_id):
             return self._run(order, request, form)
 
     def _run(self, order: jobs.Order, request: Request, form: AnswerForm) -> HttpResponse:
@@ -197,8 +197,8 @@ class OperationView(EndpointView):
         is_dry_run(request)
         identity = request.auth
         self.operation.authorize(params, identity)
-        with place_if(has_url(self.operation, fields)):
-            uploads = open_uploads(self.operation, fields)
+        with place_if(has_url(self.operation, fields), identity.account_id):
+            uploads = open_uploads(self.operation, fields, caller=identity.account_id)
         self.operation.check(params, {name: upload.header for name, upload in uploads.items()})
         return jobs.Order(
             operation=self.operation,
@@ -212,9 +212,9 @@ class OperationView(EndpointView):
         )
 
 
-def place_if(is_slow: bool) -> contextlib.AbstractContextManager[None]:
+def place_if(is_slow: bool, account_id: int) -> contextlib.AbstractContextManager[None]:
     """A place among those who wait, for what may hold its thread: a job, a client's server, a large upload to the store."""
-    return jobs.waiting_room() if is_slow else contextlib.nullcontext()
+    return jobs.waiting_room(account_id) if is_slow else contextlib.nullcontext()
 
 
 class JobView(EndpointView):
