@@ -161,10 +161,13 @@ def test_client_that_asks_before_it_sends_is_not_invited_to_a_refused_body() -> 
     assert serve(Client(b"ab"), Scope(content_length="2000", expect="100-continue")).taken == 0
 
 
-def test_chunked_body_over_the_cap_is_not_taken_whole() -> None:
+def test_chunked_body_over_the_cap_is_not_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = counted_spools(monkeypatch)
+
     client = serve(Client(*[b"x" * 400] * 5), Scope(transfer_encoding="chunked"))
 
     assert client.body.startswith(b"1200 ")  # over the cap, so the application refuses it by its length
+    assert sum(kept) <= CAP
     assert client.taken == 2000
 
 

@@ -187,6 +187,39 @@ def test_large_bodies_to_wrong_addresses_and_keys_get_their_answer(foe: Foe) -> 
     foe.check(refused, 401)
 
 
+@pytest.mark.parametrize("path", ["/v1/remove-bg/universal", "/v1/watermark-removal", "/admin/login/"])
+def test_strangers_body_lies_nowhere_and_his_answer_comes_soon(foe: Foe, stack: Stack, path: str) -> None:
+    """He declares megabytes, sends them slowly, and would go on for a minute."""
+    stranger = Wire(foe.wire.url, "kl_live_wrong")
+    head = stranger.request(path=path, headers=[MULTIPART, ("Transfer-Encoding", "chunked")])
+    most_kept, is_over = [0], threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(0.02):
+            most_kept[0] = max(most_kept[0], bytes_in_temporary_files(stack.pid("web")))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    heard = stranger.send(head, chunked(bytes(60 * MB), chunk_bytes=200_000), pause_s=0.2)
+    is_over.set()
+    watcher.join()
+
+    assert heard.status in {401, 413}
+    assert heard.took_s < MOST_S
+    assert most_kept[0] <= 65_536
+
+
+def bytes_in_temporary_files(pid: int) -> int:
+    """What a process and its children hold in files that have no name: bodies on their way."""
+    sizes = [0]
+    for each in family_of(pid):
+        for link in Path(f"/proc/{each}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if link.readlink().name.endswith("(deleted)") and not str(link.readlink()).startswith("/memfd"):
+                    sizes.append(link.stat().st_size)
+    return sum(sizes)
+
+
 def test_any_coding_of_a_right_body_is_taken(foe: Foe) -> None:
     wire, body = foe.wire, form(image(PHOTO))
     large = form(image(PHOTO + bytes(9 * MB)))

@@ -178,7 +178,7 @@ class IncomingBody:
 
     async def save(self, file: IO[bytes], *, most: int, declared: int | None, pace: Pace) -> int:
         """
-        Write the body to `file`, and the first chunk over `most` bytes at most.
+        Write the body to `file`, or what of it comes before the chunk that goes over `most` bytes. Returns its length so far.
 
         Raises:
             BodyError: it stopped, crept or ended early.
@@ -194,7 +194,8 @@ class IncomingBody:
                     if chunk is None:
                         break
                     length += len(chunk)
-                    file.write(chunk)
+                    if length <= most:
+                        file.write(chunk)
         except TimeoutError:
             raise BodyError("The body did not arrive in time. Send it without long pauses.") from None
         if declared is not None and length < declared:
