@@ -17,7 +17,7 @@ from apps.core.results import iso
 from apps.core.storage import LARGE_BYTES
 from apps.watermark.models import WatermarkTemplate
 from apps.watermark.operation import BODY_CAP_BYTES, WATERMARK_REMOVAL
-from apps.watermark.template_files import TemplateSerializer, read_files
+from apps.watermark.template_files import PHOTO_FIELDS, TemplateSerializer, read_files
 from apps.watermark.templates import discard, first_template, make_template, templates_of
 
 
@@ -34,6 +34,7 @@ class TemplatesView(TemplateEndpoint):
     """`POST` makes one, `GET` lists them."""
 
     body_cap_bytes = BODY_CAP_BYTES
+    file_fields = ("image", *PHOTO_FIELDS)
 
     def get(self, request: Request) -> HttpResponse:
         rows = templates_of(request.auth)
@@ -43,7 +44,7 @@ class TemplatesView(TemplateEndpoint):
         fields = request_fields(request)
         serializer = TemplateSerializer(data={"name": fields.get("name") or ""})
         serializer.is_valid(raise_exception=True)
-        is_quote = is_dry_run(request)
+        is_quote = is_dry_run(request, fields)
         kind, uploads = read_files(fields)
         named = {str(number): upload for number, upload in enumerate(uploads)}
         ticket = idempotency.ticket_for(request, request.auth, {"name": fields.get("name"), "kind": kind.value}, named)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings
@@ -11,11 +13,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from apps.core.api.negotiation import AnswerForm
-from apps.core.errors import invalid
-from apps.core.fields import Choices, Retention
+from apps.core.errors import Fault, invalid
+from apps.core.fields import Choice, Choices, Retention
 from apps.core.operations import Operation
 
-_DRY_RUN = {"true": True, "1": True, "false": False, "0": False, "": False}
+_DRY_RUN = {"true": True, "1": True, "false": False, "0": False}
+_FORMS = ("image", "json")
+_NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
 
 def request_fields(request: Request) -> Mapping[str, Any]:
@@ -57,6 +61,16 @@ class DeliverySerializer(serializers.Serializer):
     )
 
 
+class FormSerializer(serializers.Serializer):
+    """How the answer is to look, where the dialect has both forms; `asked_form` reads it."""
+
+    answer = Choice(
+        _FORMS,
+        required=False,
+        help_text="image: the file itself; json: JSON. It wins over Accept, and is taken in the address too.",
+    )
+
+
 def checked_retention(fields: Mapping[str, Any], form: AnswerForm) -> int:
     """
     Seconds that the result is to be kept; 0 until the answer is sent.
@@ -74,17 +88,67 @@ def checked_retention(fields: Mapping[str, Any], form: AnswerForm) -> int:
     return retention_s
 
 
-def is_dry_run(request: Request) -> bool:
+def asked_form(request: Request, fields: Mapping[str, Any], *, known: Sequence[str]) -> str | None:
     """
-    Whether the client wants to know the price only.
+    The field `answer`, of the body or the address: `image` or `json`; None without it.
+
+    Args:
+        known: the forms that the address can answer in.
 
     Raises:
-        AppError: the parameter is neither; to take "yes" for no would charge somebody who asked for the price.
+        AppError: it is neither, says both, or asks for a form that the address does not have.
     """
-    asked = request.GET.get("dry_run", "").lower()
-    if asked not in _DRY_RUN:
-        raise invalid("dry_run", "Use true or false.")
-    return _DRY_RUN[asked]
+    asked = {_word(value) for name, value in _stated(request, fields) if name == "answer"} - {""}
+    if not asked <= set(_FORMS):
+        raise invalid("answer", "answer must be image or json.", Fault.UNSUPPORTED_VALUE)
+    if len(asked) > 1:
+        raise invalid("answer", "answer is given twice and says both image and json; send one.")
+    form = next(iter(asked), None)
+    if form is not None and form not in known:
+        raise invalid(
+            "answer", f"This address answers with {known[0]} alone; leave answer out.", Fault.UNSUPPORTED_VALUE
+        )
+    return form
+
+
+def is_dry_run(request: Request, fields: Mapping[str, Any] = _NO_FIELDS) -> bool:
+    """
+    Whether the client wants to know the price only: `dry_run` in the address, or as a field of the body.
+
+    Raises:
+        AppError: it says neither true nor false, or both, or is spelled otherwise. To take any of these for no would charge
+            somebody who asked for the price.
+    """
+    told = [(name, value) for name, value in _stated(request, fields) if _letters(name) == "dryrun"]
+    stated = [(name, _word(value)) for name, value in told if value is not None]
+    for name, _ in stated:
+        if name != "dry_run":
+            raise invalid("dry_run", f"{name[:20]} is spelled dry_run here: send dry_run=true or dry_run=false.")
+    if any(word not in _DRY_RUN for _, word in stated):
+        raise invalid("dry_run", "dry_run must be true or false; nothing was run.")
+    asked = {_DRY_RUN[word] for _, word in stated}
+    if len(asked) > 1:
+        raise invalid("dry_run", "dry_run is given twice and says both true and false; send one.")
+    return asked == {True}
+
+
+def _stated(request: Request, fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Everything that the address and the body say, repetitions too."""
+    for source in (request.GET, fields):
+        for name in source:
+            values = source.getlist(name) if isinstance(source, MultiValueDict) else [source[name]]
+            yield from ((name, value) for value in values)
+
+
+def _word(value: Any) -> str:
+    """A short text as it is compared; what no word can be (a file, an object) becomes one that nobody expects."""
+    if isinstance(value, bool | int | str):
+        return str(value).strip().lower()
+    return "" if value is None else "?"
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.lower()) if len(name) < 20 else ""
 
 
 def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from apps.core import idempotency, jobs
-from apps.core.api.fields import checked_params, is_dry_run
-from apps.core.api.negotiation import AnswerForm
+from apps.core.api.fields import asked_form, checked_params, is_dry_run
+from apps.core.api.negotiation import AnswerForm, refuse_compressed
 from apps.core.api.views import OperationView
 from apps.core.dialects.raw import RAW
 from apps.core.errors import AppError, ErrorCode, Fault, invalid
@@ -58,6 +58,9 @@ class RawOperationView(OperationView):
     def post(self, request: Request) -> HttpResponse:
         return self._answer_order(self.raw_order(request, self.read_body(request), request.auth), request, FORM)
 
+    def fields_of(self, request: Request) -> Mapping[str, Any]:  # noqa: ARG002 - the body is the image
+        return {}
+
     def read_body(self, request: Request) -> Body:
         """
         Read the body to its end: in memory while it is small, on disk beyond that.
@@ -65,6 +68,7 @@ class RawOperationView(OperationView):
         Raises:
             AppError: UNSUPPORTED_MEDIA_TYPE, before anything is read.
         """
+        refuse_compressed(request)
         if is_other_type(request):
             raise drf.UnsupportedMediaType(request.content_type)
         file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - closed with the answer
@@ -97,6 +101,7 @@ class RawOperationView(OperationView):
     def raw_params(self, request: Request) -> dict[str, Any]:
         """The query's parameters. Raises rest_framework.ValidationError, AppError."""
         is_dry_run(request)
+        asked_form(request, {}, known=self.dialect.forms)
         asked: Mapping[str, Any] = request.query_params
         return checked_params(self.operation, asked)
 

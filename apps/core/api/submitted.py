@@ -10,7 +10,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from apps.core import jobs
-from apps.core.api.fields import request_fields
+from apps.core.api.fields import asked_form, request_fields
 from apps.core.api.negotiation import AnswerForm
 from apps.core.api.parsers import JsonParser
 from apps.core.api.views import EndpointView, OperationView
@@ -37,6 +37,7 @@ class SubmitView(OperationView):
     dialect = CODE_MESSAGE
 
     def post(self, request: Request) -> HttpResponse:
+        asked_form(request, request_fields(request), known=self.dialect.forms)
         return self._answer_order(self._order(request, AT_ONCE), request, AT_ONCE)
 
     def _order(self, request: Request, form: AnswerForm) -> jobs.Order:

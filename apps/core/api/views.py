@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -16,7 +17,7 @@ from rest_framework.views import APIView
 
 from apps.core import idempotency, jobs, lifecycle
 from apps.core.api.exceptions import answer_in
-from apps.core.api.fields import checked_params, checked_retention, is_dry_run, request_fields
+from apps.core.api.fields import asked_form, checked_params, checked_retention, is_dry_run, request_fields
 from apps.core.api.negotiation import AnswerForm, answer_form
 from apps.core.api.parsers import JsonParser, UrlencodedParser
 from apps.core.api.terms import PATIENT, Share, Terms
@@ -39,12 +40,12 @@ class EndpointView(APIView):
 
     dialect: Dialect = ENVELOPE
     body_cap_bytes: ClassVar[int] = 1_048_576
+    file_fields: Collection[str] = ()
+    """The fields of a form that carry files, with a filename or without."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if request.method.lower() not in self.allowed:
-            error = drf.MethodNotAllowed(request.method)
-            error.allow = ", ".join(self.allowed_methods)
-            raise error
+            raise drf.MethodNotAllowed(request.method)
         super().initial(request, *args, **kwargs)
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -99,8 +100,8 @@ class EndpointView(APIView):
 
     @property
     def allowed(self) -> list[str]:
-        """The methods that this view answers, in lower case."""
-        return [name for name in ("get", "post", "put", "patch", "delete") if hasattr(self, name)]
+        """The methods that this view answers, in lower case; HEAD wherever there is GET."""
+        return [name for name in ("get", "head", "post", "put", "patch", "delete") if hasattr(self, name)]
 
 
 class OperationView(EndpointView):
@@ -114,15 +115,28 @@ class OperationView(EndpointView):
             return [JsonParser()]
         return [*super().get_parsers(), *([UrlencodedParser()] if self.dialect.takes_urlencoded else [])]
 
+    @property
+    def file_fields(self) -> Collection[str]:  # type: ignore[override]
+        return [image.fields.file for image in self.operation.images if image.fields.takes_file]
+
+    def fields_of(self, request: Request) -> Mapping[str, Any]:
+        """The fields of the body."""
+        return request_fields(request)
+
     def post(self, request: Request) -> HttpResponse:
-        form = answer_form(request, binary_default=self.operation.binary_default, can_defer=self.dialect.can_defer)
+        form = answer_form(
+            request,
+            binary_default=self.operation.binary_default,
+            can_defer=self.dialect.can_defer,
+            answer=asked_form(request, request_fields(request), known=self.dialect.forms),
+        )
         return self._answer_order(self._order(request, form), request, form)
 
     def _answer_order(self, order: jobs.Order, request: Request, form: AnswerForm) -> HttpResponse:
         """The first answer to its key again, a quote, or the work itself."""
         if order.ticket and (first := idempotency.first_answer(order.ticket)):
             return self._replay(first, request, form)
-        if is_dry_run(request):
+        if is_dry_run(request, self.fields_of(request)):
             return self.dialect.quote(order.price_credits, request)
         with place_if(form.wait_s > 0 or order.is_large, order.identity.account_id):
             return self._run(order, request, form)
@@ -194,7 +208,7 @@ class OperationView(EndpointView):
         fields = request_fields(request)
         params = checked_params(self.operation, fields)
         retention_s = checked_retention(fields, form) if self.dialect.offers_retention else settings.RESULT_TTL_S
-        is_dry_run(request)
+        is_dry_run(request, fields)
         identity = request.auth
         self.operation.authorize(params, identity)
         with place_if(has_url(self.operation, fields), identity.account_id):

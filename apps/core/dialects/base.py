@@ -27,11 +27,13 @@ class Dialect(Protocol):
     A wire form.
 
     Attributes:
+        forms: what a success can be, `image` (the file itself) and `json`.
         takes_urlencoded: reads application/x-www-form-urlencoded bodies too.
         can_defer: knows an answer for "not yet" (202), and so heeds `Prefer`.
         offers_retention: the client may say how long its result is kept.
     """
 
+    forms: tuple[str, ...]
     takes_urlencoded: bool
     can_defer: bool
     offers_retention: bool

@@ -59,6 +59,7 @@ _CANCELLED = "The task was cancelled; nothing was charged."
 class CodeMessageDialect:
     """Every success of an operation is an `accepted` one: its task's id."""
 
+    forms: tuple[str, ...] = ("json",)
     takes_urlencoded = False
     can_defer = False
     offers_retention = False

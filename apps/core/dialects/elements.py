@@ -84,6 +84,7 @@ _FAULT_CODES = {
 class ElementsDialect:
     """It knows no 202: who can't be answered in time gets a 504 and pays nothing."""
 
+    forms: tuple[str, ...] = ("json",)
     takes_urlencoded = False
     can_defer = False
     offers_retention = False

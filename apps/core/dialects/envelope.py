@@ -21,6 +21,7 @@ from apps.core.storage import result_store
 class EnvelopeDialect:
     """See PRODUCT's envelope: every JSON answer has exactly the four members."""
 
+    forms: tuple[str, ...] = ("image", "json")
     takes_urlencoded = False
     can_defer = True
     offers_retention = True

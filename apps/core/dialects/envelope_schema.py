@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.core.openapi import QUOTE, enveloped, failures, json_content, named, ref
+from apps.core.openapi import COMPONENTS, QUOTE, enveloped, failures, json_content, named
 from apps.core.operations import Operation
 
 _IMAGES = ("image/png", "image/webp", "image/jpeg")
@@ -26,26 +26,29 @@ _BINARY_HEADERS = {
 def operation_responses(operation: Operation) -> dict[str, Any]:
     """200 in both forms, 202, and every error that the address can give."""
     name = "".join(word.title() for word in operation.slug.split("-"))
-    # One flat object: of a choice between result and quote, generated clients make a wrapper that nobody wants to unpack.
+    # One flat object: of a choice between result, job and quote, generated clients make a wrapper that nobody wants to
+    # unpack, and of two schemas they read only the first one's status.
     data = {
         "type": "object",
-        "description": "The result; with dry_run=true price and valid instead.",
+        "description": "jobId and status, always; of a 200 the result, of a 202 the job as GET /v1/jobs/{job_id} shows it. "
+        "With dry_run=true price and valid instead.",
         "properties": {
-            "jobId": {"type": "string", "format": "uuid"},
-            "status": {"type": "string", "examples": ["succeeded"]},
+            **COMPONENTS["schemas"]["Job"]["properties"],
             **operation.result_schema["properties"],
             **QUOTE,
         },
     }
+    answer = enveloped(name, named(f"{name}Data", data))
     binary = {media: {"schema": {"type": "string", "format": "binary", "contentMediaType": media}} for media in _IMAGES}
     headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in _BINARY_HEADERS.items()}
     default = "the image itself" if operation.binary_default else "the envelope"
     return {
         "200": {
-            "description": f"Done. Accept chooses the form: application/json or image/*; without it {default}.",
+            "description": "Done. The field answer chooses the form, else Accept (application/json or image/*); "
+            f"without both {default}.",
             "headers": headers,
             "content": {
-                "application/json": {"schema": enveloped(name, named(f"{name}Data", data)), **_example(operation)},
+                "application/json": {"schema": answer, **_example(operation)},
                 **binary,
             },
         },
@@ -55,7 +58,7 @@ def operation_responses(operation: Operation) -> dict[str, Any]:
                 "Location": {"schema": {"type": "string"}},
                 "Retry-After": {"schema": {"type": "string"}},
             },
-            "content": json_content(enveloped("Job", ref("Job"))),
+            "content": json_content(answer),
             "links": {
                 name: {"operationId": name, "parameters": {"job_id": "$response.body#/data/jobId"}}
                 for name in ("get_job", "delete_job")

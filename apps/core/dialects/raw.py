@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from apps.core.dialects.base import Answer
 from apps.core.dialects.envelope import usd
-from apps.core.errors import AppError, Detail, ErrorCode
+from apps.core.errors import AppError, ErrorCode
 from apps.core.operations import Operation
 from apps.core.outcome import Outcome
 from apps.core.results import outcome_of
@@ -20,6 +20,7 @@ _STATUSES = {ErrorCode.PROCESSING_FAILED: 500, ErrorCode.PROCESSING_TIMEOUT: 503
 class RawDialect:
     """It knows no 202: who can't be answered in time gets a 503 and pays nothing."""
 
+    forms: tuple[str, ...] = ("image",)
     takes_urlencoded = False
     can_defer = False
     offers_retention = False
@@ -80,7 +81,9 @@ def _facts(outcome: Outcome) -> dict[str, str]:
 
 
 def _sentence(error: AppError) -> str:
-    """The form has one sentence and no fields: the field's own words, where they say more than the message."""
-    details: tuple[Detail, ...] = error.details
-    told = [detail.issue for detail in details if detail.issue not in error.message]
-    return " ".join([error.message, *told])
+    """The form has one sentence and no fields: each field's own words, with its name where they don't say it."""
+    told = [
+        detail.issue if detail.field == "body" or detail.field in detail.issue else f"{detail.field}: {detail.issue}"
+        for detail in error.details
+    ]
+    return " ".join(dict.fromkeys(told)) or error.message

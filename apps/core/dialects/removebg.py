@@ -66,6 +66,7 @@ _TITLES = {
 class RemoveBgDialect:
     """It knows no 202: who can't be answered in time gets a 502 and pays nothing."""
 
+    forms: tuple[str, ...] = ("image", "json")
     takes_urlencoded = True
     can_defer = False
     offers_retention = False

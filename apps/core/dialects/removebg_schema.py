@@ -58,7 +58,7 @@ def operation_responses() -> dict[str, Any]:
     files = {media: {"schema": {"type": "string", "format": "binary", "contentMediaType": media}} for media in _FILES}
     return {
         "200": {
-            "description": "Done: the file itself, or JSON with Accept: application/json.",
+            "description": "Done: the file itself, or JSON with answer=json or Accept: application/json.",
             "headers": {name: {"description": text, "schema": {"type": "string"}} for name, text in _HEADERS.items()},
             "content": {**json_content(named("RemoveDotBgResult", body)), **files},
         },
