@@ -102,7 +102,7 @@ def choose_source(data: Mapping[str, Any], image: ImageInput) -> Source | None:
     if field == fields.file and not isinstance(value, UploadedFile):
         others = " or ".join(fields.names[1:])
         instead = f"; send text as {others}" if others else ""
-        raise invalid(field, f"{field} must be a file part of multipart/form-data, with a filename{instead}.")
+        raise invalid(field, f"{field} must be a file part of multipart/form-data{instead}.")
     if field == fields.url and isinstance(value, LongText):
         raise invalid(field, "The address is too long.", Fault.BAD_URL)
     if field != fields.file and not isinstance(value, str | LongText):

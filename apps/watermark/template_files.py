@@ -31,7 +31,7 @@ PHOTO_LIMITS = ImageLimits(
     max_bytes=MOST_BYTES,
     **_SIDES,
 )
-_PHOTO_FIELDS = ("images", "images[]")
+PHOTO_FIELDS = ("images", "images[]")
 _TYPES_WITH_ALPHA = frozenset({4, 6})  # PNG: grey and alpha, RGB and alpha
 
 
@@ -51,7 +51,7 @@ def read_files(fields: Mapping[str, Any]) -> tuple[Kind, list[Upload]]:
         AppError: VALIDATION_ERROR on the field at fault.
     """
     marks = _files(fields, "image")
-    photos = [file for name in _PHOTO_FIELDS for file in _files(fields, name)]
+    photos = [file for name in PHOTO_FIELDS for file in _files(fields, name)]
     if marks and photos:
         raise invalid("image", "Send the mark itself as image, or marked photos as images.", Fault.SEVERAL_SOURCES)
     if photos:
@@ -67,7 +67,7 @@ def _files(fields: Mapping[str, Any], name: str) -> list[UploadedFile]:
     given = fields.getlist(name) if hasattr(fields, "getlist") else [fields.get(name)]
     files = [value for value in given if value not in (None, "")]
     if not all(isinstance(file, UploadedFile) for file in files):
-        raise invalid(name, f"{name} must be a file part of multipart/form-data, with a filename.")
+        raise invalid(name, f"{name} must be a file part of multipart/form-data.")
     return files
 
 

@@ -21,7 +21,8 @@ from django.utils.datastructures import MultiValueDict
 from rest_framework import parsers
 from rest_framework.exceptions import ParseError
 
-from apps.core.errors import AppError, Fault, invalid
+from apps.core.api.form_parts import FormParts, unreadable
+from apps.core.errors import invalid
 from apps.core.inline import LongText
 
 _BIG_BYTES = 1_048_576
@@ -52,18 +53,14 @@ class FormParser(parsers.MultiPartParser):
     """multipart/form-data; a body that was cut off is refused, not read as far as it goes."""
 
     def parse(self, stream: IO[bytes], media_type: str, parser_context: Context) -> parsers.DataAndFiles:
-        tail = _Tail(stream)
+        parts = FormParts(stream, media_type, file_fields=parser_context["view"].file_fields)
         with _turn(parser_context):
             try:
-                parsed = super().parse(tail, media_type, parser_context)
+                parsed = super().parse(parts, parts.content_type, parser_context)
             except ParseError as error:
-                raise _unreadable(_multipart_fault(str(error.detail))) from error
+                raise unreadable(_multipart_fault(str(error.detail))) from error
             except (TooManyFieldsSent, TooManyFilesSent) as error:
-                raise _unreadable("The form has too many parts; send the fields that are documented.") from error
-            if not tail.ends_a_form(media_type):
-                raise _unreadable(
-                    "The form does not end with the boundary that Content-Type names: it was cut off, or the boundary is another."
-                )
+                raise unreadable("The form has too many parts; send the fields that are documented.") from error
             return parsers.DataAndFiles(_texts(parsed.data), parsed.files)
 
 
@@ -75,26 +72,7 @@ class UrlencodedParser(parsers.FormParser):
             try:
                 return _texts(super().parse(stream, media_type, parser_context))
             except TooManyFieldsSent as error:
-                raise _unreadable("The form has too many fields; send those that are documented.") from error
-
-
-class _Tail:
-    """A stream that remembers its last bytes."""
-
-    _KEPT = 512  # a boundary has 70 characters at most; some clients append line breaks
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._last = b""
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
-        self._last = (self._last + data[-self._KEPT :])[-self._KEPT :]
-        return data
-
-    def ends_a_form(self, media_type: str) -> bool:
-        found = re.search(r'boundary="?([^";]+)"?', media_type)
-        return found is not None and f"--{found[1].strip()}--".encode() in self._last
+                raise unreadable("The form has too many fields; send those that are documented.") from error
 
 
 @contextlib.contextmanager
@@ -111,27 +89,29 @@ def _turn(context: Context | None) -> Iterator[None]:
 def _loads(body: bytes) -> Any:
     # Each value costs a hundred bytes and more, however short it is in the body: "[],[],[]" would fill the memory.
     if body.count(b",") + body.count(b"[") + body.count(b"{") > _MOST_VALUES:
-        raise _unreadable(f"The JSON body holds too many values; {_MOST_VALUES:,} are more than any request needs.")
+        raise unreadable(f"The JSON body holds too many values; {_MOST_VALUES:,} are more than any request needs.")
+    if (encoding := json.detect_encoding(body)) not in {"utf-8", "utf-8-sig"}:
+        raise unreadable(f"The JSON body is not in UTF-8 but in {encoding[:6].upper()}; send it in UTF-8.")
     try:
         text = body.decode("utf-8-sig")
         del body
         value = json.loads(text, parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
-        raise _unreadable("The JSON body is not in UTF-8.") from error
+        raise unreadable("The JSON body is not in UTF-8.") from error
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise _unreadable(f"The body is not valid JSON: {error.msg} at {where}.") from error
+        raise unreadable(f"The body is not valid JSON: {error.msg} at {where}.") from error
     except RecursionError as error:
-        raise _unreadable("The JSON body is nested too deeply.") from error
+        raise unreadable("The JSON body is nested too deeply.") from error
     except ValueError as error:  # an integer of thousands of digits
-        raise _unreadable("The JSON body holds a number that is too long.") from error
+        raise unreadable("The JSON body holds a number that is too long.") from error
     if _is_deeper(value, _DEEPEST):
-        raise _unreadable("The JSON body is nested too deeply.")
+        raise unreadable("The JSON body is nested too deeply.")
     return value
 
 
 def _refuse_constant(name: str) -> None:
-    raise _unreadable(f"The body is not valid JSON: {name} is no JSON number.")
+    raise unreadable(f"The body is not valid JSON: {name} is no JSON number.")
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
@@ -140,6 +120,12 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 
 def _texts(form: MultiValueDict) -> MultiValueDict:
+    """A form's texts, checked; Django puts U+FFFD where the bytes are no UTF-8."""
+    for name, texts in form.lists():
+        if "\ufffd" in name or any("\ufffd" in text for text in texts):
+            raise invalid(
+                name[:100], "This field is not text in UTF-8. A file's bytes belong into a part with a filename."
+            )
     return MultiValueDict({_checked(name): [_kept(name, text) for text in texts] for name, texts in form.lists()})
 
 
@@ -157,19 +143,11 @@ def _kept(name: str, value: Any) -> Any:
 
 def _checked(text: str, name: str = "body") -> str:
     if _NO_TEXT.search(text):
-        raise invalid(name, "A NUL character or half a surrogate pair is no text; leave it out.")
+        raise invalid(name, "This field is no text: it holds a NUL character, or half a surrogate pair.")
     return text
 
 
-def _unreadable(issue: str) -> AppError:
-    return invalid("body", issue, Fault.UNREADABLE_FILE)
-
-
 def _multipart_fault(words: str) -> str:
-    if "boundary" in words:
-        return "Content-Type names no usable boundary for the form; let your HTTP library set that header."
     if "base64" in words:
         return "A part says that it is base64 and is not."
-    if "header" in words:
-        return "A part's headers are too long."
     return "The form cannot be read: it is not valid multipart/form-data."
