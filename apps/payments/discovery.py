@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from apps.payments.rails import rails_for
 
@@ -34,7 +34,7 @@ _SAYS = {
 
 
 @csrf_exempt
-@require_GET
+@require_safe
 def well_known_x402(request: HttpRequest) -> HttpResponse:
     """What x402's crawlers look for; no standard says more."""
     resources = ["POST /v1/remove-background"] if "x402" in rails_for(request) else []
@@ -43,7 +43,7 @@ def well_known_x402(request: HttpRequest) -> HttpResponse:
 
 
 @csrf_exempt
-@require_GET
+@require_safe
 def llms_txt(request: HttpRequest) -> HttpResponse:
     """The service in words for a language model."""
     rails = "\n".join(_SAYS[rail] for rail in rails_for(request)) or "No payment rail is on here: a key is needed."

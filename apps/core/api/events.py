@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import redis
 from django.db import connection
@@ -26,10 +26,19 @@ class JobEventsView(EndpointView):
     """Holds a thread for as long as the stream lasts."""
 
     def get(self, request: Request, job_id: str) -> StreamingHttpResponse:
-        response = StreamingHttpResponse(EventStream(own_job(request, job_id)), content_type="text/event-stream")
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Accel-Buffering"] = "no"
-        return response
+        return _stream(EventStream(own_job(request, job_id)))
+
+    def head(self, request: Request, job_id: str) -> StreamingHttpResponse:
+        """The same headers; nothing is waited for."""
+        own_job(request, job_id)
+        return _stream(())
+
+
+def _stream(events: Iterable[bytes]) -> StreamingHttpResponse:
+    response = StreamingHttpResponse(events, content_type="text/event-stream")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
 
 
 class EventStream:

@@ -29,7 +29,10 @@ _FAULTS = {"required": Fault.MISSING, "invalid_choice": Fault.UNSUPPORTED_VALUE}
 
 def answer_exception(exc: Exception, context: dict[str, Any]) -> HttpResponse:
     """DRF's exception handler: the same for bad input, throttling and bugs, in the form of the view's dialect."""
-    return answer_in(getattr(context["view"], "dialect", ENVELOPE), exc, context["request"]._request)
+    view = context["view"]
+    if isinstance(exc, drf.MethodNotAllowed):
+        exc.allow = ", ".join(view.allowed_methods)
+    return answer_in(getattr(view, "dialect", ENVELOPE), exc, context["request"]._request)
 
 
 def answer_in(dialect: Dialect, exc: Exception, request: HttpRequest) -> HttpResponse:
@@ -41,7 +44,7 @@ def answer_in(dialect: Dialect, exc: Exception, request: HttpRequest) -> HttpRes
     if error.retry_after_s is not None:
         response.headers.setdefault("Retry-After", str(error.retry_after_s))
     if isinstance(exc, drf.MethodNotAllowed):
-        response.headers["Allow"] = getattr(exc, "allow", "POST")
+        response.headers["Allow"] = exc.allow
     if error.code is ErrorCode.UNAUTHENTICATED:
         response.headers.setdefault("WWW-Authenticate", 'Bearer realm="keyline"')
     return response

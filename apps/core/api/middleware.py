@@ -32,6 +32,8 @@ class RequestContextMiddleware:
         response.headers["X-Request-Id"] = request.request_id
         if not response.streaming:
             response.headers.setdefault("Content-Length", str(len(response.content)))
+            if request.method == "HEAD":
+                response.content = b""  # only the length of what GET would send
         return response
 
 

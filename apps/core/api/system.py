@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from rest_framework.request import Request
 
@@ -37,14 +37,14 @@ class VersionView(EndpointView):
 
 
 @csrf_exempt  # else another method were a 403 and not a 405
-@require_GET
+@require_safe
 def healthz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - Django's signature
     """The process lives."""
     return JsonResponse({"status": "ok"})
 
 
 @csrf_exempt
-@require_GET
+@require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """Database, broker, store and a worker with its models answer; who may look is told which of them don't."""
     workers: list[dict[str, Any]] = []
@@ -78,7 +78,7 @@ def _check(probe: Callable[[], Any]) -> str:
 
 
 @csrf_exempt
-@require_GET
+@require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus: the web process's counters, jobs as the rows say it, workers as Redis does."""
     if not may_look(request):
