@@ -120,7 +120,8 @@ COMPONENTS: dict[str, Any] = {
         "DryRun": {
             "name": "dry_run",
             "in": "query",
-            "description": "true: check the request and tell its price; nothing runs and nothing is charged.",
+            "description": "true: check the request and tell its price; nothing runs and nothing is charged. "
+            "Taken as a field of the body too; anything but true and false is refused.",
             "schema": {"type": "boolean", "default": False},
         },
         "JobId": {"name": "job_id", "in": "path", "required": True, "schema": _ID},

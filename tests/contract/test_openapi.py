@@ -40,6 +40,64 @@ def test_json_bodies_are_told_but_not_to_generators_which_would_send_them_withou
     assert set(whole["content"]) == {"multipart/form-data", "application/json"}
 
 
+def test_every_address_that_takes_a_file_shows_the_form_alone() -> None:
+    """Of several body types generators take one, and drop the file where it is JSON."""
+    seen = 0
+    for path, methods in openapi_document()["paths"].items():
+        for operation in methods.values():
+            content = operation.get("requestBody", {}).get("content", {})
+            has_file = any(
+                node.get("format") == "binary"
+                for body in content.values()
+                for _, node in schemas(body.get("schema", {}))
+            )
+            if has_file and not all(media.startswith("image/") for media in content):
+                seen += 1
+                assert set(content) == {"multipart/form-data"}, path
+    assert seen >= 7
+
+
+def test_removebg_takes_three_body_types_and_tells_all_of_them_on_request() -> None:
+    document = openapi_document(all_bodies=True)
+    content = document["paths"]["/v1.0/removebg"]["post"]["requestBody"]["content"]
+    schemas_of = {media: body["schema"].get("$ref", "") for media, body in content.items()}
+
+    assert set(content) == {"multipart/form-data", "application/json", "application/x-www-form-urlencoded"}
+    assert schemas_of["application/json"] == schemas_of["application/x-www-form-urlencoded"]
+    text = document["components"]["schemas"][schemas_of["application/json"].rpartition("/")[2]]["properties"]
+    assert "image_file_b64" in text
+    assert "image_file" not in text
+
+
+def test_extensions_that_stand_for_other_bodies_are_gone_from_the_whole_document() -> None:
+    for methods in openapi_document(all_bodies=True)["paths"].values():
+        for operation in methods.values():
+            assert not {"x-json-body", "x-other-bodies"} & set(operation.get("requestBody", {}))
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/remove-bg/human", "/v1/clothing-segmentation", "/v1/watermark-removal", "/v1.0/removebg"]
+)
+def test_answer_is_a_field_where_there_are_two_forms(path: str) -> None:
+    schema = openapi_document()["paths"][path]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+
+    assert schema["properties"]["answer"]["enum"] == ["image", "json"]
+    assert "Accept" in schema["properties"]["answer"]["description"]
+
+
+@pytest.mark.parametrize("path", ["/v1/remove-bg/human", "/v1/clothing-segmentation", "/v1/watermark-removal"])
+def test_one_schema_for_now_and_later(path: str) -> None:
+    document = openapi_document()
+    responses = document["paths"][path]["post"]["responses"]
+    (now, later) = (responses[status]["content"]["application/json"]["schema"] for status in ("200", "202"))
+
+    envelope = document["components"]["schemas"][now["$ref"].rpartition("/")[2]]
+    data = document["components"]["schemas"][envelope["properties"]["data"]["$ref"].rpartition("/")[2]]
+
+    assert now == later
+    assert {"jobId", "status", "stage", "progress", "result", "price", "valid", "image"} <= set(data["properties"])
+
+
 # What makes generated clients good or spoils them; `make check-clients` generates and uses some.
 
 

@@ -18,7 +18,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from rest_framework.serializers import Serializer
 
-from apps.core.api.fields import DeliverySerializer
+from apps.core.api.fields import DeliverySerializer, FormSerializer
 from apps.core.api.system_schema import JOB_PATHS, SYSTEM_PATHS
 from apps.core.dialects.base import Dialect
 from apps.core.dialects.envelope import ENVELOPE
@@ -88,11 +88,13 @@ class KeylineSchema(AutoSchema):
         The same fields as multipart/form-data and as JSON; files only in the former.
 
         Generated clients take one body type an address: of two, those of openapi-generator send JSON, without the file. So
-        the canonical addresses show the form, and the JSON body stands in an extension; see `openapi_document`.
+        addresses that take a file show the form alone, and the other bodies stand in an extension; see `openapi_document`.
         """
         params = self._properties(operation.serializer)
         if dialect.offers_retention:
             params |= self._properties(DeliverySerializer)
+        if len(dialect.forms) > 1:
+            params |= self._properties(FormSerializer)
         params = {name: schema for name, schema in params.items() if name not in operation.fixed}
 
         def fields(*, files: bool) -> dict[str, Any]:
@@ -110,16 +112,14 @@ class KeylineSchema(AutoSchema):
         if not operation.image_fields.names[1:]:  # the image is a file, so there is no text that could carry it
             form["multipart/form-data"]["schema"]["required"] = [operation.image_fields.file]
             return {"required": True, "content": form}
-        if dialect is not ENVELOPE:
-            urlencoded = {"application/x-www-form-urlencoded": text} if dialect.takes_urlencoded else {}
-            return {"required": True, "content": {**form, "application/json": text, **urlencoded}}
         name = "".join(word.title() for word in _operation_id(self.path).split("_"))
         text["schema"] = named(f"{name}Json", text["schema"])
+        others = ["application/json", *(["application/x-www-form-urlencoded"] if dialect.takes_urlencoded else [])]
         about = (
-            "One of the image fields. The same fields but the file are taken as application/json too: see x-json-body, "
-            "or GET /openapi.json?bodies=all, where both stand in content."
+            f"One of the image fields. The same fields but the file are taken as {' and '.join(others)} too: see x-json-body, "
+            "or GET /openapi.json?bodies=all, where all of them stand in content."
         )
-        return {"required": True, "description": about, "content": form, _JSON_BODY: text}
+        return {"required": True, "description": about, "content": form, _JSON_BODY: text, _OTHER_BODIES: others}
 
     def _properties(self, serializer: type[Serializer]) -> dict[str, Any]:
         properties: dict[str, Any] = self._map_serializer(serializer, "request").get("properties", {})
@@ -141,6 +141,7 @@ def _operation_id(path: str) -> str:
 
 
 _JSON_BODY = "x-json-body"
+_OTHER_BODIES = "x-other-bodies"
 _IN_JSON_BODY = "x-in-json-body"
 _MORE_PATHS: dict[str, Any] = {**JOB_PATHS, **SYSTEM_PATHS}
 
@@ -163,7 +164,7 @@ def openapi_document(*, all_bodies: bool = False) -> dict[str, Any]:
     The whole document; it depends on nothing but the code.
 
     Args:
-        all_bodies: show JSON bodies beside forms: the whole truth, for readers and fuzzers rather than for generators.
+        all_bodies: show every body type beside forms: the whole truth, for readers and fuzzers rather than for generators.
     """
     document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
     if all_bodies:
@@ -171,7 +172,8 @@ def openapi_document(*, all_bodies: bool = False) -> dict[str, Any]:
         for methods in document["paths"].values():
             body = methods.get("post", {}).get("requestBody", {})
             if _JSON_BODY in body:
-                body["content"]["application/json"] = body.pop(_JSON_BODY)
+                text = body.pop(_JSON_BODY)
+                body["content"] |= dict.fromkeys(body.pop(_OTHER_BODIES), text)
     return document
 
 
