@@ -33,9 +33,9 @@ class Pace:
 # A customer: 16 KB a second is a phone with one bar, less is no upload.
 PATIENT = Pace(patience_s=30, least_bytes_a_s=16 * 1024, longest_pause_s=10, drain_limit_s=120, drain_pause_s=5)
 # A stranger who may send a photo: a program on a server, as a rule.
-BRISK = Pace(patience_s=8, least_bytes_a_s=256 * 1024, longest_pause_s=4, drain_limit_s=4, drain_pause_s=2)
+BRISK = Pace(patience_s=8, least_bytes_a_s=256 * 1024, longest_pause_s=4, drain_limit_s=3.5, drain_pause_s=2)
 # Anybody else: with the 64 KB that he may send, and with the rest of what is refused, his answer is there in 5 s.
-SHORT = Pace(patience_s=3.5, least_bytes_a_s=64 * 1024, longest_pause_s=4, drain_limit_s=4, drain_pause_s=2)
+SHORT = Pace(patience_s=3, least_bytes_a_s=64 * 1024, longest_pause_s=4, drain_limit_s=3.5, drain_pause_s=2)
 
 
 @dataclass(frozen=True)
