@@ -177,11 +177,12 @@ def test_ledger_check_notices_every_kind_of_disagreement(what: str, api: Api) ->
 def test_hold_ends_once_whoever_ends_it_again(api: Api) -> None:
     api.remove()
     job = Job.objects.get()
+    held_job(job)  # whose credits must not serve for the first one's
 
     ledger.capture(job)
     ledger.release(job)
 
-    assert credits(api) == {"balance": 999, "held": 0}
+    assert credits(api) == {"balance": 998, "held": 1}
     assert [entry.kind for entry in LedgerEntry.objects.filter(job_id=job.id).order_by("id")] == ["hold", "capture"]
 
 

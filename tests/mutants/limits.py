@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 _MONEY = "tests/contract/test_money.py"
 _INSPECTION = "tests/core/test_inspection.py"
 _FETCH = "tests/core/test_fetch.py"
+_WHOLE = "tests/core/test_wholeness.py"
 _CLOTHING = "tests/contract/test_clothing.py"
 _OVER = f"{_MONEY}::test_requests_over_the_plan_get_429_with_the_drafts_headers"
 
@@ -147,7 +148,7 @@ MUTANTS = (
     Mutant(
         "a decoder may find more pixels than the header promised",
         "apps/core/decoding.py",
-        "if found_wh != (size_wh[::-1] if header.orientation >= 5 else size_wh):",
+        "if found_wh != header.stored_wh:",
         "if False:",
         "tests/core/test_decoding.py::test_a_decoder_that_sees_another_size_is_stopped",
     ),
@@ -157,6 +158,34 @@ MUTANTS = (
         "header = inspect(io.BytesIO(data), limits=limits, field=field)",
         "header = inspect(io.BytesIO(data), limits=type(limits)(**{**vars(limits), 'max_pixels': 10**9}), field=field)",
         "tests/core/test_decoding.py::test_limits_are_checked_again_before_decoding",
+    ),
+    Mutant(
+        "a JPEG may have any number of scans",
+        "apps/core/jpeg_layout.py",
+        "if len(self.scans) > MAX_SCANS or self.visits > MAX_BLOCK_VISITS:",
+        "if self.visits > MAX_BLOCK_VISITS:",
+        f"{_WHOLE}::test_scans_that_would_keep_a_worker_are_refused_from_the_header_on",
+    ),
+    Mutant(
+        "a large JPEG may have hundreds of scans",
+        "apps/core/jpeg_layout.py",
+        "if len(self.scans) > MAX_SCANS or self.visits > MAX_BLOCK_VISITS:",
+        "if len(self.scans) > MAX_SCANS:",
+        f"{_WHOLE}::test_scans_that_would_keep_a_worker_are_refused_from_the_header_on",
+    ),
+    Mutant(
+        "a PNG is inflated to its end",
+        "apps/core/wholeness.py",
+        "self._end = min(end, MAX_INFLATED_BYTES)",
+        "self._end = end",
+        f"{_WHOLE}::test_no_more_than_its_bound_is_inflated_of_a_png",
+    ),
+    Mutant(
+        "a PNG is inflated beyond its picture",
+        "apps/core/wholeness.py",
+        "rows.take(inflater.decompress(piece, min(_PIECE_BYTES, rows.wanted)))",
+        "rows.take(inflater.decompress(piece))",
+        f"{_WHOLE}::test_a_png_is_inflated_until_its_picture_is_full",
     ),
     Mutant(
         "a server may send without end",
