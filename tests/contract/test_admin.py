@@ -242,6 +242,8 @@ def test_new_key_stands_on_its_page_and_nowhere_else(clean: Api) -> None:
     told = " ".join(f"{entry.object_repr} {entry.change_message}" for entry in LogEntry.objects.all())
     assert secret[:12] in told
     assert secret not in told
+    entries = [(entry.user.username, entry.get_edited_object()) for entry in LogEntry.objects.order_by("id")]
+    assert entries == [("seller", made), ("seller", clean.account)]
 
 
 def test_history_tells_who_made_revoked_cancelled_priced_and_paid_back(clean: Api) -> None:

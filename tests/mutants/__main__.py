@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import queue
+import re
 import signal
 import sys
 import tempfile
@@ -51,7 +52,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="name them and run nothing")
     options = parser.parse_args()
     every = [(area, mutant) for area, mutants in AREAS.items() for mutant in mutants]
-    chosen = [(area, each) for area, each in every if options.k in f"{area} {each.what} {each.file}"]
+    chosen = [(area, each) for area, each in every if re.search(options.k, f"{area} {each.what} {each.file}")]
     if options.list:
         print("\n".join(f"{area:10} {mutant.what}" for area, mutant in chosen))
         return 0
