@@ -49,8 +49,8 @@ MUTANTS = (
     Mutant(
         "a dry run runs",
         "apps/core/api/views.py",
-        "        if is_dry_run(request):\n            return",
-        "        if False:\n            return",
+        "        if is_dry_run(request, self.fields_of(request)):\n",
+        "        if False:\n",
         f"{_MONEY}::test_dry_run_checks_and_quotes_and_does_nothing",
     ),
     Mutant(
