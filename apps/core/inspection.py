@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from apps.core.errors import AppError, Fault, invalid
+from apps.core.foreign_files import is_text, name_of
 from apps.core.image_headers import HeaderError, ImageFormat, TooMuchWorkError, read_header
 from apps.core.jpeg_layout import JpegLayout, read_layout
 
@@ -145,7 +146,7 @@ def _sniff(head: bytes, limits: ImageLimits, field: str) -> ImageFormat:
     if found in limits.formats:
         return found
     wanted = ", ".join(each for each in ImageFormat if each in limits.formats)
-    name = found or _other_type(head)
+    name = found or name_of(head)
     stated = f"The file is {name}" if name else "The file is not an image of a known type"
     raise invalid(field, f"{stated}; send one of {wanted}.", Fault.UNSUPPORTED_FORMAT)
 
@@ -159,40 +160,6 @@ def _format(head: bytes) -> ImageFormat | None:
         return ImageFormat.GIF
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return ImageFormat.WEBP
-    if head.startswith(b"BM") and not _is_text(head):
+    if head.startswith(b"BM") and not is_text(head):
         return ImageFormat.BMP
     return None
-
-
-_SIGNATURES = (
-    (b"%PDF", "a PDF"),
-    (b"II*\0", "a TIFF"),
-    (b"MM\0*", "a TIFF"),
-    (b"8BPS", "a Photoshop document"),
-    (b"\0\0\1\0", "an icon (ICO)"),
-    (b"\xff\x0a", "a JPEG XL"),
-    (b"\0\0\0\x0cJXL ", "a JPEG XL"),
-    (b"\0\0\0\x0cjP  ", "a JPEG 2000"),
-    (b"PK\3\4", "a ZIP archive"),
-    (b"%!PS", "PostScript"),
-)
-_BRANDS = {b"avif": "an AVIF", b"avis": "an AVIF", b"heic": "a HEIC", b"heix": "a HEIC", b"mif1": "a HEIF"}
-
-
-def _other_type(head: bytes) -> str | None:
-    """A name for what people send by mistake; None where it is not cheap to tell."""
-    for signature, name in _SIGNATURES:
-        if head.startswith(signature):
-            return name
-    if head[4:8] == b"ftyp":
-        return _BRANDS.get(head[8:12], "a video")
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if b"<svg" in start:
-        return "an SVG"
-    if start.startswith((b"<!doctype html", b"<html")):
-        return "an HTML page"
-    return "text" if _is_text(start) else None
-
-
-def _is_text(head: bytes) -> bool:
-    return not any(byte < 9 or 13 < byte < 32 for byte in head)

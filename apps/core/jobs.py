@@ -82,6 +82,13 @@ _arrivals: set[_Arrival] = set()
 _arrivals_lock = threading.Lock()
 
 
+class CrowdedError(AppError):
+    """Too many wait: OVERLOADED, which need not be for a job that nobody waits for."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(ErrorCode.OVERLOADED, message, retry_after_s=retry_after_s)
+
+
 @contextlib.contextmanager
 def admitted(order: Order, *, deadline_s: float | None) -> Iterator[None]:
     """
@@ -132,11 +139,8 @@ def _refuse_if_too_many_wait(arrival: _Arrival, *, before: Counter[tuple[int, st
         slots=sum(worker.get("slots", 1) for worker in broker.living_workers()) or 1,
     )
     if expected_s > deadline_s:
-        raise AppError(
-            ErrorCode.OVERLOADED,
-            "Too many images are waiting to be done in time. Try again shortly, or send Prefer: respond-async.",
-            retry_after_s=max(1, round(expected_s - deadline_s)),
-        )
+        wait_s = max(1, round(expected_s - deadline_s))
+        raise CrowdedError("Too many images are waiting to be done in time; try again shortly.", retry_after_s=wait_s)
 
 
 def _ahead_s(account_id: int, waiting: Counter[tuple[int, str]], paces: Mapping[str, float]) -> float:
@@ -171,11 +175,7 @@ def waiting_room(caller: Hashable) -> Iterator[None]:
         AppError: OVERLOADED when every place is taken that the caller may have.
     """
     if not _places.take(caller):
-        raise AppError(
-            ErrorCode.OVERLOADED,
-            "Too many requests are waiting for their image. Try again shortly, or send Prefer: respond-async.",
-            retry_after_s=5,
-        )
+        raise CrowdedError("Too many requests are waiting here already; try again shortly.", retry_after_s=5)
     try:
         yield
     finally:

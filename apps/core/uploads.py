@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -68,19 +68,35 @@ def open_uploads(operation: Operation, data: Mapping[str, Any], *, caller: Hasha
     Raises:
         AppError: VALIDATION_ERROR on the field at fault; RATE_LIMITED while the caller's other fetches take too long.
     """
-    sources = [source for image in operation.images if (source := choose_source(data, image))]
+    strangers = _strange_files(data, known={name for image in operation.images for name in image.fields.names})
+    sources = [source for image in operation.images if (source := choose_source(data, image, strangers=strangers))]
     return {source.image.name: open_source(source, caller=caller) for source in sources}
 
 
-def missing_image(name: str) -> AppError:
-    """The error for an absent or empty file."""
-    detail = Detail(name, "File is required and cannot be empty", Fault.MISSING)
-    return AppError(ErrorCode.VALIDATION_ERROR, f"Missing or empty {name} file", details=[detail])
+def missing_image(name: str, *, instead: Sequence[str] = ()) -> AppError:
+    """
+    The error for an absent or empty file.
+
+    Args:
+        instead: fields with files that the address does not know: one of them will be the image under another name.
+    """
+    details = [Detail(name, "File is required and cannot be empty", Fault.MISSING)]
+    details += [
+        Detail(other, f"A file came as {other}; this address takes it as {name}.", Fault.MISSING) for other in instead
+    ]
+    return AppError(ErrorCode.VALIDATION_ERROR, f"Missing or empty {name} file", details=details)
 
 
-def choose_source(data: Mapping[str, Any], image: ImageInput) -> Source | None:
+def _strange_files(data: Mapping[str, Any], *, known: Collection[str]) -> list[str]:
+    return [name for name in data if isinstance(data[name], UploadedFile) and name not in known and len(name) < 60][:3]
+
+
+def choose_source(data: Mapping[str, Any], image: ImageInput, *, strangers: Sequence[str] = ()) -> Source | None:
     """
     Find the one field that carries an image; None where an optional one is absent.
+
+    Args:
+        strangers: fields with files that the operation does not know, to be named where a required image is absent.
 
     Raises:
         AppError: VALIDATION_ERROR when a required one is absent, there is more than one, or one of the wrong type.
@@ -96,7 +112,7 @@ def choose_source(data: Mapping[str, Any], image: ImageInput) -> Source | None:
         if image.required and not fields.takes_file:
             raise invalid(fields.file, f"Send the image as {' or '.join(fields.names)}.", Fault.MISSING)
         if image.required:
-            raise missing_image(fields.file)
+            raise missing_image(fields.file, instead=strangers)
         return None
     field, value = given[0], data[given[0]]
     if field == fields.file and not isinstance(value, UploadedFile):

@@ -27,10 +27,13 @@ class AlwaysJson(BaseContentNegotiation):
     """DRF's own negotiation would answer 406 to `Accept: image/png`; our views choose the form themselves."""
 
     def select_parser(self, request: Any, parsers: Sequence[Any]) -> Any:
-        """The parser for the body's type. Raises AppError for a compressed body."""
+        """The parser for the body's type. Raises AppError for another one, and for a compressed body."""
         refuse_compressed(request)
-        media_type = (request.content_type or "").partition(";")[0].strip().lower()
-        return next((parser for parser in parsers if parser.media_type == media_type), None)
+        media_type = media_type_of(request)
+        parser = next((parser for parser in parsers if parser.media_type == media_type), None)
+        if parser is None:
+            raise other_type(request, taken=[parser.media_type for parser in parsers])
+        return parser
 
     def select_renderer(self, request: Any, renderers: Sequence[Any], format_suffix: Any = None) -> Any:  # noqa: ARG002
         return renderers[0], renderers[0].media_type
@@ -52,6 +55,19 @@ class AnswerForm:
     wait_s: float
     late_is_accepted: bool
     applied: str = ""
+
+
+def media_type_of(request: HttpRequest) -> str:
+    """The body's type in lower case, without parameters; empty where none is stated."""
+    return str(request.META.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
+
+
+def other_type(request: HttpRequest, *, taken: Sequence[str]) -> AppError:
+    """The refusal of a body whose type is none of those that the address takes."""
+    told = media_type_of(request)[:60]
+    wanted = f"{', '.join(taken[:-1])} or {taken[-1]}" if taken[1:] else taken[0]
+    stated = f"Content-Type says {told}" if told else "there is no Content-Type"
+    return AppError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, f"Send {wanted}; {stated}.")
 
 
 def refuse_compressed(request: HttpRequest) -> None:

@@ -10,13 +10,12 @@ from typing import Any, BinaryIO, cast
 
 from django.conf import settings
 from django.http import HttpResponse
-from rest_framework import exceptions as drf
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from apps.core import idempotency, jobs
 from apps.core.api.fields import asked_form, checked_params, is_dry_run
-from apps.core.api.negotiation import AnswerForm, refuse_compressed
+from apps.core.api.negotiation import AnswerForm, media_type_of, other_type, refuse_compressed
 from apps.core.api.views import OperationView
 from apps.core.dialects.raw import RAW
 from apps.core.errors import AppError, ErrorCode, Fault, invalid
@@ -33,6 +32,7 @@ CONTENT_TYPES = {
     "image/jpg": ImageFormat.JPEG,
     "image/webp": ImageFormat.WEBP,
 }
+_TOLD = ("image/png", "image/jpeg", "image/webp")
 FORM = AnswerForm(binary=True, wait_s=float(settings.SYNC_LIMIT_S), late_is_accepted=False)
 _IN_MEMORY_BYTES = 64 * 1024
 _PIECE_BYTES = 262_144
@@ -70,7 +70,7 @@ class RawOperationView(OperationView):
         """
         refuse_compressed(request)
         if is_other_type(request):
-            raise drf.UnsupportedMediaType(request.content_type)
+            raise other_type(request, taken=_TOLD)
         file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - closed with the answer
         request._request._body_file = file
         digest, size_bytes = hashlib.sha256(), 0
@@ -113,7 +113,7 @@ class RawOperationView(OperationView):
             AppError: VALIDATION_ERROR.
         """
         header = inspect(body.file, limits=self.operation.image_limits, field="body")
-        declared = request.content_type.partition(";")[0].strip().lower()
+        declared = media_type_of(request)
         if CONTENT_TYPES[declared] is not header.format:
             issue = f"Content-Type says {declared}, but the bytes are {header.format.value}; send the right one."
             raise invalid("Content-Type", issue, Fault.UNSUPPORTED_FORMAT)
@@ -133,7 +133,7 @@ class RawOperationView(OperationView):
 
 def is_other_type(request: Request) -> bool:
     """Whether the declared type is none that is taken here; no body needs none."""
-    declared = (request.content_type or "").partition(";")[0].strip().lower()
+    declared = media_type_of(request)
     return declared not in CONTENT_TYPES and bool(declared or _has_body(request))
 
 

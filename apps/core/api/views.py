@@ -138,8 +138,14 @@ class OperationView(EndpointView):
             return self._replay(first, request, form)
         if is_dry_run(request, self.fields_of(request)):
             return self.dialect.quote(order.price_credits, request)
-        with place_if(form.wait_s > 0 or order.is_large, order.identity.account_id):
-            return self._run(order, request, form)
+        try:
+            with place_if(form.wait_s > 0 or order.is_large, order.identity.account_id):
+                return self._run(order, request, form)
+        except jobs.CrowdedError as error:
+            if form.applied or order.is_large or not self.dialect.can_defer:
+                raise
+            advice = f"{error.message.rstrip('.')}, or send Prefer: respond-async."
+            raise AppError(error.code, advice, retry_after_s=error.retry_after_s) from error
 
     def _run(self, order: jobs.Order, request: Request, form: AnswerForm) -> HttpResponse:
         """Admission, hold, submit, wait, answer."""

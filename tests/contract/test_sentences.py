@@ -1,0 +1,107 @@
+"""Errors that people can act on: what they say is true of the address that says it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from apps.core import jobs
+from tests.conftest import Api, upload
+from tests.drawing import photo_png
+from tests.garments import garments_png
+from tests.watermarks import marked_png, smear_png
+
+JSON = "application/json"
+BACKGROUND, REMOVEBG, RAW = "/v1/remove-bg/universal", "/v1.0/removebg", "/v1/remove-background"
+COSTUME, TASK = "/api/cutout/general/apparel-background-removal", "/api/ext/v1/submit_watermark_removal"
+
+
+def send(api: Api, path: str, body: Any, kind: str | None = None, **headers: str) -> HttpResponse:
+    client = Client(raise_request_exception=False, headers={"X-Api-Key": api.key, **headers})
+    return client.post(path, body, **({"content_type": kind} if kind else {}))
+
+
+def picture_for(path: str) -> tuple[Any, str | None]:
+    if path == RAW:
+        return photo_png(), "image/png"
+    if path == TASK:
+        return json.dumps({"image_base64": base64.b64encode(marked_png()).decode()}), JSON
+    return {"image_file" if path == REMOVEBG else "image": upload(garments_png())}, None
+
+
+@pytest.mark.parametrize("path", [BACKGROUND, "/v1/clothing-segmentation", "/v1/watermark-removal"])
+def test_who_cannot_wait_is_told_of_prefer_where_it_helps(api: Api, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "waiting_room", crowded)
+
+    told = send(api, path, *picture_for(path)).json()["error"]
+
+    assert (told["code"], "Prefer: respond-async" in told["message"]) == ("OVERLOADED", True)
+    assert send(api, path, *picture_for(path), Prefer="respond-async").status_code == 202
+
+
+@pytest.mark.parametrize("path", [REMOVEBG, RAW, COSTUME])
+def test_prefer_is_not_advised_where_it_is_ignored(api: Api, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "waiting_room", crowded)
+
+    response = send(api, path, *picture_for(path))
+
+    assert (response.status_code, "Retry-After" in response.headers) == (503, True)
+    assert "try again shortly" in response.content.decode()
+    assert "Prefer" not in response.content.decode()
+
+
+def test_prefer_is_not_advised_to_who_watches_or_fetches(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = api.remove(accept=JSON).json()["data"]["jobId"]
+    monkeypatch.setattr(jobs, "waiting_room", crowded)
+
+    watching = api.get(f"/v1/jobs/{job_id}/events")
+    fetching = api.post(BACKGROUND, {"image_url": "https://shop.example/1.jpg"}, as_json=True, Prefer="respond-async")
+
+    for response in (watching, fetching):
+        assert (response.status_code, "Prefer" in response.content.decode()) == (503, False)
+
+
+def crowded(*_: Any) -> Any:
+    raise jobs.CrowdedError("Too many requests are waiting here already; try again shortly.", retry_after_s=5)
+
+
+@pytest.mark.parametrize(
+    ("path", "taken"),
+    [
+        (BACKGROUND, ["multipart/form-data", JSON]),
+        (REMOVEBG, ["multipart/form-data", JSON, "application/x-www-form-urlencoded"]),
+        (COSTUME, ["multipart/form-data", JSON]),
+        (RAW, ["image/png", "image/jpeg", "image/webp"]),
+        (TASK, [JSON]),
+    ],
+)
+@pytest.mark.parametrize("kind", ["text/plain", "image/gif", ""])
+def test_other_types_are_answered_with_those_of_the_address(api: Api, path: str, taken: list[str], kind: str) -> None:
+    told = send(api, path, b"x", kind or " ").content.decode()
+
+    assert all(media in told for media in taken), told
+    assert ("multipart/form-data" in told) == ("multipart/form-data" in taken)
+    assert (f"Content-Type says {kind}" if kind else "no Content-Type") in told
+
+
+def test_file_under_another_name_is_named_beside_the_one_that_is_missing(api: Api) -> None:
+    error = send(api, BACKGROUND, {"file": upload(photo_png())}).json()["error"]
+    vendor = send(api, REMOVEBG, {"image": upload(photo_png())}).json()["errors"]
+    smear_alone = send(api, "/v1/watermark-removal", {"smear": upload(smear_png())}).json()["error"]
+
+    assert error["message"] == "Missing or empty image file"
+    assert error["details"][0] == {"field": "image", "issue": "File is required and cannot be empty"}
+    assert error["details"][1] == {"field": "file", "issue": "A file came as file; this address takes it as image."}
+    assert {each["code"] for each in vendor} == {"missing_source"}
+    assert "takes it as image_file" in vendor[1]["detail"]
+    assert len(smear_alone["details"]) == 1
+
+
+def test_errors_of_the_raw_address_name_the_parameter(api: Api) -> None:
+    for query, name in (("?format=tiff", "format"), ("?dry_run=x", "dry_run"), ("?answer=x", "answer")):
+        assert name in send(api, f"{RAW}{query}", photo_png(), "image/png").json()["error"]["message"]
