@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 _IMAGES = "tests/contract/test_images.py"
 _DECODING = "tests/core/test_decoding.py"
 _COMPOSITING = "tests/ml/test_compositing.py"
+_WHOLE = "tests/core/test_wholeness.py"
 _SMEAR = "tests/ml/test_watermark_smear.py"
 _FILE = "apps/core/decoding.py"
 
@@ -108,28 +109,30 @@ MUTANTS = (
         "apps/core/api/submitted.py",
         "check_whole(cast(BinaryIO, upload.file), upload.header)",
         "pass",
-        "tests/contract/test_watermark_tasks.py",
+        "tests/contract/test_watermark_tasks.py::test_smear_is_checked_before_the_answer "
+        "tests/contract/test_watermark_tasks.py::test_wrong_parameters_are_a_1000_and_cost_nothing",
     ),
     Mutant(
         "a damaged chunk passes",
         "apps/core/wholeness.py",
         'raise HeaderError("a chunk is damaged")',
         "pass",
-        "tests/core/test_wholeness.py::test_a_damaged_file_that_is_refused_before_payment_would_not_decode",
+        f"{_WHOLE}::test_a_damaged_file_that_is_refused_before_payment_would_not_decode",
     ),
     Mutant(
         "half the rows of a PNG pass",
         "apps/core/wholeness.py",
         'raise HeaderError("the pixels end early")',
         "pass",
-        "tests/core/test_wholeness.py",
+        f"{_WHOLE}::test_a_damaged_file_that_is_refused_before_payment_would_not_decode "
+        f"{_WHOLE}::test_a_cut_file_is_refused_by_both_or_by_neither",
     ),
     Mutant(
         "half a WebP passes",
         "apps/core/wholeness.py",
         "if size_bytes < end:",
         "if False:",
-        "tests/core/test_wholeness.py::test_a_cut_file_is_refused_by_both_or_by_neither",
+        f"{_WHOLE}::test_a_cut_file_is_refused_by_both_or_by_neither",
     ),
     Mutant(
         "every format is taken everywhere",
@@ -164,7 +167,7 @@ MUTANTS = (
         "ml/compositing.py",
         "cv2.threshold(alpha, MASK_FROM_ALPHA - 1, 255, cv2.THRESH_BINARY)",
         "cv2.threshold(alpha, 1, 255, cv2.THRESH_BINARY)",
-        f"{_COMPOSITING}",
+        f"{_COMPOSITING}::test_binary_mask_knows_two_values",
     ),
     Mutant(
         "a white background is not quite white",
@@ -199,14 +202,14 @@ MUTANTS = (
         "apps/watermark/runner.py",
         "chargeable=removal.detected,",
         "chargeable=True,",
-        "tests/contract/test_watermark.py",
+        "tests/contract/test_watermark.py::test_nothing_found_is_the_same_image_with_a_warning_and_free",
     ),
     Mutant(
         "watermarks: detect_only paints",
         "apps/watermark/runner.py",
         'if work.params["detect_only"] or not mask.any() else',
         "if not mask.any() else",
-        "tests/contract/test_watermark.py",
+        "tests/contract/test_watermark.py::test_detection_alone_changes_nothing_and_costs_one_credit",
     ),
     Mutant(
         "strokes: what is nearly see-through counts",
