@@ -46,6 +46,27 @@ MUTANTS = (
         f"{_REMOVE_BACKGROUND}::test_wrong_values_name_their_field_and_cost_nothing",
     ),
     Mutant(
+        "images: axios gets an envelope",
+        "apps/core/api/negotiation.py",
+        "if json is not None and json > max(image or 0.0, anything):",
+        "if json is not None and json >= max(image or 0.0, anything):",
+        "tests/contract/test_answer.py::test_axios_gets_the_default_of_each_address",
+    ),
+    Mutant(
+        "images: the field answer says nothing",
+        "apps/core/api/negotiation.py",
+        'binary = wanted if answer is None else answer == "image"',
+        "binary = wanted",
+        "tests/contract/test_answer.py::test_answer_wins_over_accept_wherever_it_stands",
+    ),
+    Mutant(
+        "HEAD: a body where none may be",
+        "apps/core/api/middleware.py",
+        'if request.method == "HEAD":',
+        "if False:",
+        "tests/contract/test_head.py::test_head_of_what_is_open_to_all",
+    ),
+    Mutant(
         "images: no word of the charge",
         _ENVELOPE,
         'response.headers["X-Credits-Charged"] = str(answer.job.charged_credits)',

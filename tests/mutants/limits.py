@@ -90,6 +90,20 @@ MUTANTS = (
         "tests/contract/test_mishaps.py::test_request_whose_row_is_not_there_yet_is_counted",
     ),
     Mutant(
+        "one account takes all places",
+        "apps/core/places.py",
+        "return left > 0 and mine < self._of_one and is_for_all",
+        "return left > 0 and mine < self._of_one",
+        "tests/core/test_places.py::test_one_caller_never_has_the_last_places",
+    ),
+    Mutant(
+        "one account's slow servers hold up all fetches",
+        "apps/core/places.py",
+        "return left > 0 and mine < self._of_one and is_for_all",
+        "return left > 0 and is_for_all",
+        f"{_FETCH}::test_slow_names_of_one_caller_hold_up_nobody_else",
+    ),
+    Mutant(
         "a client waits in vain",
         "apps/core/jobs.py",
         "if expected_s > deadline_s:",

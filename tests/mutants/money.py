@@ -54,6 +54,20 @@ MUTANTS = (
         f"{_MONEY}::test_dry_run_checks_and_quotes_and_does_nothing",
     ),
     Mutant(
+        "an unclear dry run is taken for none",
+        "apps/core/api/fields.py",
+        "if any(word not in _DRY_RUN for _, word in stated):",
+        "if False:",
+        "tests/contract/test_dry_run.py::test_what_is_neither_true_nor_false_is_refused",
+    ),
+    Mutant(
+        "a dry run in the form runs",
+        "apps/core/api/fields.py",
+        "for source in (request.GET, fields):",
+        "for source in (request.GET,):",
+        "tests/contract/test_dry_run.py::test_a_field_of_the_body_counts_as_well",
+    ),
+    Mutant(
         "an account may spend what it has not",
         _LEDGER,
         "AND balance + %(balance)s >= 0 AND held + %(held)s >= 0",
