@@ -31,7 +31,7 @@ from apps.payments.x402_desk import pay_by_x402
 
 _KEY_HEADERS = ("X-Api-Key", "X-RapidAPI-Key", "ailabapi-api-key")
 _LEAST_KEY_CHARS = 16
-_BODIES_OF_ONE = 8
+_BODIES_OF_ONE = 16
 _STRANGERS = Share("strangers", 64, is_common=True)  # 1.6 GB on disk at most
 _EXPOSED = (
     "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, WWW-Authenticate, Payment-Receipt, Retry-After, X-Request-Id, "
@@ -88,7 +88,8 @@ class PaidOperationView(RawOperationView):
         self._refuse_too_many(asked, pays=rail is not None)
         if is_other_type(asked):
             return None
-        return Terms(BRISK, (Share(f"stranger:{client_network(request)}", _BODIES_OF_ONE), _STRANGERS))
+        shares = (Share(f"stranger:{client_network(request)}", _BODIES_OF_ONE), _STRANGERS)
+        return Terms(BRISK, shares, until_answered=False)
 
     def check_permissions(self, request: Request) -> None:
         if _has_key(request) or not rails_for(request._request):

@@ -12,7 +12,7 @@ from django.core.wsgi import get_wsgi_application
 
 from apps.accounts.models import ApiKey
 from apps.core import broker
-from apps.core.api import terms
+from apps.core.api import front, terms
 from apps.core.api.door import Door
 from apps.core.api.front import Front
 from apps.core.api.middleware import cap_of
@@ -60,7 +60,8 @@ class Server:
 
 
 @pytest.fixture
-def server(api: Api) -> Server:
+def server(api: Api, monkeypatch: pytest.MonkeyPatch) -> Server:
+    monkeypatch.setattr(front, "CROWD_PATIENCE_S", 0.0)
     return Server()
 
 
@@ -198,10 +199,10 @@ def test_address_of_payers_has_few_bodies_on_their_way(
     monkeypatch.setattr("apps.payments.views.BRISK", quick)
     stuck = (RAW, "POST", {"content_type": "image/png", "x_payment": "eyJ9", "content_length": "9999"}, (b"x", None))
 
-    clients = server.send_all([stuck] * 10)
+    clients = server.send_all([stuck] * 18)
 
-    assert sorted(client.status for client in clients) == [400] * 8 + [429] * 2
-    assert sum(kept) == 8
+    assert sorted(client.status for client in clients) == [400] * 16 + [429] * 2
+    assert sum(kept) == 16
 
 
 # --- pages ------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import io
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
@@ -112,6 +113,7 @@ def serve(client: Client, scope: Scope, app: Any = echo, path: str = "/known", t
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(front, "SHORT", dataclasses.replace(SHORT, drain_pause_s=0.05))
+    monkeypatch.setattr(front, "CROWD_PATIENCE_S", 0.0)
 
 
 def test_body_is_whole_when_the_application_reads_it() -> None:
@@ -204,6 +206,45 @@ def test_bodies_of_one_caller_find_so_many_places_and_no_more() -> None:
 
     assert sorted(client.body for client in clients) == [b"", b"", b"caller"]
     assert late.body == b""  # the places are free again
+
+
+def test_place_that_becomes_free_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front, "CROWD_PATIENCE_S", 5.0)
+    server = front_for(tell_crowd, Terms(QUICK, (Share("caller", 1),)))
+    clients = [Client(b"ab", None), Client(b"abcd"), Client(b"abcd")]
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(server.__rsgi__(Scope(content_length="4"), client) for client in clients))
+
+    asyncio.run(all_at_once())
+
+    assert [client.body for client in clients] == [b"", b"", b""]
+
+
+@pytest.mark.parametrize(("until_answered", "told"), [(True, b"caller"), (False, b"")])
+def test_place_ends_with_the_answer_or_with_the_body(until_answered: bool, told: bytes) -> None:
+    """Two of one caller, with one place: the second comes while the first is at work."""
+    terms = Terms(QUICK, (Share("caller", 1),), until_answered=until_answered)
+    is_at_work, is_done = threading.Event(), threading.Event()
+
+    def slow(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        if environ["PATH_INFO"] == "/known" and not is_at_work.is_set():
+            is_at_work.set()
+            is_done.wait(5)
+        return tell_crowd(environ, start_response)
+
+    server, first, second = front_for(slow, terms), Client(b"ab"), Client(b"ab")
+
+    async def one_after_the_other() -> None:
+        under_way = asyncio.create_task(server.__rsgi__(Scope(content_length="2"), first))
+        await asyncio.to_thread(is_at_work.wait, 5)
+        await server.__rsgi__(Scope(content_length="2"), second)
+        is_done.set()
+        await under_way
+
+    asyncio.run(one_after_the_other())
+
+    assert (first.body, second.body) == (b"", told)
 
 
 def tell_crowd(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:

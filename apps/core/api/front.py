@@ -33,6 +33,8 @@ TermsOf = Callable[[Environ], Awaitable[Terms | None]]
 
 IN_MEMORY_BYTES = 64 * 1024  # a thousand idle uploads are 64 MB
 MOST_DRAINED_BYTES = 40 * 1_048_576
+CROWD_PATIENCE_S = 2.0  # for a place: who sends many quick ones at once has them in less
+_LOOK_AGAIN_S = 0.05
 
 
 class BodyError(OSError):
@@ -119,12 +121,13 @@ class Front:
         rest = Rest(min(declared or MOST_DRAINED_BYTES, MOST_DRAINED_BYTES), terms.pace if terms else SHORT)
         if cap is None or (declared or 0) > cap:
             return rest
-        full = self._full(terms.shares) if terms else None
+        full = await self._full_for_long(terms.shares) if terms else None
         if terms is None or full:
             environ |= {"wsgi.input": BrokenInput(UnreadError()), CROWDED: full}
             environ.setdefault("CONTENT_LENGTH", "1")  # a body in chunks is one, too
             return rest
-        held.enter_context(self._places(terms.shares))
+        places = held.enter_context(contextlib.ExitStack())
+        places.enter_context(self._places(terms.shares))
         spool = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES)  # noqa: SIM115 - closed with the request
         held.callback(spool.close)
         try:
@@ -133,12 +136,21 @@ class Front:
             environ["wsgi.input"] = BrokenInput(error)
             environ.setdefault("CONTENT_LENGTH", "1")  # else nobody would read it, and miss the fields instead
             return None
+        if not terms.until_answered:
+            places.close()
         spool.seek(0)
         environ["wsgi.input"], environ["CONTENT_LENGTH"] = spool, str(length)
         return None if length <= cap else Rest(MOST_DRAINED_BYTES, terms.pace)
 
-    def _full(self, shares: Iterable[Share]) -> Share | None:
-        return next((share for share in shares if self._taken[share.name] >= share.places), None)
+    async def _full_for_long(self, shares: Iterable[Share]) -> Share | None:
+        """Which share has no place, although it was waited for; meanwhile the body stays where it is."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + CROWD_PATIENCE_S
+        while full := next((share for share in shares if self._taken[share.name] >= share.places), None):
+            if loop.time() >= end:
+                break
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        return full
 
     @contextlib.contextmanager
     def _places(self, shares: Iterable[Share]) -> Iterator[None]:

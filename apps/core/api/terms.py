@@ -41,7 +41,7 @@ SHORT = Pace(patience_s=3, least_bytes_a_s=64 * 1024, longest_pause_s=4, drain_l
 @dataclass(frozen=True)
 class Share:
     """
-    Bodies that are counted together, from their first byte to the end of their request.
+    Bodies that are counted together.
 
     Args:
         places: how many there may be at once.
@@ -55,7 +55,13 @@ class Share:
 
 @dataclass(frozen=True)
 class Terms:
-    """The terms for one body, which needs a place in each of `shares`."""
+    """
+    The terms for one body, which needs a place in each of `shares`.
+
+    Args:
+        until_answered: whether it keeps its places until the end of its request, or only while it arrives.
+    """
 
     pace: Pace
     shares: tuple[Share, ...] = ()
+    until_answered: bool = True
