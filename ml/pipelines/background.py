@@ -17,23 +17,37 @@ from typing import Literal, Protocol
 import cv2
 import numpy as np
 
-from ml.compositing import bounding_box, crisp, over_colour, remove_specks, solidify
-from ml.confidence import confidence_of, looks_empty
+from ml.compositing import BOX_FROM_ALPHA, bounding_box, crisp, remove_specks, solidify
+from ml.confidence import LOW_BELOW, confidence_of, is_all_over, looks_empty
 from ml.fusion import fuse
 from ml.people import close_up, weigh_people
 from ml.refinement import refine_edges
 from ml.subject import count_subjects, touches_border
 from ml.transforms import require_alpha, require_rgb, resize_alpha, resize_matte, shrink_or_grow, to_alpha
+from ml.transparency import Given, Transparency, on_ground, read_transparency
 from ml.types import AlphaChannel, BoxXywh, Matte, RgbImage
 
 Subject = Literal["universal", "human", "product"]
 Quality = Literal["best", "fast"]
 
-NEUTRAL_GREY = (128, 128, 128)
-"""Under what is transparent already: unlike white and black, it is no subject's own colour often."""
-
 MIN_AREA_RATIO = 0.0005
 """Half a thousandth of the photo (a 23 px square in 1 MP): less is a speck, not a subject."""
+
+ALL_KEPT = {Transparency.CARD: 0.97, Transparency.UNCLEAR: 0.85}
+"""Of what is visible of a picture with transparency: where the networks keep so much, all of it is the subject. A card is
+nobody's outline, so a network that sees a little less than all of it is right."""
+
+CLEAR_ENOUGH = 0.02
+"""Of the picture: with so much cleared, somebody has cut it out; less are a card's corners."""
+
+PIECE_KEPT = 0.15
+"""Of a piece of a picture that is cut out already: where people are so much of it, it stays whole."""
+
+MINOR_PIECE = 0.1
+"""Of all that is cut out already: where people are, such a piece stays in any case."""
+
+UNSURE = 0.5
+"""Confidence in an outline that came with the picture and in which no network sees anything."""
 
 MIN_CONTRAST_LEVELS = 2.0
 """Standard deviation of the brightness under which a photo is a flat surface."""
@@ -84,6 +98,7 @@ class BackgroundResult:
         is_empty: no subject was found.
         touches_border: the subject goes on beyond the picture's border.
         subjects: how many separate things of similar size there are; 0 where `is_empty`.
+        is_as_given: the alpha is the one that the picture came with: the colours of its soft pixels are the subject's own.
     """
 
     alpha: AlphaChannel
@@ -93,6 +108,7 @@ class BackgroundResult:
     is_empty: bool
     touches_border: bool = False
     subjects: int = 1
+    is_as_given: bool = False
 
 
 class BackgroundPipeline:
@@ -147,27 +163,49 @@ class BackgroundPipeline:
             subject: `universal` keeps whatever stands out; `human` all people with what they wear and carry, and
                 nothing else; `product` the thing without its shadow and reflection, with hard edges.
             quality: `fast` does without the second opinion, what knows people and the edges' refinement.
-            opacity: (H, W) uint8, 0..255: the alpha channel that the photo has already, if any. The network sees
-                the photo over neutral grey, and the result is never more opaque than this.
+            opacity: (H, W) uint8, 0..255: the alpha channel that the photo has already, if any. A subject that is cut out
+                already comes back as it is. Else the networks see the photo over a colour that is not the subject's,
+                and the result is never more opaque than this.
 
         Raises:
             ShapeError: `image` is not (H, W, 3) uint8, or `opacity` has another size.
         """
-        height, width = require_rgb(image).shape[:2]
-        seen = image
-        if opacity is not None:
-            seen = over_colour(image, require_alpha(opacity, (height, width)), NEUTRAL_GREY)
-        square = shrink_or_grow(seen, (GRID_PX, GRID_PX))
+        shape_hw = require_rgb(image).shape[:2]
+        if opacity is None:
+            return self._find(image, subject, quality)
+        return self._find_within(image, require_alpha(opacity, shape_hw), subject, quality)
+
+    def _find_within(
+        self, image: RgbImage, opacity: AlphaChannel, subject: Subject, quality: Quality
+    ) -> BackgroundResult:
+        """Let the transparency that is there decide where it can, and bound what the networks say where it can't."""
+        given = read_transparency(opacity)
+        if given.box_xywh is None:
+            return _nothing((opacity.shape[0], opacity.shape[1]), 0.0)
+        if given.kind is Transparency.OUTLINE and subject != "human":
+            return _result(opacity, 1.0, is_as_given=True)
+        left, top, width, height = given.box_xywh
+        is_card = given.kind is Transparency.CARD
+        part = (slice(top, top + height), slice(left, left + width)) if is_card else (slice(None), slice(None))
+        found = self._find(np.ascontiguousarray(on_ground(image, opacity)[part]), subject, quality)
+        alpha = np.zeros_like(opacity)
+        alpha[part] = cv2.multiply(found.alpha, np.ascontiguousarray(opacity[part]), scale=1 / 255)
+        if given.kind is Transparency.OUTLINE:
+            return _pieces_of(opacity, alpha, found.confidence)
+        return _agreed(opacity, alpha, found, given)
+
+    def _find(self, image: RgbImage, subject: Subject, quality: Quality) -> BackgroundResult:
+        """Find the subject of an opaque picture."""
+        height, width = image.shape[:2]
+        square = shrink_or_grow(image, (GRID_PX, GRID_PX))
         main = self._network.predict_native(square)
-        matte, confidence = self._decide(seen, square, main, subject, quality)
-        if _is_flat(square) or looks_empty(matte):
+        matte, confidence = self._decide(image, square, main, subject, quality)
+        if _is_flat(square) or looks_empty(matte) or is_all_over(matte, confidence):
             return _nothing((height, width), confidence)
         small = remove_specks(to_alpha(_FINISH[subject](matte)))
         alpha = resize_alpha(small, (width, height))
         if quality == "best":
-            alpha = refine_edges(seen, alpha, is_crisp=subject == "product")
-        if opacity is not None:
-            cv2.multiply(alpha, opacity, dst=alpha, scale=1 / 255)
+            alpha = refine_edges(image, alpha, is_crisp=subject == "product")
         return _result(alpha, confidence)
 
     def _decide(
@@ -193,10 +231,46 @@ class BackgroundPipeline:
 _FINISH: dict[Subject, Callable[[Matte], Matte]] = {"universal": solidify, "human": solidify, "product": crisp}
 
 
-def _result(alpha: AlphaChannel, confidence: float) -> BackgroundResult:
+def _agreed(opacity: AlphaChannel, alpha: AlphaChannel, found: BackgroundResult, given: Given) -> BackgroundResult:
+    """The networks' word, where they are sure and take less than all; else the transparency's, where there is enough of it."""
+    kept = float(cv2.sumElems(alpha)[0]) / float(cv2.sumElems(opacity)[0])
+    if kept >= ALL_KEPT[given.kind]:
+        return _result(opacity, found.confidence, is_as_given=True)
+    if (found.is_empty or found.confidence < LOW_BELOW) and given.clear_share >= CLEAR_ENOUGH:
+        return _result(opacity, min(UNSURE, found.confidence), is_as_given=True)
+    return (
+        _nothing((opacity.shape[0], opacity.shape[1]), found.confidence)
+        if found.is_empty
+        else _result(alpha, found.confidence)
+    )
+
+
+def _pieces_of(opacity: AlphaChannel, alpha: AlphaChannel, confidence: float) -> BackgroundResult:
+    """Those pieces of what is cut out already that a network keeps a part of, each as it is."""
+    height, width = opacity.shape
+    scale = min(1.0, GRID_PX / max(height, width))
+    size_wh = max(1, round(width * scale)), max(1, round(height * scale))
+    small, kept = shrink_or_grow(opacity, size_wh), shrink_or_grow(alpha, size_wh)
+    visible = np.greater_equal(small, BOX_FROM_ALPHA).view(np.uint8)
+    count, labels = cv2.connectedComponents(visible, connectivity=8, ltype=cv2.CV_32S)
+    whole, part = (np.bincount(labels.ravel(), plane.ravel(), count) for plane in (small, kept))
+    stays = part >= PIECE_KEPT * np.maximum(whole, 1)
+    stays[0] = False
+    if stays.any():  # somebody is there: a hand, a bag, which are too small to be told from nobody, are theirs
+        stays |= whole < MINOR_PIECE * whole.sum()
+        stays[0] = False
+    if stays[1:].all():
+        return _result(opacity, confidence, is_as_given=True)
+    near = cv2.dilate(stays[labels].view(np.uint8), np.ones((5, 5), np.uint8))  # with the haze around them
+    out = np.zeros_like(opacity)
+    cv2.copyTo(opacity, cv2.resize(near, (width, height), interpolation=cv2.INTER_NEAREST), out)
+    return _result(out, confidence, is_as_given=True)
+
+
+def _result(alpha: AlphaChannel, confidence: float, *, is_as_given: bool = False) -> BackgroundResult:
     area_ratio = float(cv2.mean(alpha)[0]) / 255
     box = bounding_box(alpha)
-    if box is None or area_ratio < MIN_AREA_RATIO:
+    if box is None or (area_ratio < MIN_AREA_RATIO and not is_as_given):
         return _nothing((alpha.shape[0], alpha.shape[1]), confidence)
     return BackgroundResult(
         alpha,
@@ -206,6 +280,7 @@ def _result(alpha: AlphaChannel, confidence: float) -> BackgroundResult:
         is_empty=False,
         touches_border=touches_border(alpha),
         subjects=count_subjects(alpha),
+        is_as_given=is_as_given,
     )
 
 

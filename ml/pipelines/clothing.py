@@ -16,12 +16,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.compositing import bounding_box, over_colour, remove_specks
+from ml.compositing import bounding_box, remove_specks
 from ml.garment_vote import vote
 from ml.garments import DRESS, GARMENTS, SKIRT
 from ml.models.clothing import BODY, NOTHING, Shares, View, unlook, view_of
 from ml.refinement import refine_edges
 from ml.transforms import require_alpha, require_rgb, resize_alpha, to_alpha
+from ml.transparency import on_ground
 from ml.types import AlphaChannel, BoxXywh, BoxXyxy, Mask, Matte, RgbImage
 
 GLANCE_PIXELS, LOOK_PIXELS = 320 * 320, 512 * 224
@@ -43,7 +44,6 @@ VOTE_SIDE_PX, WORK_SIDE_PX = 320, 1024
 MATTE_WEIGHT = 0.25
 """Of the background network's word against the clothing network's: measured on validation, +.005 mean IoU."""
 
-NEUTRAL_GREY = (127, 127, 127)
 CLEAR_UNTO, SOLID_FROM = 0.2, 0.8
 """Of the clothes' share of a pixel: what is soft between them is the edge."""
 
@@ -137,7 +137,7 @@ class ClothingPipeline:
             image: (H, W, 3) uint8, sRGB, 0..255, upright.
             separate_dress: give dresses a class of their own; else they count as skirts.
             opacity: (H, W) uint8, 0..255: the alpha channel that the photo has already, if any. The network sees the
-                photo over neutral grey, and no garment is more opaque than this.
+                photo over a colour that is not its own, and no garment is more opaque than this.
 
         Raises:
             ShapeError: `image` is not (H, W, 3) uint8, or `opacity` has another size.
@@ -145,7 +145,7 @@ class ClothingPipeline:
         height, width = require_rgb(image).shape[:2]
         seen = image
         if opacity is not None:
-            seen = over_colour(image, require_alpha(opacity, (height, width)), NEUTRAL_GREY)
+            seen = on_ground(image, require_alpha(opacity, (height, width)))
         found = self._find(seen)
         if found is None:
             return ClothingResult({})

@@ -14,11 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.compositing import bounding_box, over_colour, remove_specks
+from ml.compositing import bounding_box, remove_specks
 from ml.object_edges import soften
-from ml.pipelines.background import NEUTRAL_GREY, BackgroundResult
+from ml.pipelines.background import BackgroundResult
 from ml.subject import touches_border
 from ml.transforms import require_alpha, require_rgb, resize_alpha, resize_matte, shrink_or_grow, to_alpha
+from ml.transparency import on_ground
 from ml.types import AlphaChannel, Mask, Matte, RgbImage
 
 Floats = NDArray[np.float32]
@@ -172,7 +173,7 @@ class PointingPipeline:
         height, width = require_rgb(image).shape[:2]
         seen = image
         if opacity is not None:
-            seen = over_colour(image, require_alpha(opacity, (height, width)), NEUTRAL_GREY)
+            seen = on_ground(image, require_alpha(opacity, (height, width)))
         embedding = self._network.embed(seen)
         size_wh = embedding.shape_hw[1], embedding.shape_hw[0]
         return Look(embedding, to_alpha(resize_matte(self._matte(seen), size_wh)))

@@ -12,9 +12,9 @@ import pytest
 from ml import compositing, registry
 from ml.confidence import LOW_BELOW
 from ml.errors import WeightsMissingError
-from ml.pipelines.background import BackgroundPipeline, Quality
+from ml.pipelines.background import BackgroundPipeline, Quality, Subject
 from ml.sessions.slots import InferenceSlots
-from ml.types import Mask, RgbImage
+from ml.types import AlphaChannel, Mask, RgbImage
 from ml.weights import default_dir
 
 pytestmark = pytest.mark.golden
@@ -161,3 +161,74 @@ def test_turned_photo_gives_the_turned_matte(best: BackgroundPipeline) -> None:
     upright, flipped = best.run(image), best.run(np.ascontiguousarray(image[:, ::-1]))
 
     assert _iou(upright.alpha > 127, flipped.alpha[:, ::-1] > 127) > 0.97
+
+
+def _with_rounded_corners(image: RgbImage, radius_px: int) -> AlphaChannel:
+    inside = np.zeros(image.shape[:2], np.uint8)
+    inside[radius_px:-radius_px, radius_px:-radius_px] = 255
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1,) * 2)
+    return np.asarray(cv2.dilate(inside, disc), np.uint8)
+
+
+@pytest.mark.parametrize("quality", ["best", "fast"])
+def test_a_photo_on_a_rounded_card_is_cut_as_the_photo_alone(best: BackgroundPipeline, quality: Quality) -> None:
+    photo = _photo(PHOTOS / "canyon-wren.jpg")
+    opacity = _with_rounded_corners(photo, 40)
+
+    card = best.run(photo, opacity=opacity, quality=quality)
+
+    alone = best.run(photo, quality=quality)
+    assert _iou(card.alpha > 127, (alone.alpha > 127) & (opacity > 127)) > 0.93
+
+
+@pytest.mark.parametrize(("path", "subject"), [(DEMO, "universal"), (PHOTOS / "astronaut.jpg", "human")])
+def test_our_own_answer_sent_in_again_comes_back_the_same(
+    best: BackgroundPipeline, path: Path, subject: Subject
+) -> None:
+    photo = _photo(path)
+    first = best.run(photo, subject=subject)
+
+    again = best.run(compositing.cut_out(photo, first.alpha)[..., :3].copy(), subject=subject, opacity=first.alpha)
+
+    assert np.array_equal(again.alpha, first.alpha)
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_cut_out_thing_is_nobody(best: BackgroundPipeline, level: int) -> None:
+    opacity = np.zeros((600, 600), np.uint8)
+    opacity[160:500, 160:440] = 255
+
+    assert best.run(np.full((600, 600, 3), level, np.uint8), subject="human", opacity=opacity).is_empty
+
+
+def _page(step_px: int, ground: int, ink: int) -> RgbImage:
+    """Lines of words, none of which can be read."""
+    page, rng = np.full((1200, 900, 3), ground, np.uint8), np.random.default_rng(5)
+    for y in range(70, 1130, step_px):
+        x = 70
+        while x < 800:
+            wide = int(rng.integers(14, 70))
+            page[y : y + step_px * 4 // 9, x : x + wide] = ink
+            x += wide + 8
+    return page
+
+
+def _bricks() -> RgbImage:
+    y, x = np.mgrid[:700, :900]
+    wall = np.full((700, 900, 3), (178, 92, 64), np.float64)
+    wall[((y % 40) < 4) | (((x + (y // 40 % 2) * 50) % 100) < 4)] = (205, 200, 190)
+    return np.clip(wall + np.random.default_rng(1).normal(0, 5, (700, 900, 1)), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("quality", ["best", "fast"])
+@pytest.mark.parametrize("subject", ["universal", "human", "product"])
+@pytest.mark.parametrize(
+    "page", [_page(18, 251, 32), _page(26, 25, 220), _bricks()], ids=["page", "dark page", "bricks"]
+)
+def test_pages_and_walls_have_no_subject(
+    best: BackgroundPipeline, page: RgbImage, subject: Subject, quality: Quality
+) -> None:
+    result = best.run(page, subject=subject, quality=quality)
+
+    assert result.is_empty
+    assert result.alpha.max() == 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from ml.errors import ShapeError
 from ml.pipelines.background import BackgroundPipeline, Subject
-from ml.types import Matte, RgbImage
+from ml.types import AlphaChannel, Matte, RgbImage
 
 
 class Oracle:
@@ -34,6 +35,15 @@ def textured(height: int = 200, width: int = 400) -> RgbImage:
     image = np.full((height, width, 3), 30, np.uint8)
     image[:, width // 2 :] = 220
     return image
+
+
+def body(shape_hw: tuple[int, int]) -> AlphaChannel:
+    """A thing in the middle, no shape that one draws."""
+    opacity = np.zeros(shape_hw, np.uint8)
+    height, width = shape_hw
+    cv2.ellipse(opacity, (width // 2, height // 2), (width // 6, height // 3), 0, 0, 360, 255, -1)
+    cv2.circle(opacity, (width * 2 // 3, height // 2), height // 6, 255, -1)
+    return opacity
 
 
 def dot() -> Matte:
@@ -93,16 +103,70 @@ def test_opacity_bounds_the_result_and_hides_what_lies_under() -> None:
     oracle = Oracle(square())
     image = textured()
     opacity = np.full((200, 400), 255, np.uint8)
-    opacity[:, :200] = 0
-    opacity[80:120, 220:260] = 100
+    opacity[60:140, 100:250] = 0
+    opacity[80:120, 250:280] = 100
 
     result = BackgroundPipeline(oracle, model_name="oracle", model_version="1").run(image, opacity=opacity)
 
     assert (result.alpha <= opacity).all()
-    assert result.alpha[100, 240] == 100
-    assert result.alpha[100, 280] == 255
-    assert (oracle.seen[0][:, :500] == 128).all()
-    assert result.bbox_xywh[0] >= 200
+    assert result.alpha[100, 265] == 100
+    assert result.alpha[100, 290] == 255
+    hole = oracle.seen[0][330:690, 280:600]
+    assert (hole == hole[0, 0]).all()
+    assert not result.is_as_given
+
+
+@pytest.mark.parametrize("subject", ["universal", "product"])
+def test_what_is_cut_out_already_comes_back_as_it_is(subject: Subject) -> None:
+    oracle = Oracle(dot())
+    opacity = cv2.GaussianBlur(body((200, 400)), (0, 0), 2)
+
+    result = BackgroundPipeline(oracle, model_name="oracle", model_version="1").run(
+        textured(), subject=subject, opacity=opacity
+    )
+
+    assert np.array_equal(result.alpha, opacity)
+    assert result.is_as_given
+    assert result.confidence > 0.9
+    assert oracle.seen == []  # and nobody has to look
+
+
+@pytest.mark.parametrize("level", range(0, 256, 15))
+def test_what_networks_see_under_transparency_is_never_the_subjects_colour(level: int) -> None:
+    oracle = Oracle(square())
+    image = np.full((200, 400, 3), level, np.uint8)
+
+    BackgroundPipeline(oracle, model_name="oracle", model_version="1").run(
+        image, subject="human", opacity=body((200, 400))
+    )
+
+    seen = oracle.seen[0].reshape(-1, 3).astype(int)
+    assert np.sqrt(((seen[0] - level) ** 2).sum()) >= 60  # the corner against the body
+
+
+def test_a_padded_photo_is_still_cut_and_seen_without_its_padding() -> None:
+    oracle = Oracle(square())
+    image, opacity = textured(), np.full((200, 400), 255, np.uint8)
+    opacity[:, :100] = opacity[:, 300:] = 0
+
+    result = BackgroundPipeline(oracle, model_name="oracle", model_version="1").run(image, opacity=opacity)
+
+    expected = cv2.resize(image[:, 100:300], (1024, 1024), interpolation=cv2.INTER_LINEAR)
+    assert np.abs(oracle.seen[0].astype(int) - expected).mean() < 8
+    assert 0.2 < (result.alpha > 128).sum() / (200 * 200) < 0.3
+    assert not result.is_as_given
+
+
+def test_only_pieces_with_people_are_kept_of_what_is_cut_out_already() -> None:
+    opacity = np.zeros((200, 400), np.uint8)
+    cv2.ellipse(opacity, (200, 100), (60, 70), 20, 0, 360, 255, -1)
+    cv2.ellipse(opacity, (40, 100), (25, 50), 0, 0, 360, 255, -1)
+    cv2.circle(opacity, (380, 30), 8, 255, -1)
+
+    result = pipeline(square()).run(textured(), subject="human", opacity=opacity)
+
+    assert np.array_equal(result.alpha[:, 100:], opacity[:, 100:])
+    assert result.alpha[:, :100].max() == 0
 
 
 def test_wholly_transparent_input_is_empty() -> None:
@@ -200,3 +264,54 @@ def test_border_and_number_of_subjects_are_told() -> None:
 
     assert result.touches_border
     assert result.subjects == 2
+
+
+def lines_of_text() -> Matte:
+    """What a network makes of a page: every word a spot."""
+    matte, rng = np.zeros((1024, 1024), np.float32), np.random.default_rng(3)
+    for y in range(60, 960, 16):
+        x = 70
+        while x < 950:
+            wide = int(rng.integers(14, 70))
+            matte[y : y + 7, x : x + wide] = 0.97
+            x += wide + 5
+    return matte
+
+
+def joints_of_bricks() -> Matte:
+    matte = np.zeros((1024, 1024), np.float32)
+    matte[::40] = matte[1::40] = matte[2::40] = matte[3::40] = 0.95
+    matte[:, ::90] = matte[:, 1::90] = matte[:, 2::90] = matte[:, 3::90] = 0.95
+    return matte
+
+
+@pytest.mark.parametrize("subject", ["universal", "human", "product"])
+@pytest.mark.parametrize("matte", [lines_of_text(), joints_of_bricks()], ids=["text", "bricks"])
+def test_what_is_all_over_a_picture_is_no_subject(matte: Matte, subject: Subject) -> None:
+    result = pipeline(matte).run(textured(), subject=subject)
+
+    assert result.is_empty
+    assert result.alpha.max() == 0
+
+
+def wheel() -> Matte:
+    matte = np.zeros((1024, 1024), np.uint8)
+    for x in (300, 720):
+        cv2.circle(matte, (x, 600), 190, 255, 14)
+        for turn in np.linspace(0, np.pi, 9):
+            step = int(185 * np.cos(turn)), int(185 * np.sin(turn))
+            cv2.line(matte, (x - step[0], 600 - step[1]), (x + step[0], 600 + step[1]), 255, 3)
+    cv2.polylines(matte, [np.array([(300, 600), (420, 380), (650, 380), (720, 600), (520, 600)])], True, 255, 16)
+    return matte.astype(np.float32) / 255
+
+
+def letters() -> Matte:
+    matte = np.zeros((1024, 1024), np.uint8)
+    for y, word in ((420, "BIG"), (720, "SALE")):
+        cv2.putText(matte, word, (120, y), cv2.FONT_HERSHEY_DUPLEX, 8, 255, 40)
+    return matte.astype(np.float32) / 255
+
+
+@pytest.mark.parametrize("matte", [wheel(), letters()], ids=["a bicycle", "letters"])
+def test_thin_things_and_large_letters_are_subjects(matte: Matte) -> None:
+    assert not pipeline(matte).run(textured()).is_empty
