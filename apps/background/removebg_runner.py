@@ -19,12 +19,13 @@ from apps.core.encoding import encode_jpeg, encode_png, encode_webp
 from apps.core.engine import Engine
 from apps.core.errors import Fault, invalid
 from apps.core.execution import Work
+from apps.core.imprint import Imprint
 from apps.core.outcome import Outcome, WarningCode
 from ml import arrange, compositing, registry, shadows
 from ml.foreground import estimate_foreground
 from ml.pipelines.background import BackgroundResult, Subject
 from ml.stamp import stamp
-from ml.types import AlphaChannel, BoxXywh, RgbaImage
+from ml.types import AlphaChannel, BoxXywh, RgbaImage, RgbImage
 
 WIDE_RATIO = 1.6
 """Without a type, what is this much wider than high stands on the ground: cars, sofas, shoes, four-legged animals."""
@@ -56,7 +57,7 @@ class RemoveBgRunner:
         if result.bbox_xywh is None:
             raise invalid(fields.file, "No foreground was found in the image.", Fault.NO_FOREGROUND)
         with work.stage("compose", progress=0.6):
-            scene = _arrange(photo, result.alpha, result.bbox_xywh, background, work.params)
+            scene = _arrange(photo, result, result.bbox_xywh, background, work.params)
             if work.is_sandbox:
                 scene = replace(scene, picture=stamp(scene.picture))
         with work.stage("encode", progress=0.8):
@@ -102,12 +103,14 @@ class _Scene:
         picture: (H, W) for a mask, else (H, W, 4).
         box_xywh: the subject's box in it.
         icc_profile: of its colours; None for sRGB and masks.
+        imprint: what belongs to it of the photo's metadata.
         is_cut_out: nothing lies behind the subject, so even one that fills the picture keeps its alpha channel.
     """
 
     picture: NDArray[np.uint8]
     box_xywh: BoxXywh
     icc_profile: bytes | None
+    imprint: Imprint
     is_cut_out: bool = False
 
 
@@ -148,10 +151,10 @@ def _read_background(work: Work) -> _Background:
 
 
 def _arrange(
-    photo: Photo, alpha: AlphaChannel, box: BoxXywh, background: _Background, params: Mapping[str, Any]
+    photo: Photo, result: BackgroundResult, box: BoxXywh, background: _Background, params: Mapping[str, Any]
 ) -> _Scene:
     """Lay the subject out on its canvas and put everything around it."""
-    height, width = alpha.shape
+    height, width = result.alpha.shape
     shadow = _shadow_kind(params, box, height)
     layout = arrange.lay_out(
         (width, height),
@@ -161,23 +164,30 @@ def _arrange(
         share=params["scale"],
         position_xy=None if params["position"] is None else tuple(params["position"]),
     )
-    alpha = arrange.place(alpha, layout)
+    alpha = arrange.place(result.alpha, layout)
     if not params["semitransparency"]:
         alpha = arrange.harden(alpha)
     box = compositing.bounding_box(alpha) or (0, 0, *layout.size_wh)
     if _is_mask(params):
-        return _Scene(alpha, box, None)
+        return _Scene(alpha, box, None, photo.imprint.of_a_mask())
     has_ground = background.exists or params["format"] == "jpg"
     photo = photo.in_srgb() if has_ground else photo.over(None)
-    rgb = arrange.place(photo.rgb, layout)
+    foreground = _foreground(photo, result, layout, alpha)
     ground = background.fill(layout.size_wh)
     picture = arrange.compose(
-        estimate_foreground(rgb, alpha),
+        foreground,
         alpha,
         shadow=_draw_shadow(shadow, alpha, box, opacity=params["shadow_opacity"] / 100),
         background=_on_white(ground) if params["format"] == "jpg" else ground,
     )
-    return _Scene(picture, box, photo.icc_profile, is_cut_out=not has_ground)
+    return _Scene(picture, box, photo.icc_profile, photo.imprint, is_cut_out=not has_ground)
+
+
+def _foreground(photo: Photo, result: BackgroundResult, layout: arrange.Layout, alpha: AlphaChannel) -> RgbImage:
+    """The subject's own colours on the canvas. Of what came cut out they are there, but for what scaling mixes into them."""
+    if not result.is_as_given:
+        return estimate_foreground(arrange.place(photo.rgb, layout), alpha)
+    return arrange.place(arrange.spread_colours(compositing.cut_out(photo.rgb, result.alpha)), layout)
 
 
 def _max_pixels(params: Mapping[str, Any], background: _Background) -> int:
@@ -241,29 +251,30 @@ def _on_white(background: RgbaImage | None) -> RgbaImage:
 
 def _encode(scene: _Scene, wanted: str) -> tuple[str, bytes]:
     """The file, and which kind it became: `auto` is png where something is transparent, and for masks."""
-    picture, profile = scene.picture, scene.icc_profile
+    picture, profile, imprint = scene.picture, scene.icc_profile, scene.imprint
     if picture.ndim == 2:
-        return _encode_mask(picture, wanted)
+        return _encode_mask(picture, wanted, imprint)
     is_opaque = bool(picture[..., 3].min() == 255)
     kind = wanted if wanted != "auto" else "jpg" if is_opaque else "png"
     rgb = picture[..., :3]  # the encoders copy it where they must
     if kind == "jpg":
-        return kind, encode_jpeg(rgb, icc_profile=profile)
+        return kind, encode_jpeg(rgb, icc_profile=profile, imprint=imprint)
     if kind == "zip":
-        colour = encode_jpeg(rgb if is_opaque else arrange.spread_colours(picture), icc_profile=profile)
-        return kind, _zip({"color.jpg": colour, "alpha.png": encode_png(np.ascontiguousarray(picture[..., 3]))})
+        spread = rgb if is_opaque else arrange.spread_colours(picture)
+        colour = encode_jpeg(spread, icc_profile=profile, imprint=imprint)
+        alpha = encode_png(np.ascontiguousarray(picture[..., 3]), imprint=imprint.of_a_mask())
+        return kind, _zip({"color.jpg": colour, "alpha.png": alpha})
     encode = encode_png if kind == "png" else encode_webp
-    return kind, encode(
-        np.ascontiguousarray(rgb) if is_opaque and not scene.is_cut_out else picture, icc_profile=profile
-    )
+    shown = np.ascontiguousarray(rgb) if is_opaque and not scene.is_cut_out else picture
+    return kind, encode(shown, icc_profile=profile, imprint=imprint)
 
 
-def _encode_mask(mask: AlphaChannel, wanted: str) -> tuple[str, bytes]:
+def _encode_mask(mask: AlphaChannel, wanted: str, imprint: Imprint) -> tuple[str, bytes]:
     if wanted == "jpg":
-        return wanted, encode_jpeg(mask)
+        return wanted, encode_jpeg(mask, imprint=imprint)
     if wanted == "webp":
-        return wanted, encode_webp(np.repeat(mask[..., None], 3, axis=2))
-    return "png", encode_png(mask)
+        return wanted, encode_webp(np.repeat(mask[..., None], 3, axis=2), imprint=imprint)
+    return "png", encode_png(mask, imprint=imprint)
 
 
 def _zip(files: Mapping[str, bytes]) -> bytes:

@@ -59,8 +59,10 @@ class BackgroundRunner:
             pixels = _picture(photo, result, work.params, colour=colour, max_pixels=most_pixels)
             if work.is_sandbox:
                 pixels = stamp(pixels)
-            profile = photo.icc_profile if pixels.ndim == 3 else None
-            encoded = _ENCODERS[work.params["format"]](pixels, icc_profile=profile)
+            profile, imprint = photo.icc_profile, photo.imprint
+            if pixels.ndim == 2:
+                profile, imprint = None, imprint.of_a_mask()
+            encoded = _ENCODERS[work.params["format"]](pixels, icc_profile=profile, imprint=imprint)
         height, width = pixels.shape[:2]
         content_type = _CONTENT_TYPES[work.params["format"]]
         image = work.keep("image", encoded, content_type=content_type, size_wh=(width, height))
@@ -119,7 +121,7 @@ def _picture(
     output = params["output_format"]
     if output == "mask":
         return compositing.binary_mask(alpha) if params["mask_mode"] == "binary" else alpha
-    foreground = estimate_foreground(photo.rgb, alpha)
+    foreground = photo.rgb if result.is_as_given else estimate_foreground(photo.rgb, alpha)
     if output == "crop" and result.bbox_xywh is not None:  # before the colours, which then cost only what is kept
         wished_xy = _margin_px(params["crop_margin"], result.bbox_xywh)
         x_px, y_px = compositing.fitting_margins(result.bbox_xywh[2:], wished_xy, max_pixels=max_pixels)

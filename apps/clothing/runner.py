@@ -123,7 +123,9 @@ def _file(work: Work, photo: Photo, alpha: AlphaChannel) -> bytes:
     picture = _picture(photo, alpha, form=work.params["return_form"])
     if work.is_sandbox:
         picture = stamp(picture)
-    return encode_png(picture, icc_profile=photo.icc_profile if picture.ndim == 3 else None)
+    if picture.ndim == 2:
+        return encode_png(picture, imprint=photo.imprint.of_a_mask())
+    return encode_png(picture, icc_profile=photo.icc_profile, imprint=photo.imprint)
 
 
 def _picture(photo: Photo, alpha: AlphaChannel, *, form: str) -> NDArray[np.uint8]:

@@ -34,6 +34,7 @@ from apps.core.colour import (
     usable_profile,
 )
 from apps.core.image_headers import HeaderError, ImageFormat, webp_chunks
+from apps.core.imprint import NO_IMPRINT, Imprint, read_imprint
 from apps.core.inspection import ImageHeader, ImageLimits, inspect, unreadable
 from apps.core.jpeg_decoding import decode_channels, trimmed
 from apps.core.jpeg_layout import JpegLayout
@@ -82,6 +83,7 @@ class Photo:
         icc_profile: a usable RGB profile, to be attached to every output in these colours.
         is_animated: this is the first frame of several.
         is_profile_made: the file came without it: it is what a PNG says of its colours in numbers.
+        imprint: its resolution and its author's credit, for what is made of it.
     """
 
     rgb: RgbImage
@@ -89,6 +91,7 @@ class Photo:
     icc_profile: bytes | None
     is_animated: bool
     is_profile_made: bool = False
+    imprint: Imprint = NO_IMPRINT
 
     def over(self, ground_rgb: tuple[int, ...] | None) -> Photo:
         """
@@ -158,6 +161,7 @@ def decode(data: bytes, *, limits: ImageLimits, field: str = "image") -> Photo:
         icc_profile,
         header.is_animated,
         is_profile_made=stripped.is_profile_made,
+        imprint=read_imprint(data, header.format, orientation=header.orientation),
     )
 
 

@@ -1,5 +1,5 @@
 """
-Arrays to files. Worker only. A file holds the pixels and the colour profile it is given, nothing else.
+Arrays to files. Worker only. A file holds the pixels, the colour profile and the imprint it is given, nothing else.
 
 PNG by ISA-L: filter "up", igzip level 2, a sixth of what libvips takes. Its deflate never gets below a two hundredth
 of the pixels, so what it makes small (masks, drawings, ramps: cheap ones all) is done again by libvips, level 3,
@@ -37,6 +37,9 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 from PIL import Image
 
+from apps.core.imprint import NO_IMPRINT, Imprint
+from apps.core.imprint_writing import exif_of, into_jpeg, into_png, xmp_of
+
 pyvips.cache_set_max(0)  # the operation cache keeps whole results
 pyvips.concurrency_set(1)  # parallel jobs fill the cores; threads inside one only add memory
 
@@ -48,13 +51,14 @@ _UP = 2  # PNG's number of the filter
 _COLOUR_TYPES = {1: 0, 3: 2, 4: 6}
 
 
-def encode_png(array: NDArray[np.uint8], *, icc_profile: bytes | None = None) -> bytes:
+def encode_png(array: NDArray[np.uint8], *, icc_profile: bytes | None = None, imprint: Imprint = NO_IMPRINT) -> bytes:
     """
     Encode losslessly, 8 bits a channel.
 
     Args:
         array: uint8, 0..255: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA with straight alpha.
         icc_profile: of the array's RGB space; None means sRGB.
+        imprint: resolution, and who made the picture.
 
     Raises:
         ValueError: any other shape or dtype; a profile with a grey array.
@@ -63,13 +67,14 @@ def encode_png(array: NDArray[np.uint8], *, icc_profile: bytes | None = None) ->
     array = np.ascontiguousarray(array)
     parts = _pack(array)
     if sum(map(len, parts)) < array.nbytes * _SMALL_SHARE:
-        return _encode_small_png(array, icc_profile)
+        return into_png(_encode_small_png(array, icc_profile), imprint)
     height, width = array.shape[:2]
     kind = _COLOUR_TYPES[1 if array.ndim == 2 else array.shape[2]]
     chunks = [_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))]
     if icc_profile:
         chunks.append(_chunk(b"iCCP", b"icc\0\0" + zlib.compress(icc_profile)))
-    return b"".join([b"\x89PNG\r\n\x1a\n", *chunks, *(_chunk(b"IDAT", part) for part in parts), _chunk(b"IEND", b"")])
+    pixels = [_chunk(b"IDAT", part) for part in parts]
+    return into_png(b"".join([b"\x89PNG\r\n\x1a\n", *chunks, *pixels, _chunk(b"IEND", b"")]), imprint)
 
 
 def _pack(array: NDArray[np.uint8]) -> list[bytes]:
@@ -105,13 +110,16 @@ def _encode_small_png(array: NDArray[np.uint8], icc_profile: bytes | None) -> by
     return _without_density(data)
 
 
-def encode_webp(array: NDArray[np.uint8], *, icc_profile: bytes | None = None, quality: int = 90) -> bytes:
+def encode_webp(
+    array: NDArray[np.uint8], *, icc_profile: bytes | None = None, imprint: Imprint = NO_IMPRINT, quality: int = 90
+) -> bytes:
     """
     Encode with lossy colour and lossless alpha.
 
     Args:
         array: uint8, 0..255: (H, W, 3) RGB or (H, W, 4) RGBA with straight alpha; 16383 px a side at most.
         icc_profile: of the array's RGB space; None means sRGB.
+        imprint: resolution, and who made the picture.
         quality: 0..100.
 
     Raises:
@@ -123,18 +131,29 @@ def encode_webp(array: NDArray[np.uint8], *, icc_profile: bytes | None = None, q
     out = io.BytesIO()
     # exact: what stands under alpha 0 stays, which saves a pass over the image and is 0 in a cut-out anyway
     Image.fromarray(array).save(
-        out, "WEBP", quality=quality, alpha_quality=100, method=2, exact=True, icc_profile=icc_profile or b""
+        out,
+        "WEBP",
+        quality=quality,
+        alpha_quality=100,
+        method=2,
+        exact=True,
+        icc_profile=icc_profile or b"",
+        exif=exif_of(imprint),
+        xmp=xmp_of(imprint),
     )
     return out.getvalue()
 
 
-def encode_jpeg(array: NDArray[np.uint8], *, icc_profile: bytes | None = None, quality: int = 95) -> bytes:
+def encode_jpeg(
+    array: NDArray[np.uint8], *, icc_profile: bytes | None = None, imprint: Imprint = NO_IMPRINT, quality: int = 95
+) -> bytes:
     """
     Encode without chroma subsampling (4:4:4).
 
     Args:
         array: uint8, 0..255: (H, W) grey or (H, W, 3) RGB.
         icc_profile: of the array's RGB space; None means sRGB.
+        imprint: resolution, and who made the picture.
         quality: 1..100.
 
     Raises:
@@ -143,11 +162,12 @@ def encode_jpeg(array: NDArray[np.uint8], *, icc_profile: bytes | None = None, q
     _check(array, channels={1, 3}, icc_profile=icc_profile)
     if array.ndim == 2:
         grey = np.ascontiguousarray(array)[:, :, None]
-        return simplejpeg.encode_jpeg(grey, quality=quality, colorspace="GRAY", colorsubsampling="Gray")
+        data = simplejpeg.encode_jpeg(grey, quality=quality, colorspace="GRAY", colorsubsampling="Gray")
+        return into_jpeg(data, imprint)
     data = simplejpeg.encode_jpeg(
         np.ascontiguousarray(array), quality=quality, colorspace="RGB", colorsubsampling="444"
     )
-    return _with_jpeg_profile(data, icc_profile) if icc_profile else data
+    return into_jpeg(_with_jpeg_profile(data, icc_profile) if icc_profile else data, imprint)
 
 
 def _check(array: NDArray[np.uint8], *, channels: set[int], icc_profile: bytes | None) -> None:

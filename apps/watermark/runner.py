@@ -97,7 +97,10 @@ class WatermarkRunner:
             picture = _picture(seen.rgb, photo.opacity, is_flat=kind == "jpg")
             if work.is_sandbox:
                 picture, mask = stamp(picture), stamp(mask)
-            encoded = _ENCODERS[kind](picture, icc_profile=seen.icc_profile), encode_png(mask)
+            encoded = (
+                _ENCODERS[kind](picture, icc_profile=seen.icc_profile, imprint=photo.imprint),
+                encode_png(mask, imprint=photo.imprint.of_a_mask()),
+            )
         height, width = mask.shape
         types = {"image": _CONTENT_TYPES[kind], "mask": "image/png"}
         artifacts = {
