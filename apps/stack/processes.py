@@ -23,6 +23,9 @@ from apps.stack.paths import ROOT, VarDir
 
 MARK = "KEYLINE_STACK"
 _LOG_LIMIT_BYTES = 20_000_000
+_CLOCK_SLACK_S = (
+    10.0  # of a start that the kernel tells in hundredths of a second since a boot that it tells in seconds
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Program:
     env: Mapping[str, str] = field(default_factory=dict)
     port: int | None = None
     account: Account | None = None
+    folder: Path = ROOT
     stop_signal: signal.Signals = signal.SIGTERM
     orphan_signal: signal.Signals = signal.SIGKILL
     stop_timeout_s: float = 6.0
@@ -66,11 +70,14 @@ class Process:
         """Start it as the head of a new session; call from the thread that lives longest."""
         program, log_path, parent_pid = self.program, self._var.log_file(self.program.name), os.getpid()
         account = program.account
+        for path in program.leaves:  # of a run that was killed, and perhaps another user's
+            with contextlib.suppress(PermissionError):
+                path.unlink(missing_ok=True)
         with log_path.open("ab") as log:
             try:
                 self._popen = subprocess.Popen(
                     program.argv,
-                    cwd=ROOT if account is None else "/",
+                    cwd=program.folder,
                     env={**os.environ, **program.env, MARK: str(self._var.root)},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -133,12 +140,36 @@ def _kill_group(head: subprocess.Popen[bytes], *, timeout_s: float = 3.0) -> Non
 
 def marked_pids(var: VarDir) -> Iterator[int]:
     """Every living process that a supervisor of this very folder started, whoever its parent is now."""
-    needle = f"{MARK}={var.root}\0".encode()
+    needle, heads = f"{MARK}={var.root}\0".encode(), _heads(var)
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            with contextlib.suppress(OSError):
-                if needle in (entry / "environ").read_bytes() + b"\0":
-                    yield int(entry.name)
+        if entry.name.isdigit() and (pid := int(entry.name)) != os.getpid():
+            try:
+                is_ours = needle in (entry / "environ").read_bytes() + b"\0"
+            except PermissionError:  # root in a container may not look into another user's
+                is_ours = _belongs_to(heads, pid)
+            except OSError:
+                continue
+            if is_ours:
+                yield pid
+
+
+def _heads(var: VarDir) -> dict[int, float]:
+    """The pids in the pid files, and since when these are there."""
+    heads = {}
+    for file in (var.root / "run").glob("*.pid"):
+        with contextlib.suppress(OSError, ValueError):
+            heads[int(file.read_text())] = file.stat().st_mtime
+    return heads
+
+
+def _belongs_to(heads: Mapping[int, float], pid: int) -> bool:
+    """Whether it is a head, or is in its session, and began with it or later (so none of an earlier process of that number)."""
+    try:
+        session = os.getsid(pid)
+    except OSError:
+        return False
+    noted, began = heads.get(session), started_at(pid)
+    return noted is not None and began is not None and began > noted - _CLOCK_SLACK_S
 
 
 def end_leftovers(var: VarDir) -> list[int]:

@@ -7,7 +7,6 @@ Each maker takes the stack's settled environment and gives the Program that serv
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import signal
 import socket
@@ -17,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from apps.stack.accounts import let_pass, make_readable, own, own_account, write_for
 from apps.stack.certificates import Identity, make_identity
 from apps.stack.errors import StackError
 from apps.stack.local_http import get
@@ -25,7 +25,7 @@ from apps.stack.plan import S3_PORT_NAMES
 from apps.stack.postgres import postgres
 from apps.stack.processes import Process, Program
 
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 180.0  # seconds, on a machine that is busy with other things; the worker has twice that
 
 
 def embedded_programs(env: Mapping[str, str], var: VarDir) -> Iterator[Program]:
@@ -83,20 +83,23 @@ def valkey(env: Mapping[str, str], var: VarDir) -> Program:
 
     url = urlsplit(env["REDIS_URL"])
     port, password = url.port or 6379, unquote(url.password or "")
-    folder = var.data("valkey")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder, binary, account = var.data("valkey"), Path(get_binary_path()), own_account()
+    own(folder, account)
+    if account:
+        make_readable(binary.parent)
+        let_pass(account, binary.resolve())
     lines = (
         f"bind 127.0.0.1\nport {port}\ndir {folder}\ndaemonize no\nsave ''\nappendonly no\nset-proc-title no\n"
         "maxmemory 256mb\nmaxmemory-policy noeviction\n"  # a forgotten wake-up is a late job: refuse instead
         + (f"requirepass {password}\n" if password else "")
     )
-    conf = folder / "valkey.conf"  # a file, because a command line shows the password to every user
-    with os.fdopen(os.open(conf, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(lines)
+    conf = var.data("valkey.conf")  # a file, because a command line shows the password to every user
+    write_for(account, conf, lines.encode())
     return Program(
         name="valkey",
-        argv=(str(get_binary_path()), str(conf)),
+        argv=(str(binary), str(conf)),
         port=port,
+        account=account,
         orphan_signal=signal.SIGTERM,
         is_ready=lambda: _valkey_answers(port, password),
     )
@@ -129,12 +132,15 @@ def seaweedfs(env: Mapping[str, str], var: VarDir) -> Program:
     weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
     if weed is None:
         raise StackError("The program `weed` is missing: remove .venv and run the command again.")
-    folder = var.data("s3")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder, account = var.data("s3"), own_account()
+    own(folder, account)
+    if account:
+        make_readable(Path(weed))
+        let_pass(account, Path(weed).resolve())
     s3_port = urlsplit(env["S3_ENDPOINT_URL"]).port or 80
     ports = dict(zip(S3_PORT_NAMES, map(int, env["KEYLINE_S3_PORTS"].split(",")), strict=True))
     bucket_url = f"https://127.0.0.1:{ports['filer.port']}/buckets/{env['S3_BUCKET']}/"
-    identity = make_identity(var.data("s3.identity"))
+    identity = make_identity(var.data("s3.identity"), account)
     certificates = identity.context()
     argv = [weed, "-logtostderr=true", "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     argv += [f"-{name}={port}" for name, port in ports.items()]
@@ -160,6 +166,7 @@ def seaweedfs(env: Mapping[str, str], var: VarDir) -> Program:
             "GOMEMLIMIT": "300MiB",
         },
         port=s3_port,
+        account=account,
         orphan_signal=signal.SIGTERM,
         is_ready=lambda: (
             get(bucket_url, context=certificates)[0] == 200 and get(f"http://127.0.0.1:{s3_port}/")[0] == 403

@@ -13,12 +13,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 from apps.stack import env_file, locks
-from apps.stack.commands import PREPARE, app_programs, settled_environment
+from apps.stack.accounts import own_account
+from apps.stack.commands import PREPARE, app_programs, weights_dir
 from apps.stack.errors import StackError, StopRequested
 from apps.stack.local_http import get
+from apps.stack.opening import may_listen, open_the_house
 from apps.stack.parent_death import adopt_orphans
 from apps.stack.paths import VarDir
 from apps.stack.processes import Process, Program, end_leftovers
@@ -82,15 +85,20 @@ class Supervisor:
         Raises:
             StackError: something does not come up; the sentence names it and shows its log.
         """
+        account = own_account()
+        if account is not None:
+            may_listen(account, int(self._env["KEYLINE_PORT"]))
+            with step(f"Opening code and weights to the user {account.name}, who runs what root starts"):
+                open_the_house(account, weights=Path(weights_dir(self._var)))
         with step("Starting the servers: " + self._env["KEYLINE_EMBEDDED"].replace(",", ", ")):
             for program in embedded_programs(self._env, self._var):
                 self._start(program, self._servers)
             for kept in self._servers:
                 self._wait(kept.process.program.is_ready, kept.name, timeout_s=READY_TIMEOUT_S)
-        worker, web, sweeper = app_programs(self._env, self._var)
+        worker, web, sweeper, prepare = app_programs(self._env, self._var, account)
         self._start(worker, self._apps)  # it loads its models meanwhile, and waits for the tables before it takes work
         with step("Settling tables, administrator and bucket"):
-            self._prepare()
+            self._prepare(prepare)
         with step("Starting web, worker and sweeper (the worker loads its models)"):
             self._start(web, self._apps)
             self._start(sweeper, self._apps)
@@ -152,10 +160,9 @@ class Supervisor:
             _, told = get(url, {"Authorization": f"Bearer {os.environ.get('METRICS_TOKEN', '')}"})
             raise StackError(f"{error}\n  /readyz says: {told.decode(errors='replace')[:600]}") from error
 
-    def _prepare(self) -> None:
+    def _prepare(self, program: Program) -> None:
         """Run the command to its end, keeping everything else alive meanwhile."""
-        env = settled_environment(self._env, self._var)
-        process = Process(Program(name="prepare", argv=PREPARE, env=env), self._var)
+        process = Process(program, self._var)
         process.start()
         try:
             while process.exit_code() is None:

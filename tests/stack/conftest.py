@@ -18,6 +18,9 @@ from apps.stack.paths import ROOT, VarDir
 from apps.stack.plan import plan
 from apps.stack.ports import free_ports
 
+PATIENCE_S = float(os.environ.get("PATIENCE_S", "600"))
+"""How long a test waits for what must come: for machines far slower than any that should be. What is well comes long before."""
+
 
 @dataclass
 class Stack:
@@ -42,11 +45,11 @@ class Stack:
         except (OSError, ValueError):
             return 0
 
-    def launcher(self, *arguments: str, timeout_s: float = 180) -> subprocess.CompletedProcess[str]:
+    def launcher(self, *arguments: str, timeout_s: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
         """`python -m apps.stack ...` for this stack."""
         return self._run([sys.executable, "-m", "apps.stack", *arguments], timeout_s)
 
-    def manage(self, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    def manage(self, *arguments: str, timeout_s: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
         """`manage.py ...` against this stack, as an operator runs it."""
         return self._run([sys.executable, "manage.py", *arguments], timeout_s)
 
@@ -73,7 +76,7 @@ def outer_environment(folder: Path) -> dict[str, str]:
     }
 
 
-def wait_until(is_true: Callable[[], bool], *, timeout_s: float) -> bool:
+def wait_until(is_true: Callable[[], bool], *, timeout_s: float = PATIENCE_S) -> bool:
     """Poll; for things that only other processes can bring about."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

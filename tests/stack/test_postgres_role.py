@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from apps.stack import postgres as embedded
-from apps.stack import postgres_account
+from apps.stack.accounts import let_pass, postgres_account
 from apps.stack.paths import VarDir
 from apps.stack.plan import plan
 from apps.stack.postgres import postgres
@@ -45,7 +45,7 @@ def served(var: VarDir, env: dict[str, str]) -> Iterator[psycopg.Connection]:
     process = Process(program, var)
     process.start()
     try:
-        assert wait_until(program.is_ready, timeout_s=120)
+        assert wait_until(program.is_ready)
         with psycopg.connect(env["DATABASE_URL"], autocommit=True) as connection:
             yield connection
     finally:
@@ -66,10 +66,10 @@ def var() -> Iterator[VarDir]:
 
 def of_before(var: VarDir) -> None:
     """A cluster as it was made until now: the application is its first role, and a superuser."""
-    account = postgres_account.account()
+    account = postgres_account()
     cluster = embedded._Cluster(binaries=embedded._binaries(account), data=var.data("postgres"), account=account)
     if account:
-        postgres_account.let_pass(account, cluster.data)
+        let_pass(account, cluster.data.parent)
         var.data("postgres").mkdir(mode=0o700)
         os.chown(var.data("postgres"), account.uid, account.gid)
     options = ["--encoding=UTF8", "--locale=C", "--auth=trust", "--no-instructions"]
