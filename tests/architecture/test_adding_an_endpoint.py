@@ -72,7 +72,7 @@ def test_the_page_leads_to_a_working_endpoint(copy: Path) -> None:
     command = [sys.executable, "-m", "pytest", "tests/contract/test_flip.py", "-q", "-p", "no:cacheprovider"]
     # A database of its own: the test database is named after this one, and ours is in use.
     env = os.environ | {"DATABASE_URL": os.environ["DATABASE_URL"].rpartition("/")[0] + "/flip"}
-    done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, check=False, timeout=600)
 
     assert set(files) == {f"apps/flip/{name}.py" for name in ("serializers", "operation", "runner", "apps")}
     assert done.returncode == 0, done.stdout + done.stderr

@@ -69,7 +69,7 @@ class Site(BaseHTTPRequestHandler):
 
     def serve_declared(self) -> None:
         self.head(Content_Length=50_000_000)
-        time.sleep(0.5)  # whoever waits for the body has not looked at the header
+        self.connection.recv(1)  # nothing comes until the client hangs up
 
     def serve_endless(self) -> None:
         self.head()
@@ -86,7 +86,7 @@ class Site(BaseHTTPRequestHandler):
         self.wfile.write(PAYLOAD)
 
     def serve_silent(self) -> None:
-        time.sleep(3)
+        time.sleep(60)
 
     def serve_dripping_body(self) -> None:
         self.head(Content_Length=10_000)
@@ -101,12 +101,12 @@ class Site(BaseHTTPRequestHandler):
         self.drip()
 
     def serve_continuing(self) -> None:
-        for _ in range(300):
+        for _ in range(3000):
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             time.sleep(0.02)
 
     def drip(self) -> None:
-        for _ in range(300):
+        for _ in range(3000):
             self.wfile.write(b"x")
             self.wfile.flush()
             time.sleep(0.02)
@@ -128,7 +128,7 @@ def site() -> Iterator[str]:
     server.server_close()
 
 
-def fetched(url: str, *, max_bytes: int = 100_000, timeout_s: float = 5) -> BinaryIO:
+def fetched(url: str, *, max_bytes: int = 100_000, timeout_s: float = 60) -> BinaryIO:
     return fetch_image(url, max_bytes=max_bytes, timeout_s=timeout_s, allow_cidrs=LOOPBACK)
 
 
@@ -307,7 +307,7 @@ def test_the_status_is_told(site: str) -> None:
 
 
 def test_a_declared_size_is_refused_before_the_body(site: str) -> None:
-    error = refused(site + "/declared", timeout_s=0.4)
+    error = refused(site + "/declared", timeout_s=20)
 
     assert error.details[0].fault is Fault.FILE_TOO_LARGE
     assert error.message == "The image is 47.7 MB; the limit is 0.1 MB. Send a smaller file."
@@ -325,7 +325,7 @@ def test_a_slow_server_is_left_when_time_is_up(site: str, path: str) -> None:
 
     assert error.details[0].fault is Fault.DOWNLOAD_FAILED
     assert error.message == "The address did not answer in time."
-    assert time.monotonic() - start < 2  # the server would go on for 3 to 6 s
+    assert time.monotonic() - start < 20  # the server would go on for a minute
 
 
 def test_a_look_up_that_hangs_is_left_when_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,7 @@ def front_for(app: Any, terms: Terms | None = KNOWN) -> Front:
 
 def serve(client: Client, scope: Scope, app: Any = echo, path: str = "/known", terms: Terms | None = KNOWN) -> Client:
     scope.path = path
-    asyncio.run(asyncio.wait_for(front_for(app, terms).__rsgi__(scope, client), timeout=10))
+    asyncio.run(asyncio.wait_for(front_for(app, terms).__rsgi__(scope, client), timeout=60))
     return client
 
 

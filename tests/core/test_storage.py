@@ -52,9 +52,9 @@ def test_large_objects_go_up_a_few_at_a_time_and_small_ones_pass_them(store: Res
     with ThreadPoolExecutor(13) as pool:
         puts = [pool.submit(store.put, str(n), io.BytesIO(LARGE), content_type="image/png") for n in range(12)]
         for _ in range(4):
-            assert store._client.under_way.acquire(timeout=10)
+            assert store._client.under_way.acquire(timeout=60)
         puts.append(pool.submit(store.put, "small", b"small", content_type="image/png"))
-        assert store._client.under_way.acquire(timeout=10)
+        assert store._client.under_way.acquire(timeout=60)
         assert store._client.most == 5
         store._client.opened.set()
 
@@ -68,7 +68,7 @@ def test_turn_that_never_comes_is_a_503(store: ResultStore, monkeypatch: pytest.
         for _ in range(4):
             pool.submit(store.put, "large", LARGE, content_type="image/png")
         for _ in range(4):
-            assert store._client.under_way.acquire(timeout=10)
+            assert store._client.under_way.acquire(timeout=60)
 
         with pytest.raises(StoreAwayError) as caught:
             store.put("one more", LARGE, content_type="image/png")

@@ -21,7 +21,7 @@ def test_worker_that_requires_a_gpu_and_gets_none_ends_with_a_sentence() -> None
     command = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "--pool", "threads"]
     environment = os.environ | {"REQUIRE_GPU": "1", "DEVICE": "cpu"}  # no machine can give both
 
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=900)
 
     assert done.returncode == 1
     assert "the worker does not start: REQUIRE_GPU=1 and DEVICE=cpu contradict each other" in done.stdout + done.stderr

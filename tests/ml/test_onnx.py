@@ -81,11 +81,11 @@ def test_slots_bound_the_runs_at_once() -> None:
     for thread in threads:
         thread.start()
 
-    assert inside.acquire(timeout=5)
-    assert inside.acquire(timeout=5)
+    assert inside.acquire(timeout=60)
+    assert inside.acquire(timeout=60)
     assert not inside.acquire(timeout=0.05), "a third run got in"
     leave.set()
-    assert inside.acquire(timeout=5)
+    assert inside.acquire(timeout=60)
     for thread in threads:
         thread.join()
 

@@ -50,7 +50,7 @@ class Runs:
 
     def wait_for(self, count: int) -> list[str]:
         with self._begun_one:
-            assert self._begun_one.wait_for(lambda: len(self.begun) >= count, timeout=5), self.begun
+            assert self._begun_one.wait_for(lambda: len(self.begun) >= count, timeout=60), self.begun
         return self.begun
 
     def finish(self) -> None:

@@ -100,7 +100,7 @@ def test_facilitator_killed_while_it_settles_is_a_doubt_and_the_payment_is_found
         rig.x402.pause_mining()
         try:
             waiting = pool.submit(_post_and_close, header)
-            assert wait_until(lambda: sent() > was_sent, timeout_s=60)
+            assert wait_until(lambda: sent() > was_sent)
             process.kill()
             process.wait()
             status = waiting.result()

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.stack
 
 PHOTO = photo_png()
 OPEN = ("claimed", "working", "settling", "unknown")
-PATIENCE_S = float(os.environ.get("RIG_PATIENCE_S", "240"))  # longer where the machine is busy with other things
+PATIENCE_S = float(os.environ.get("RIG_PATIENCE_S", "600"))  # longer where the machine is busy with other things
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,7 @@ def start(folder: Path, **changes: str) -> subprocess.CompletedProcess[str]:
     )
     environ = {"PATH": os.environ["PATH"], "KEYLINE_VAR_DIR": str(folder)} | GOOD | changes
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=600
     )
 
 

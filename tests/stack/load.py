@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from tests.drawing import photo_png
+from tests.stack.conftest import PATIENCE_S
 
 OPEN = ("queued", "running", "settling")
 _NO_ANSWER = 0
@@ -60,7 +61,7 @@ class Caller:
     seen: list[Reply] = field(default_factory=list)
 
     def remove(
-        self, photo: bytes, *, key: str = "", prefer: str = "", accept: str = "", timeout_s: float = 60
+        self, photo: bytes, *, key: str = "", prefer: str = "", accept: str = "", timeout_s: float = 150
     ) -> Reply:
         """POST one photo to be cut out."""
         boundary = uuid.uuid4().hex
@@ -79,7 +80,7 @@ class Caller:
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
         *,
-        timeout_s: float = 60,
+        timeout_s: float = 150,
     ) -> Reply:
         """One request; a broken connection is a Reply with status 0."""
         began = time.monotonic()
@@ -98,7 +99,7 @@ class Caller:
         self.seen.append(reply)
         return reply
 
-    def insist(self, photo: bytes, *, key: str, prefer: str = "", patience_s: float = 240) -> str:
+    def insist(self, photo: bytes, *, key: str, prefer: str = "", patience_s: float = PATIENCE_S) -> str:
         """
         Repeat one request with its key, as a good client does, until the cut-out is there.
 
@@ -169,7 +170,7 @@ class Books:
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """The result of a statement; waits for a database that is just starting."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 with psycopg.connect(self._url, autocommit=True, connect_timeout=3) as connection:

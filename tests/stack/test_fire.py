@@ -27,26 +27,28 @@ from botocore.config import Config
 
 from apps.stack.local_http import LOCAL, get
 from apps.stack.paths import VarDir
-from tests.stack.conftest import Stack, outer_environment, wait_until
+from tests.stack.conftest import PATIENCE_S, Stack, outer_environment, wait_until
 from tests.stack.load import Books, Caller, Reply, at_once, family_of, frozen, kill, photo
 
 pytestmark = pytest.mark.stack
 
-SYNC_LIMIT_S = 25
+SYNC_LIMIT_S = 75  # three times what it is by default: for a machine that is three times slower
 ROUNDS = int(os.environ.get("FIRE_ROUNDS", "8"))
 SEED = int(os.environ.get("FIRE_SEED", "7"))
 VICTIMS = ("web", "worker", "sweeper", "web's child")
 SERVERS = ("valkey", "s3", "postgres")
 CLIENTS = 6
-WORST_S = 13.0
-"""How long a request may take that ends in a 503: S3 has two tries of 5 s."""
+HANGS_S = 13.0
+"""How long S3 hangs: longer than its two tries of 5 s."""
+WORST_S = 40.0
+"""How long a request may take that ends in a 503, on a machine that is three times slower."""
 
 
 @pytest.fixture(scope="module")
 def fire() -> Iterator[Stack]:
     """A stack of its own, with the quick network: these tests are about rows, not about pictures."""
     with tempfile.TemporaryDirectory(prefix="keyline-fire-", ignore_cleanup_errors=True) as folder:
-        environ = outer_environment(Path(folder)) | {"WEIGHTS_PROFILE": "permissive"}
+        environ = outer_environment(Path(folder)) | {"WEIGHTS_PROFILE": "permissive", "SYNC_LIMIT_S": str(SYNC_LIMIT_S)}
         running = Stack(var=VarDir(Path(folder)), environ=environ)
         try:
             running.start()
@@ -75,10 +77,10 @@ def is_ready(stack: Stack) -> bool:
     return get(f"{stack.url}/readyz", timeout_s=20)[0] == 200
 
 
-def assert_all_has_ended(stack: Stack, books: Books, *, timeout_s: float = 60) -> None:
+def assert_all_has_ended(stack: Stack, books: Books) -> None:
     """No open job, no hold, and every account's ledger, wallet and jobs tell the same story."""
     no_job_is_open = "SELECT count(*) = 0 FROM core_job WHERE state IN ('queued', 'running', 'settling')"
-    assert wait_until(lambda: books.one(no_job_is_open), timeout_s=timeout_s), books.rows(
+    assert wait_until(lambda: books.one(no_job_is_open)), books.rows(
         "SELECT id, state, stage, worker, attempt, crashes, lease_until - now() FROM core_job "
         "WHERE state IN ('queued', 'running', 'settling')"
     )
@@ -137,7 +139,7 @@ def test_client_whose_worker_is_killed_has_its_cut_out_in_time(fire: Stack, book
     is_running = "SELECT count(*) FROM core_job WHERE state = 'running' AND stage = 'infer'"
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(caller.remove, photo(1))
-        assert wait_until(lambda: books.one(is_running), timeout_s=10)
+        assert wait_until(lambda: books.one(is_running))
 
         kill(fire.pid("worker"))
         reply = waiting.result()
@@ -192,14 +194,14 @@ def pid_of(stack: Stack, victim: str) -> int:
 def test_rounds_of_kill_9_lose_nothing_and_charge_nothing_twice(fire: Stack, books: Books) -> None:
     start, order = 1_000_000, list(VICTIMS)
     caller, dice, killed = new_caller(fire, credits=start), random.Random(SEED), Counter[str]()
-    siege, began = Siege(caller, patience_s=300), time.monotonic()
+    siege, began = Siege(caller, patience_s=PATIENCE_S), time.monotonic()
 
     with siege.going_on():
         for turn in range(ROUNDS):
             order = dice.sample(VICTIMS, len(VICTIMS)) if turn % len(VICTIMS) == 0 else order
             victim = order[turn % len(VICTIMS)]
             time.sleep(dice.uniform(0.3, 4.0))
-            assert wait_until(lambda name=victim: pid_of(fire, name) != 0, timeout_s=30), victim
+            assert wait_until(lambda name=victim: pid_of(fire, name) != 0), victim
             kill(pid_of(fire, victim))
             killed[victim] += 1
 
@@ -232,16 +234,16 @@ def assert_answers_are_fit_for_clients(replies: list[Reply]) -> None:
 @pytest.mark.parametrize("name", SERVERS)
 def test_server_that_is_killed_and_then_hangs_costs_503s_at_worst(fire: Stack, books: Books, name: str) -> None:
     caller = new_caller(fire, credits=1000)
-    siege = Siege(caller, patience_s=90)
+    siege = Siege(caller, patience_s=PATIENCE_S)
 
     with siege.going_on(4):
         kill(fire.pid(name))
         time.sleep(1)
-        assert wait_until(lambda: is_ready(fire), timeout_s=40)
+        assert wait_until(lambda: is_ready(fire))
         with frozen(fire.pid(name)):
-            time.sleep(WORST_S if name == "s3" else 7)
+            time.sleep(HANGS_S if name == "s3" else 7)
 
-    assert wait_until(lambda: is_ready(fire), timeout_s=40)
+    assert wait_until(lambda: is_ready(fire))
     assert_answers_are_fit_for_clients(caller.seen)
     assert_all_has_ended(fire, books)
     assert caller.credits() == {"balance": 1000 - len(siege.jobs), "held": 0}
@@ -254,7 +256,7 @@ def test_jobs_whose_wake_ups_died_with_valkey_are_done_all_the_same(fire: Stack,
         accepted = [caller.remove(photo(number), prefer="respond-async") for number in range(3)]
         kill(fire.pid("valkey"))
 
-    ended = [caller.follow(reply.json["data"]["jobId"], deadline=time.monotonic() + 60) for reply in accepted]
+    ended = [caller.follow(reply.json["data"]["jobId"], deadline=time.monotonic() + PATIENCE_S) for reply in accepted]
 
     assert [job["status"] for job in ended] == ["succeeded"] * 3
     assert_all_has_ended(fire, books)
@@ -295,7 +297,7 @@ def test_five_hundred_jobs_of_one_account_hold_up_nobody_else(fire: Stack, books
     greedy, other = new_caller(fire, credits=10), new_caller(fire, credits=10)
     in_work = "SELECT count(*) FROM core_job WHERE request_id = 'crowd' AND state = 'running'"
     with crowd(fire, books, greedy, jobs=500):
-        assert wait_until(lambda: books.one(in_work) >= 2, timeout_s=20)
+        assert wait_until(lambda: books.one(in_work) >= 2)
 
         reply = other.remove(photo(1))
 
@@ -311,7 +313,7 @@ def test_five_hundred_jobs_of_one_account_hold_up_nobody_else(fire: Stack, books
 
 def test_client_that_would_wait_in_vain_is_refused_and_may_still_queue(fire: Stack, books: Books) -> None:
     caller = new_caller(fire, credits=10)
-    with crowd(fire, books, caller, jobs=200):
+    with crowd(fire, books, caller, jobs=2000):
         refused, accepted = caller.remove(photo(1)), caller.remove(photo(2), prefer="respond-async")
         patient = caller.remove(photo(3), prefer="wait=1")
 
@@ -371,14 +373,14 @@ def test_expired_result_is_gone_everywhere(fire: Stack, books: Books) -> None:
     status_before, objects_before = status_of(url), objects(fire, f"results/{token}/")
 
     books.rows("UPDATE core_job SET expires_at = now() WHERE id = %s::uuid", job_id)
-    was_deleted = wait_until(lambda: not objects(fire, f"results/{token}/"), timeout_s=15)
+    was_deleted = wait_until(lambda: not objects(fire, f"results/{token}/"))
 
     assert (status_before, len(objects_before), was_deleted) == (200, 1, True)
     assert status_of(url) in {403, 404}
     assert caller.ask("GET", f"/v1/jobs/{job_id}").json["data"]["status"] == "expired"
     replay = caller.remove(photo(1), key="k", accept="application/json")
     assert (replay.status, replay.code) == (410, "GONE")
-    assert wait_until(lambda: not objects(fire, f"inputs/{token}/"), timeout_s=5)
+    assert wait_until(lambda: not objects(fire, f"inputs/{token}/"))
     kept = books.rows("SELECT state, results_stored, inputs_stored, outcome FROM core_job WHERE id = %s::uuid", job_id)
     assert kept == [("expired", False, False, None)]
     assert caller.credits() == {"balance": 9, "held": 0}

@@ -14,7 +14,7 @@ from PIL import Image
 from apps.stack.paths import ROOT
 from ml import catalogue
 from ml.weights import default_dir
-from tests.stack.conftest import Stack
+from tests.stack.conftest import PATIENCE_S, Stack
 
 pytestmark = pytest.mark.stack
 
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 def run(stack: Stack, folder: Path, *command: str) -> str:
     env = stack.environ | stack.env
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -15,12 +15,12 @@ import pytest
 from PIL import Image, ImageDraw
 
 from ml import registry
-from tests.stack.conftest import Stack
+from tests.stack.conftest import PATIENCE_S, Stack
 
 pytestmark = pytest.mark.stack
 
 PHOTO = Path(__file__).parents[1] / "golden" / "photos" / "canyon-wren.jpg"
-LONGEST_S = 120
+LONGEST_S = PATIENCE_S
 
 
 class Client:
@@ -45,13 +45,13 @@ class Client:
 
     @staticmethod
     def download(result: dict[str, Any]) -> bytes:
-        with urllib.request.urlopen(result["images"][0]["url"], timeout=30) as answer:
+        with urllib.request.urlopen(result["images"][0]["url"], timeout=LONGEST_S) as answer:
             return bytes(answer.read())
 
     def _post(self, name: str, body: dict[str, str]) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         request = urllib.request.Request(f"{self._url}/api/ext/v1/{name}", json.dumps(body).encode(), headers)
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=LONGEST_S) as answer:
             told = json.load(answer)
         assert (told["code"], told["message"]) == (0, "success")
         return dict(told["data"])

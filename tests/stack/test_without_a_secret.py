@@ -23,7 +23,7 @@ def start(folder: Path, *command: str, **environ: str) -> subprocess.CompletedPr
     """One of our processes, with nothing of this one's settings and no stack's folder."""
     bare = {"PATH": os.environ["PATH"], "KEYLINE_VAR_DIR": str(folder), "DJANGO_SETTINGS_MODULE": "config.settings.dev"}
     return subprocess.run(
-        command, cwd=ROOT, env=bare | environ, capture_output=True, text=True, check=False, timeout=300
+        command, cwd=ROOT, env=bare | environ, capture_output=True, text=True, check=False, timeout=600
     )
 
 

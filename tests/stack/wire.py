@@ -63,7 +63,7 @@ class Wire:
         return b"\r\n".join([method.encode() + b" " + _raw(path) + b" HTTP/1.1", *lines, b"", body])
 
     def send(
-        self, *parts: bytes | Iterator[bytes], timeout_s: float = 30, pause_s: float = 0, then_hang_up: bool = False
+        self, *parts: bytes | Iterator[bytes], timeout_s: float = 150, pause_s: float = 0, then_hang_up: bool = False
     ) -> Heard:
         """Send while listening, as curl does, and hear one answer."""
         began = time.monotonic()
@@ -101,7 +101,7 @@ class Wire:
     def post_json(self, body: bytes, headers: Pairs = ()) -> Heard:
         return self.send(self.request(headers=[("Content-Type", "application/json"), *headers], body=body))
 
-    def connected(self, *, timeout_s: float = 30) -> socket.socket:
+    def connected(self, *, timeout_s: float = 150) -> socket.socket:
         """A connection on which nothing has been said."""
         address = urlsplit(self.url)
         return socket.create_connection((address.hostname, address.port), timeout=timeout_s)

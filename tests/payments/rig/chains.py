@@ -6,9 +6,11 @@ Accounts are those of the mnemonic "test test ... junk": 0 settles, 1 pays, 2 is
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -90,13 +92,32 @@ class Chain:
         self.process.wait()
 
 
+def why_not() -> str:
+    """What this machine lacks for the rig, as a sentence; nothing where it can have one."""
+    if platform.machine() != "x86_64":
+        return "the rig's anvil is made for Linux on x86-64 alone"
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        return "Node.js 20 or later with npm is not installed"
+    said = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout  # as v20.20.2
+    if not said.startswith("v") or int(said[1:].partition(".")[0]) < 20:
+        return f"Node.js 20 or later is needed, and here is {said.strip() or 'one that does not start'}"
+    return ""
+
+
 def install() -> None:
     """npm's and PyPI's packages of the rig, apart from the service's own; once for each set of pins."""
+    folder = NODE_MODULES.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:  # several test sessions may begin at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _install(folder)
+
+
+def _install(folder: Path) -> None:
     pins = (HERE / "package.json").read_text() + (ROOT / "requirements" / "rig.txt").read_text()
-    folder, mark = NODE_MODULES.parent, NODE_MODULES.parent / ".installed"
+    mark = folder / ".installed"
     if mark.is_file() and mark.read_text() == pins:
         return
-    folder.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         (folder / name).write_text((HERE / name).read_text())
     quiet = ["-qq", "--disable-pip-version-check", "--no-input"]
@@ -152,7 +173,7 @@ def _start(name: str, options: list[str], token: str, port: int | None) -> Chain
         preexec_fn=lambda: die_with_parent(parent_pid=parent),  # noqa: PLW1509
     )
     chain = Chain(f"http://127.0.0.1:{port}", token, process)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         try:
             chain.rpc("eth_chainId")

@@ -1,0 +1,85 @@
+"""
+`make test`: every test that this machine can run, part by part, and at the end in words which ones did not run and why.
+
+    python -m tests.every [pytest's arguments]
+
+It is also the plugin of pytest that notes, in each part, what was skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_NOTES = "KEYLINE_TEST_NOTES"
+_IN_ONE_PROCESS = ("tests/architecture", "tests/core", "tests/ml", "tests/contract")
+_PAYMENTS = "tests/payments"
+PARTS = (
+    ("pixels, files and the API in one process", (*_IN_ONE_PROCESS, "-n2")),
+    (
+        "the networks, and the service as processes",
+        ("tests", *(f"--ignore={folder}" for folder in (*_IN_ONE_PROCESS, _PAYMENTS))),
+    ),
+    # Most of it is waiting: for a killed process, for a chain that hangs. A file stays together, with the service that it starts.
+    ("payments on two chains", (_PAYMENTS, "-n2", "--dist=loadfile")),
+)
+_NOTHING_CHOSEN = 5  # pytest's exit code where its arguments leave no test
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Note how many tests ran, and what did not with its reason."""
+    if folder := os.environ.get(_NOTES):
+        stats = terminalreporter.stats
+        note = {
+            "ran": sum(len(stats.get(kind, [])) for kind in ("passed", "failed", "error", "xfailed", "xpassed")),
+            "skipped": [[report.nodeid, _reason(report)] for report in stats.get("skipped", [])],
+        }
+        with (Path(folder) / "notes").open("a") as file:
+            file.write(json.dumps(note) + "\n")
+
+
+def _reason(report: pytest.TestReport) -> str:
+    said = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return said.removeprefix("Skipped: ").splitlines()[0]
+
+
+def words(notes: list[dict[str, Any]]) -> str:
+    """What the parts noted, for people: a line for each reason and file."""
+    ran, skipped = sum(note["ran"] for note in notes), [each for note in notes for each in note["skipped"]]
+    if not skipped:
+        return f"All {ran} tests ran."
+    lines = [f"{ran} tests ran. These did not:"]
+    for (file, is_whole, why), count in Counter(
+        (name.partition("::")[0], "::" not in name, why) for name, why in skipped
+    ).items():
+        lines.append(f"  {'all' if is_whole else count} of {file}: {why}")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the exit code: 0 where all that could run has passed."""
+    failed = []
+    with tempfile.TemporaryDirectory(prefix="keyline-test-notes-") as folder:
+        for name, chosen in PARTS:
+            print(f"\n--- {name} ---", flush=True)
+            command = [sys.executable, "-m", "pytest", "-p", "tests.every", *chosen, *arguments]
+            done = subprocess.run(command, env={**os.environ, _NOTES: folder}, check=False)
+            if done.returncode not in {0, _NOTHING_CHOSEN}:
+                failed.append(name)
+        notes = Path(folder) / "notes"
+        print("\n" + words([json.loads(line) for line in notes.read_text().splitlines()] if notes.exists() else []))
+    if failed:
+        print(f"Not everything passed: see {', and '.join(failed)}.")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
