@@ -3,6 +3,8 @@ from __future__ import annotations
 import gzip
 import ipaddress
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -19,6 +21,7 @@ from apps.core.errors import AppError, ErrorCode, Fault
 from apps.core.fetch import fetch_image
 from apps.core.outbound import OutboundError, Refusal, send
 from apps.core.places import Places
+from apps.stack.paths import ROOT
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 PAYLOAD = bytes(range(256)) * 8
@@ -374,6 +377,15 @@ def test_slow_names_of_one_caller_hold_up_nobody_else(site: str, monkeypatch: py
     gives_up.set()
     monkeypatch.setattr(outbound, "_PATIENCE_S", 10.0)
     assert of("tenant 1", "quick", 5).read() == PAYLOAD
+
+
+def test_resolver_of_the_web_process_gives_up_soon() -> None:
+    """Nothing can interrupt a look-up but the resolver's own patience: 20 s with two name servers, unless it is told."""
+    code = "import os, config.wsgi; print(os.environ['RES_OPTIONS'])"
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["timeout:1", "attempts:2"]
 
 
 def test_place_is_free_again_however_a_fetch_ends(site: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,6 +161,8 @@ def test_drain_has_an_end_in_bytes_and_in_time(monkeypatch: pytest.MonkeyPatch) 
 
 def test_client_that_asks_before_it_sends_is_not_invited_to_a_refused_body() -> None:
     assert serve(Client(b"ab"), Scope(content_length="2000", expect="100-continue")).taken == 0
+    assert serve(Client(b"ab"), Scope(content_length="900", expect="100-continue"), terms=None).taken == 0
+    assert serve(Client(b"ab"), Scope(content_length="2", expect="100-continue")).taken == 2
 
 
 def test_chunked_body_over_the_cap_is_not_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:
