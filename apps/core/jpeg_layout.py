@@ -159,8 +159,12 @@ def last_interval(file: BinaryIO, layout: JpegLayout) -> tuple[int, int]:
     for start, window in _windows(file, layout.last_start, layout.end):
         if missing == 0:
             break
-        for found in islice(_RESTART.finditer(window), missing):
-            missing, place = missing - 1, start + found.end()
+        count = len(_RESTART.findall(window))  # of a million of them in a picture, only the last one's place is wanted
+        if count < missing:
+            missing -= count
+            continue
+        last = next(islice(_RESTART.finditer(window), missing - 1, None))
+        missing, place = 0, start + last.end()
     if missing:
         raise HeaderError("restart markers are missing")
     return place, units - (-(-units // interval) - 1) * interval if interval else units
