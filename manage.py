@@ -4,8 +4,11 @@
 import os
 import sys
 
+from config.logs import last_words, speak_json
+
 
 def main() -> None:
+    speak_json()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
@@ -13,7 +16,7 @@ def main() -> None:
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
-        sys.exit(f"ImproperlyConfigured: {error}")
+        sys.exit(last_words(f"ImproperlyConfigured: {error}"))
 
 
 if __name__ == "__main__":

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init, worker_shutdown
+from celery.apps import worker as celery_worker
+from celery.signals import setup_logging, worker_init, worker_shutdown
 from django.conf import settings
 from django.db import connection
 
 from apps.stack.parent_death import die_with_parent
+from config.logs import speak_json
 from ml.errors import GpuMissingError
 
+speak_json()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
 
 log = logging.getLogger(__name__)
@@ -31,11 +34,24 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_send_task_events=False,
     worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     broker_transport_options={"socket_connect_timeout": 2, "socket_timeout": 5, "visibility_timeout": 3600},
 )
 app.autodiscover_tasks(["apps.core"])
+
+
+@setup_logging.connect
+def leave_logging_alone(**_: Any) -> None:
+    """Django's settings say how lines look; with a receiver here Celery adds no handlers and formats of its own."""
+
+
+def _say(sentence: object, _file: object = None) -> None:
+    log.info("%s", sentence)
+
+
+celery_worker.safe_say = _say  # "Warm shutdown" and its like go past every log to the terminal
 
 
 @worker_init.connect

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 
 from apps.stack.parent_death import die_with_parent
+from config.logs import speak_json
 
+speak_json()
 die_with_parent()  # granian's worker must not outlive a killed granian: it would go on serving on the same port
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
 os.environ.setdefault("DATABASE_PATIENCE_S", "5")

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from apps.billing.models import Kind, LedgerEntry, Wallet
+from apps.core import broker, counts
 from apps.core.errors import AppError, Detail, ErrorCode
 from apps.core.models import Job
 
@@ -119,7 +120,11 @@ def _insert(
         "actor": actor,
         "reason": reason,
     }
-    return next(iter(LedgerEntry.objects.raw(_MOVE, values)), None)
+    entry = next(iter(LedgerEntry.objects.raw(_MOVE, values)), None)
+    if entry is not None:
+        moved = abs(balance_change or held_change)
+        transaction.on_commit(lambda: broker.count(counts.field(counts.CREDITS, kind.value), moved), robust=True)
+    return entry
 
 
 def _has_ended(job: Job) -> bool:

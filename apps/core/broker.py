@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +21,7 @@ _FORGET_AFTER_S = 3600
 UNKNOWN_PACE_S = 2.0
 _PACE_KEY = "keyline:pace"
 _WORKERS_KEY = "keyline:workers"
+_COUNTS_KEY = "keyline:counts"
 
 
 class BrokerAwayError(AppError):
@@ -42,15 +43,38 @@ def broker() -> redis.Redis:
     )
 
 
-def ring_bell(job_id: object) -> None:
-    """Wake whoever waits for this job; a lost ring costs a waiter one polling step, so errors are ignored."""
+def ring_bell(job_id: object, *, counted: Mapping[str, float] | None = None) -> None:
+    """
+    Wake whoever waits for this job, and count what it did in the same breath.
+
+    A lost ring costs a waiter one polling step, and a lost count nobody, so errors are ignored.
+    """
     try:
         with broker().pipeline() as pipe:
             pipe.rpush(_bell(job_id), 1)
             pipe.expire(_bell(job_id), _BELL_TTL_S)
+            for name, amount in (counted or {}).items():
+                pipe.hincrbyfloat(_COUNTS_KEY, name, amount)
             pipe.execute()
     except redis.RedisError:
         return
+
+
+def count(name: str, amount: float = 1) -> None:
+    """Add to a counter of `apps.core.counts`; without Redis it is lost."""
+    try:
+        broker().hincrbyfloat(_COUNTS_KEY, name, amount)
+    except redis.RedisError:
+        return
+
+
+def counted() -> dict[str, float]:
+    """Every counter. Raises BrokerAwayError."""
+    try:
+        found = broker().hgetall(_COUNTS_KEY).items()
+        return {name.decode() if isinstance(name, bytes) else name: float(value) for name, value in found}
+    except redis.RedisError as error:
+        raise BrokerAwayError from error
 
 
 def hear_bell(job_id: object, *, timeout_s: float) -> bool:

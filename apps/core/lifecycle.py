@@ -19,7 +19,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from apps.core import broker
+from apps.core import broker, counts
 from apps.core.errors import AppError, ErrorCode
 from apps.core.funding import funding_named
 from apps.core.models import FINAL_STATES, HELD_STATES, IS_LEFTOVER, OPEN_STATES, Job, State
@@ -110,11 +110,11 @@ def run(job: Job, execute: Callable[[Job], Outcome]) -> None:
     try:
         outcome = execute(job)
     except LeaseLostError:
-        log.info("job was taken away while running", extra={"facts": {"job": str(job.id)}})
+        log.info("job was taken away while running", extra={"facts": job.log_facts})
         _throw_away(job)
         return
     except (StoreAwayError, OperationalError, InterfaceError):
-        log.exception("job given back", extra={"facts": {"job": str(job.id)}})
+        log.exception("job given back", extra={"facts": job.log_facts})
         give_back(job)
         return
     except AppError as error:
@@ -123,7 +123,7 @@ def run(job: Job, execute: Callable[[Job], Outcome]) -> None:
             _throw_away(job)
         return
     except Exception:
-        log.exception("job failed", extra={"facts": {"job": str(job.id), "operation": job.operation}})
+        log.exception("job failed", extra={"facts": {**job.log_facts, "operation": job.operation}})
         _insist(lambda: fail(job, AppError(ErrorCode.PROCESSING_FAILED)))
         return
     kept = outcome.to_json()
@@ -219,6 +219,7 @@ def purge(job: Job) -> None:
     else:
         rows.update(inputs_stored=False, results_stored=False)
     rows.filter(state=State.SUCCEEDED).update(state=State.EXPIRED, outcome=None)
+    log.info("objects deleted", extra={"facts": job.log_facts})
 
 
 def _last_write_at(job: Job) -> datetime | None:
@@ -380,5 +381,12 @@ def _end(job: Job, sources: tuple[State, ...], target: State, *, any_attempt: bo
         state=target, stage=target.value, finished_at=timezone.now(), lease_until=None, **fields
     )
     if ended:
-        transaction.on_commit(lambda: broker.ring_bell(job.id), robust=True)
+        transaction.on_commit(lambda: _tell_end(job, target, credits=fields.get("charged_credits", 0)), robust=True)
     return bool(ended)
+
+
+def _tell_end(job: Job, ended_as: State, *, credits: int) -> None:
+    """To whoever waits for the job, to the counters and to the log."""
+    broker.ring_bell(job.id, counted=dict(counts.of_end(job, ended_as)))
+    facts = {"operation": job.operation, "state": ended_as.value, "credits": credits, "attempt": job.attempt}
+    log.info("job ended", extra={"facts": job.log_facts | facts})

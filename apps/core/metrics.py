@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 
 from django.db.models import Count, Min
 from django.utils import timezone
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
-from apps.core import broker
+from apps.core import broker, counts
 from apps.core.models import FINAL_STATES, IS_OPEN, Job, State
 from apps.core.operations import all_operations
 
@@ -23,7 +24,7 @@ class ServiceCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from _jobs()
         try:
-            yield from [*_workers(), _paces()]
+            yield from [*_workers(), _paces(), *_counters(broker.counted())]
         except broker.BrokerAwayError:
             return
 
@@ -52,6 +53,28 @@ def _workers() -> Iterator[Metric]:
     slots = sum(worker.get("slots", 1) for worker in workers)
     yield GaugeMetricFamily("keyline_workers", "Workers whose heart beats", value=len(workers))
     yield GaugeMetricFamily("keyline_slots", "Jobs that all workers run at once", value=slots)
+
+
+def _counters(counted: dict[str, float]) -> Iterator[Metric]:
+    of = partial(counts.of_family, counted)
+    ends = [(operation.slug, state.value) for operation in all_operations() for state in FINAL_STATES[:3]]
+    jobs = dict.fromkeys(ends, 0.0) | of(counts.JOBS)
+    yield _counter("keyline_jobs", "Jobs that ended", labels=["operation", "outcome"], values=jobs)
+    yield _counter("keyline_credits", "Credits moved in the ledger", labels=["kind"], values=of(counts.CREDITS))
+    yield _counter("keyline_payments", "Payments by state", labels=["rail", "state"], values=of(counts.PAYMENTS))
+    queue = SummaryMetricFamily("keyline_queue_seconds", "From submit to the last worker's start", labels=["operation"])
+    stages = SummaryMetricFamily("keyline_job_stage_seconds", "A success's stages", labels=["operation", "stage"])
+    for summary, family in ((queue, counts.QUEUE), (stages, counts.STAGES)):
+        for labels, (count, seconds) in counts.pairs_of(counted, family).items():
+            summary.add_metric(list(labels), count_value=int(count), sum_value=seconds)
+        yield summary
+
+
+def _counter(name: str, told: str, *, labels: list[str], values: Mapping[tuple[str, ...], float]) -> Metric:
+    counter = CounterMetricFamily(name, told, labels=labels)
+    for each, value in values.items():
+        counter.add_metric(list(each), value)
+    return counter
 
 
 def _paces() -> Metric:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import uuid
 from enum import StrEnum
+from typing import Any
 
 from django.db import models
 from django.db.models import Q
@@ -111,6 +112,11 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"{self.operation} {self.id}"
+
+    @property
+    def log_facts(self) -> dict[str, Any]:
+        """What every log line about the job says: the request's id leads from the client's answer to it."""
+        return {"job": str(self.id), "request_id": self.request_id}
 
     @property
     def input_prefix(self) -> str:

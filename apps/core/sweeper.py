@@ -54,7 +54,7 @@ def take_back_lapsed() -> int:
     """Move on every job whose worker stopped renewing its lease."""
     jobs = list(lifecycle.lapsed()[:_BATCH])
     for job in jobs:
-        facts = {"job": str(job.id), "worker": job.worker, "attempt": job.attempt}
+        facts = {**job.log_facts, "worker": job.worker, "attempt": job.attempt}
         log.warning("lease lapsed", extra={"facts": facts})
         try:
             lifecycle.take_back(job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import structlog
 from celery import shared_task
 from django.db import DatabaseError
 from kombu.exceptions import OperationalError
@@ -26,7 +27,7 @@ def run_next() -> None:
             log.exception("the database does not answer; the sweeper will wake us again")
             return
         if job is not None:
-            with worker.holding(job):
+            with worker.holding(job), structlog.contextvars.bound_contextvars(**job.log_facts):
                 lifecycle.run(job, worker.execute)
     if job is not None:
         wake_worker()  # for the next one: its own wake-up may have come while every place was taken

@@ -105,7 +105,7 @@ class Worker:
             outcome = self._runners[operation.slug].run(Work(job, operation))
         except DeviceLostError:
             # Every job from now on would fail here; in a new process the device works, and the lapsed leases bring them back.
-            log.exception("the device is lost; ending the process", extra={"facts": {"job": str(job.id)}})
+            log.exception("the device is lost; ending the process", extra={"facts": job.log_facts})
             logging.shutdown()
             os._exit(_EXIT_FOR_RESTART)
         with self._lock:

@@ -16,6 +16,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from apps.core import broker, counts
 from apps.core.errors import AppError, ErrorCode
 from apps.core.models import Job
 from apps.payments.models import CLAIMABLE_STATES, DELIVERED_STATES, Payment, PaymentState, Rail
@@ -75,7 +76,9 @@ def claim(claimed: Claim) -> tuple[Payment, bool]:
     fresh = facts | {"state": PaymentState.CLAIMED, "lease_until": _lease(_working_lease_s())}
     try:
         with transaction.atomic():
-            return Payment.objects.create(**fresh), True
+            payment = Payment.objects.create(**fresh)
+            _count(payment.rail, PaymentState.CLAIMED)
+            return payment, True
     except IntegrityError as error:
         row = Payment.objects.filter(key=claimed.key).first()
         if row is None:
@@ -119,7 +122,12 @@ def move(payment: Payment, sources: Iterable[PaymentState], target: PaymentState
     moved = Payment.objects.filter(id=payment.id, state__in=list(sources)).update(state=target, **fields)
     if moved:
         payment.refresh_from_db()
+        _count(payment.rail, target)
     return bool(moved)
+
+
+def _count(rail: str, state: PaymentState) -> None:
+    transaction.on_commit(lambda: broker.count(counts.field(counts.PAYMENTS, rail, state.value)), robust=True)
 
 
 def start_working(payment: Payment, *, source: PaymentState) -> bool:

@@ -92,6 +92,7 @@ def order_of(visit: Visit, rail: Rail, payer: str) -> jobs.Order:
         funding=rail.value,
         rate_key=f"account:{account.id}",
     )
+    visit.request._request.identity = identity  # for the access line
     return jobs.Order(
         operation=visit.operation,
         identity=identity,

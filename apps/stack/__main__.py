@@ -8,6 +8,7 @@ import sys
 from apps.stack import launch
 from apps.stack.errors import StackError
 from apps.stack.paths import VarDir
+from apps.stack.report import speak_json
 from apps.stack.supervisor import supervise
 
 
@@ -31,6 +32,7 @@ def main(arguments: list[str]) -> int:
             case "demo":
                 return launch.show_demo(var)
             case _:
+                speak_json()
                 return supervise(var)
     except StackError as error:
         print(f"\n{error}", file=sys.stderr, flush=True)

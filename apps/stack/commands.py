@@ -92,6 +92,7 @@ def _web(port: int) -> tuple[str, ...]:
         "--http1-header-read-timeout": "15000",  # ms; a client that trickles its headers is let go
         "--workers-kill-timeout": "4",
         "--respawn-interval": "0.5",
+        "--log-config": str(ROOT / "config" / "granian_logs.json"),
     }
     words = [word for pair in options.items() for word in pair]
     return (str(_BIN / "granian"), *words, "--no-ws", "--respawn-failed-workers", "config.rsgi:application")
@@ -104,4 +105,4 @@ def _worker_name() -> str:
 def _worker() -> tuple[str, ...]:
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
     pool = ("--pool", "threads", "--concurrency", "8", "-Q", "inference,io", "--loglevel", "INFO")
-    return (str(_BIN / "celery"), "-A", "config.celery", "worker", *pool, *quiet)
+    return (str(_BIN / "celery"), "--quiet", "-A", "config.celery", "worker", *pool, *quiet)

@@ -20,7 +20,7 @@ from apps.stack.parent_death import die_with_parent
 from apps.stack.paths import ROOT, VarDir
 from apps.stack.plan import PARTS, plan
 from apps.stack.processes import end_leftovers, marked_pids, started_at
-from apps.stack.report import failure, last_lines, say
+from apps.stack.report import failure, for_people, last_lines, say
 
 NAMES = ("web", "worker", "sweeper", "valkey", "s3", "postgres")
 NOT_ALL_UP = 3
@@ -152,16 +152,25 @@ def _start_supervisor(var: VarDir, *, detached: bool) -> subprocess.Popen[bytes]
 
 def _follow(supervisor: subprocess.Popen[bytes], log_path: Path, ready_mark: Path) -> None:
     """Copy the supervisor's words to the terminal until it is ready or has given up."""
+    unfinished = ""
     with log_path.open() as log:
         while True:
             is_ready, has_ended = ready_mark.exists(), supervisor.poll() is not None
-            sys.stdout.write(log.read())
-            sys.stdout.flush()
+            unfinished = _show(unfinished + log.read())
             if is_ready:
                 return
             if has_ended:
                 raise StackError(f"The start was given up; everything is stopped again. All logs: {log_path.parent}.")
             time.sleep(0.05)
+
+
+def _show(text: str) -> str:
+    """Write the lines of a log as a person reads them. Returns what is no whole line yet."""
+    *lines, unfinished = text.split("\n")
+    for line in lines:
+        sys.stdout.write(for_people(line))
+    sys.stdout.flush()
+    return unfinished
 
 
 def _check_disk(var: VarDir) -> None:

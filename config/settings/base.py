@@ -40,6 +40,7 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "apps.core.api.security.ForwardedSchemeMiddleware",
     "apps.core.api.middleware.RequestContextMiddleware",
+    "apps.core.api.access.AccessLogMiddleware",
     "apps.core.api.security.ContentPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

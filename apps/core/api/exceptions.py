@@ -18,6 +18,7 @@ from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError, TooManyFilesSent
 from rest_framework import exceptions as drf
 
+from apps.core.api.access import note_error
 from apps.core.api.front import BodyError, UnreadError
 from apps.core.dialects.base import Dialect
 from apps.core.dialects.envelope import ENVELOPE
@@ -40,6 +41,7 @@ def answer_in(dialect: Dialect, exc: Exception, request: HttpRequest) -> HttpRes
     error = as_app_error(exc)
     if error.code is ErrorCode.INTERNAL_ERROR:
         log.error("unexpected error", exc_info=exc, extra={"facts": {"path": request.path}})
+    note_error(request, error.code)
     response = dialect.failure(error, request)
     if error.retry_after_s is not None:
         response.headers.setdefault("Retry-After", str(error.retry_after_s))

@@ -27,8 +27,9 @@ class RequestContextMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request.request_id = str(uuid.uuid4())
         request.began = time.monotonic()
-        with structlog.contextvars.bound_contextvars(request_id=request.request_id):
-            response = self.get_response(request)
+        structlog.contextvars.clear_contextvars()  # what the thread's last request has bound; a stream binds to its end
+        structlog.contextvars.bind_contextvars(request_id=request.request_id)
+        response = self.get_response(request)
         response.headers["X-Request-Id"] = request.request_id
         if not response.streaming:
             response.headers.setdefault("Content-Length", str(len(response.content)))

@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from apps.core import idempotency, jobs, lifecycle
+from apps.core.api.access import note_charge
 from apps.core.api.exceptions import answer_in
 from apps.core.api.fields import asked_form, checked_params, checked_retention, is_dry_run, request_fields
 from apps.core.api.negotiation import AnswerForm, answer_form
@@ -78,6 +79,7 @@ class EndpointView(APIView):
         """A wrong or missing credential counts against the address before it is refused."""
         try:
             super().perform_authentication(request)
+            request._request.identity = request.auth  # for the access line
             self.check_permissions(request)
         except AppError as error:
             if error.code is ErrorCode.UNAUTHENTICATED:
@@ -164,6 +166,7 @@ class OperationView(EndpointView):
         if order.ticket:
             idempotency.note_answer(order.ticket, job, status=response.status_code, binary=form.binary)
         response.billed_credits = funding_named(job.funding).bill(job)
+        note_charge(request._request, job.charged_credits)
         return response
 
     def _answer(self, job: Job, request: Request, form: AnswerForm) -> HttpResponse:
