@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery.apps import worker as celery_worker
 
+from apps.core.models import Job
 from apps.core.operations import all_operations
 from apps.core.worker import Worker
 from apps.stack.paths import ROOT
@@ -18,7 +21,7 @@ from ml.errors import DeviceLostError
 
 
 def test_worker_that_requires_a_gpu_and_gets_none_ends_with_a_sentence() -> None:
-    command = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "--pool", "threads"]
+    command = [sys.executable, "-m", "celery", "--quiet", "-A", "config.celery", "worker", "--pool", "threads"]
     environment = os.environ | {"REQUIRE_GPU": "1", "DEVICE": "cpu"}  # no machine can give both
 
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=900)
@@ -26,6 +29,16 @@ def test_worker_that_requires_a_gpu_and_gets_none_ends_with_a_sentence() -> None
     assert done.returncode == 1
     assert "the worker does not start: REQUIRE_GPU=1 and DEVICE=cpu contradict each other" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+    assert all(
+        "event" in json.loads(line) for line in (done.stdout + done.stderr).splitlines()
+    )  # Celery's own lines too
+
+
+def test_what_celery_says_past_its_log_is_a_line_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        celery_worker.safe_say("worker: Warm shutdown (MainProcess)", None)
+
+    assert caplog.messages == ["worker: Warm shutdown (MainProcess)"]
 
 
 @pytest.mark.parametrize(("places", "threads"), [(4, 8), (48, 52)])
@@ -60,6 +73,6 @@ def test_worker_whose_device_is_lost_ends_so_that_another_takes_its_jobs(monkeyp
     monkeypatch.setattr("logging.shutdown", lambda: None)
 
     with pytest.raises(Ended) as ended:
-        worker.execute(SimpleNamespace(id=1, operation=operation.slug))
+        worker.execute(Job(operation=operation.slug))
 
     assert ended.value.args == (70,)
