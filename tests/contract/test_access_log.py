@@ -285,6 +285,15 @@ def test_counters_tell_requests_refusals_jobs_credits_and_times(api: Api) -> Non
     assert counter(api, "keyline_request_seconds_count") > 2
 
 
+def test_service_that_is_not_ready_turns_nobody_away(api: Api, lines: Lines) -> None:
+    before = counter(api, 'keyline_refusals_total{code="OVERLOADED"}')
+
+    assert api.get("/readyz").status_code == 503  # no worker of its own runs
+
+    assert lines.access[-1]["code"] is None
+    assert counter(api, 'keyline_refusals_total{code="OVERLOADED"}') == before
+
+
 def test_every_metric_that_operators_are_told_to_watch_is_there(api: Api) -> None:
     table = (ROOT / "docs" / "operations.md").read_text().split("| metric | look when |")[1].split("\n\n")[0]
     names = re.findall(

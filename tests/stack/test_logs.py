@@ -32,15 +32,17 @@ def access_lines(stack: Stack, **facts: object) -> list[dict[str, Any]]:
 
 
 def test_one_request_id_leads_through_web_worker_and_sweeper(stack: Stack) -> None:
-    reply = Caller(stack.url, stack.api_key).remove(photo_png())
+    caller = Caller(stack.url, stack.api_key)
+    reply = caller.remove(photo_png(), prefer="respond-async")
     request_id, job_id = reply.headers["x-request-id"], reply.headers["x-job-id"]
+    assert wait_until(lambda: caller.ask("GET", f"/v1/jobs/{job_id}").json["data"]["status"] == "succeeded")
     with psycopg.connect(stack.env["DATABASE_URL"], autocommit=True) as rows:
         rows.execute("UPDATE core_job SET expires_at = now() WHERE id = %s::uuid", [job_id])
 
     def events(name: str) -> list[str]:
         return [line["event"] for line in lines_of(stack, name) if line.get("request_id") == request_id]
 
-    assert reply.status == 200
+    assert reply.status == 202
     assert wait_until(lambda: events("sweeper") == ["objects deleted"])
     assert (events("web"), events("worker")) == (["request"], ["job ended"])
 

@@ -25,7 +25,8 @@ SECONDS = Histogram(
 REFUSALS = Counter("keyline_refusals", "Requests that got an error, by its code in the envelope", ["code"])
 for _code in ErrorCode:
     REFUSALS.labels(_code.name)  # there from the start, with 0: a watch on what has never happened has data
-_CODES = {code.status: code.name for code in reversed(ErrorCode)}  # the first of each status
+# For answers that no AppError made: the first code of each status. A 503 of /readyz turns nobody away.
+_CODES = {code.status: code.name for code in reversed(ErrorCode) if code.status <= ErrorCode.INTERNAL_ERROR.status}
 _CODES |= {402: ErrorCode.PAYMENT_REQUIRED.name}  # an AppError says of itself when it is about credits
 _CONVERTED = re.compile(r"<(?:\w+:)?(\w+)>")
 
@@ -73,7 +74,7 @@ def _tell(request: HttpRequest, response: HttpResponseBase, size_bytes: int) -> 
     facts = vars(request)
     identity = facts.get("identity")
     status, route = response.status_code, route_of(request)
-    code = facts.get("error_code", "" if status < 400 else _CODES.get(status, ErrorCode.INTERNAL_ERROR.name))
+    code = facts.get("error_code", _CODES.get(status, ""))
     seconds = time.monotonic() - facts["began"]
     line = {
         "request_id": facts["request_id"],
