@@ -44,7 +44,7 @@ def open_the_house(account: Account, *, weights: Path) -> None:
         capture_output=True,
         user=account.uid,
         group=account.gid,
-        extra_groups=[],
+        extra_groups=account.groups,
     )
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
@@ -103,5 +103,17 @@ def living_as(account: Account | None, home: Path, env: Mapping[str, str]) -> di
 
 def _is_readable(path: Path, account: Account) -> bool:
     test = ["test", "-r", str(path)]
-    done = subprocess.run(test, check=False, user=account.uid, group=account.gid, extra_groups=[])
+    done = subprocess.run(test, check=False, user=account.uid, group=account.gid, extra_groups=account.groups)
     return done.returncode == 0
+
+
+def see_that_it_reads(account: Account, file: Path) -> None:
+    """
+    Let the account reach a file of the operator's.
+
+    Raises:
+        StackError: it may not read it; whose it shall be is the operator's to say.
+    """
+    let_pass(account, file)
+    if file.exists() and not _is_readable(file, account):
+        raise StackError(f"{file} cannot be read by {account.name}: `chmod o+r {file}`.")

@@ -164,7 +164,7 @@ class _Cluster:
             cwd="/",
             user=self.account.uid if self.account else None,
             group=self.account.gid if self.account else None,
-            extra_groups=[] if self.account else None,
+            extra_groups=self.account.groups if self.account else None,
         )
         if done.returncode != 0:
             said = (done.stderr or done.stdout).decode(errors="replace").strip()

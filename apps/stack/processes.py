@@ -36,6 +36,11 @@ class Account:
     uid: int
     gid: int
 
+    @property
+    def groups(self) -> list[int]:
+        """All that an operator has put it into, such as the one that may use a card."""
+        return os.getgrouplist(self.name, self.gid)
+
 
 @dataclass(frozen=True)
 class Program:
@@ -86,7 +91,7 @@ class Process:
                     umask=0o077,  # sockets in /tmp too, and what is spooled there
                     user=account.uid if account else None,
                     group=account.gid if account else None,
-                    extra_groups=[] if account else None,
+                    extra_groups=account.groups if account else None,
                     preexec_fn=lambda: die_with_parent(program.orphan_signal, parent_pid=parent_pid),  # noqa: PLW1509
                 )
             except OSError as error:

@@ -21,7 +21,7 @@ from apps.stack.accounts import own_account
 from apps.stack.commands import PREPARE, app_programs, weights_dir
 from apps.stack.errors import StackError, StopRequested
 from apps.stack.local_http import get
-from apps.stack.opening import may_listen, open_the_house
+from apps.stack.opening import may_listen, open_the_house, see_that_it_reads
 from apps.stack.parent_death import adopt_orphans
 from apps.stack.paths import VarDir
 from apps.stack.processes import Process, Program, end_leftovers
@@ -90,6 +90,8 @@ class Supervisor:
             may_listen(account, int(self._env["KEYLINE_PORT"]))
             with step(f"Opening code and weights to the user {account.name}, who runs what root starts"):
                 open_the_house(account, weights=Path(weights_dir(self._var)))
+                if checkpoint := os.environ.get("SAM_CHECKPOINT"):
+                    see_that_it_reads(account, Path(checkpoint))
         with step("Starting the servers: " + self._env["KEYLINE_EMBEDDED"].replace(",", ", ")):
             for program in embedded_programs(self._env, self._var):
                 self._start(program, self._servers)

@@ -16,7 +16,7 @@ import pytest
 from apps.stack import opening
 from apps.stack.accounts import own, own_account, packages_to_open, postgres_account, write_for
 from apps.stack.errors import StackError
-from apps.stack.opening import living_as, may_listen, open_the_house
+from apps.stack.opening import living_as, may_listen, open_the_house, see_that_it_reads
 from apps.stack.paths import ROOT, VarDir
 from apps.stack.plan import plan
 from apps.stack.processes import Account, Process, Program, marked_pids
@@ -195,6 +195,19 @@ def test_a_secret_whose_file_root_alone_reads_is_handed_over(folder: Path, accou
     assert (lived["MPP_SECRET"], lived["MPP_SECRET_FILE"]) == ("s3cret", "")
     assert lived["OTHER_FILE"] == str(shared)
     assert lived["HOME"] == str(folder)
+
+
+@as_root
+def test_a_checkpoint_that_only_root_reads_is_named(folder: Path, account: Account) -> None:
+    checkpoint = folder / "sam.pth"
+    checkpoint.touch(mode=0o600)
+
+    with pytest.raises(StackError, match=r"chmod o\+r .*sam\.pth"):
+        see_that_it_reads(account, checkpoint)
+    checkpoint.chmod(0o644)
+    see_that_it_reads(account, checkpoint)
+
+    assert reads(account, checkpoint)
 
 
 def test_a_port_of_roots_is_refused_with_a_sentence() -> None:
