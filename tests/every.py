@@ -36,7 +36,8 @@ _NOTHING_CHOSEN = 5  # pytest's exit code where its arguments leave no test
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Note how many tests ran, and what did not with its reason."""
-    if folder := os.environ.get(_NOTES):
+    folder = os.environ.get(_NOTES)
+    if folder and "PYTEST_XDIST_WORKER" not in os.environ:  # whose reports come to the controller
         stats = terminalreporter.stats
         note = {
             "ran": sum(len(stats.get(kind, [])) for kind in ("passed", "failed", "error", "xfailed", "xpassed")),

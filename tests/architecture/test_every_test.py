@@ -38,7 +38,7 @@ def test_what_did_not_run_is_told_with_its_reason(
     (tmp_path / "test_some.py").write_text(TESTS)
     (tmp_path / "test_whole.py").write_text(WHOLE)
     lean = ("-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", str(tmp_path), str(tmp_path))
-    monkeypatch.setattr(every, "PARTS", (("one", lean), ("two", (*lean, "-k", "runs"))))
+    monkeypatch.setattr(every, "PARTS", (("one", (*lean, "-n2")), ("two", (*lean, "-k", "runs"))))
 
     code = every.main([])
 
