@@ -8,6 +8,7 @@ one user pass (and not list) opens less than any change of mode would.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import shutil
@@ -104,7 +105,16 @@ def let_list(user: Account, folder: Path) -> None:
 
 
 def _grant(folder: Path, uid: int, permissions: int) -> None:
-    """Add `user:uid:permissions` to the folder's access list, keeping what is there."""
+    """Add `user:uid:permissions` to the folder's access list, keeping what is there; one start after the other."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        _add_entry(folder, uid, permissions)
+    finally:
+        os.close(handle)
+
+
+def _add_entry(folder: Path, uid: int, permissions: int) -> None:
     mode = folder.stat().st_mode
     try:
         raw = os.getxattr(folder, _ACL)[4:]

@@ -8,13 +8,16 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from apps.stack import opening
-from apps.stack.accounts import own, own_account, packages_to_open, postgres_account, write_for
+from apps.stack.accounts import let_pass, own, own_account, packages_to_open, postgres_account, write_for
 from apps.stack.errors import StackError
 from apps.stack.opening import living_as, may_listen, open_the_house, see_that_it_reads
 from apps.stack.paths import ROOT, VarDir
@@ -195,6 +198,23 @@ def test_a_secret_whose_file_root_alone_reads_is_handed_over(folder: Path, accou
     assert (lived["MPP_SECRET"], lived["MPP_SECRET_FILE"]) == ("s3cret", "")
     assert lived["OTHER_FILE"] == str(shared)
     assert lived["HOME"] == str(folder)
+
+
+@as_root
+def test_starts_at_once_let_all_their_users_pass(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    users = [Account(name="nobody", uid=60_000 + number, gid=65534) for number in range(8)]
+    write = os.setxattr
+
+    def write_later(*arguments: Any) -> None:
+        time.sleep(0.01)  # all who may have read by now
+        write(*arguments)
+
+    monkeypatch.setattr(os, "setxattr", write_later)
+    with ThreadPoolExecutor(len(users)) as pool:
+        list(pool.map(lambda user: let_pass(user, folder), users))
+
+    entries = os.getxattr(folder, "system.posix_acl_access")
+    assert all(user.uid.to_bytes(4, "little") in entries for user in users)
 
 
 @as_root
