@@ -12,6 +12,7 @@ from django.test import override_settings
 
 from apps.core.api.form_parts import FormParts
 from apps.core.errors import AppError
+from tests.drawing import photo_png
 
 KIND = "multipart/form-data; boundary=XX"
 CODING = "Content-Transfer-Encoding"
@@ -87,6 +88,14 @@ def test_a_file_needs_no_filename(disposition: str) -> None:
 )
 def test_a_filename_is_kept_without_folders(disposition: str, name: str) -> None:
     assert read(form(part(disposition))) == ({}, {"image": (name, b"v")})
+
+
+@pytest.mark.parametrize("piece", [1, 7, 64 * 1024])
+@pytest.mark.parametrize("data", [photo_png(), b"\x89PN\x1a", "caf\u00e9".encode()])
+def test_a_file_is_told_from_text_however_its_bytes_arrive(data: bytes, piece: int) -> None:
+    texts, files = read(form(part("form-data; name=image", data)), piece=piece)
+
+    assert (texts, files) == (({"image": "caf\u00e9"}, {}) if data[:3] == b"caf" else ({}, {"image": ("file", data)}))
 
 
 def test_empty_part_is_no_file_and_other_names_stay_text() -> None:

@@ -17,11 +17,13 @@ from typing import IO
 from django.utils.http import parse_header_parameters
 
 from apps.core.errors import AppError, Fault, invalid
+from apps.core.foreign_files import is_text
 
 _CHUNK_BYTES = 64 * 1024
 _LONGEST_HEADERS = 4 * 1024
 _LONGEST_PADDING = 200  # blanks behind a boundary
 _LONGEST_NAME = 200
+_TELLING_BYTES = 512
 _ENCODED = re.compile(r";[^;=]*\*\s*=[^;]*")
 _AS_IT_IS = frozenset({"", "7bit", "8bit", "binary"})
 
@@ -33,7 +35,7 @@ class FormParts:
     Args:
         stream: the body.
         content_type: the request's; its boundary must be usable.
-        file_fields: the names whose parts are files, whatever their header says.
+        file_fields: the names whose parts are files where they hold no text, whatever their header says.
 
     Raises:
         AppError: VALIDATION_ERROR on `body`, from the constructor and from `read`.
@@ -61,8 +63,11 @@ class FormParts:
             name, filename, is_base64 = _described(self._headers())
             data = self._data()
             first = next(data, b"")
-            if not filename and name in self._file_fields and first:
-                filename = "file"
+            if not filename and name in self._file_fields:
+                while len(first) < _TELLING_BYTES and (more := next(data, b"")):
+                    first += more
+                # Text has a sentence of its own: it is an address or base64 in the wrong field, never one of our images.
+                filename = "file" if is_base64 or not is_text(first[:_TELLING_BYTES]) else ""
             yield self._delimiter + _header(name, filename, is_base64=is_base64) + first
             yield from data
             yield b"\r\n"
