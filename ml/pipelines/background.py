@@ -26,6 +26,7 @@ from ml.subject import count_subjects, touches_border
 from ml.transforms import require_alpha, require_rgb, resize_alpha, resize_matte, shrink_or_grow, to_alpha
 from ml.transparency import Given, Transparency, on_ground, read_transparency
 from ml.types import AlphaChannel, BoxXywh, Matte, RgbImage
+from ml.writing import written_shares
 
 Subject = Literal["universal", "human", "product"]
 Quality = Literal["best", "fast"]
@@ -47,7 +48,10 @@ MINOR_PIECE = 0.1
 """Of all that is cut out already: where people are, such a piece stays in any case."""
 
 UNSURE = 0.5
-"""Confidence in an outline that came with the picture and in which no network sees anything."""
+"""Confidence, at most, in an outline that came with the picture and in which no network sees anything; in what is written on."""
+
+DOUBTFUL_WRITTEN, PAGE_WRITTEN = (0.45, 0.1), (0.9, 0.2)
+"""Of what the map keeps, and of what it drops: with so much print on both it is doubtful, or a page."""
 
 MIN_CONTRAST_LEVELS = 2.0
 """Standard deviation of the brightness under which a photo is a flat surface."""
@@ -200,7 +204,12 @@ class BackgroundPipeline:
         square = shrink_or_grow(image, (GRID_PX, GRID_PX))
         main = self._network.predict_native(square)
         matte, confidence = self._decide(image, square, main, subject, quality)
-        if _is_flat(square) or looks_empty(matte) or is_all_over(matte, confidence):
+        if _is_flat(square) or looks_empty(matte):
+            return _nothing((height, width), confidence)
+        written = written_shares(square, matte)
+        if _reaches(written, DOUBTFUL_WRITTEN):
+            confidence = min(confidence, UNSURE)
+        if _reaches(written, PAGE_WRITTEN) or is_all_over(matte, confidence):
             return _nothing((height, width), confidence)
         small = remove_specks(to_alpha(_FINISH[subject](matte)))
         alpha = resize_alpha(small, (width, height))
@@ -286,6 +295,10 @@ def _result(alpha: AlphaChannel, confidence: float, *, is_as_given: bool = False
 
 def _nothing(shape_hw: tuple[int, int], confidence: float) -> BackgroundResult:
     return BackgroundResult(np.zeros(shape_hw, np.uint8), None, 0.0, confidence, is_empty=True, subjects=0)
+
+
+def _reaches(shares: tuple[float, float], least: tuple[float, float]) -> bool:
+    return shares[0] >= least[0] and shares[1] >= least[1]
 
 
 def _is_flat(image: RgbImage) -> bool:

@@ -315,3 +315,38 @@ def letters() -> Matte:
 @pytest.mark.parametrize("matte", [wheel(), letters()], ids=["a bicycle", "letters"])
 def test_thin_things_and_large_letters_are_subjects(matte: Matte) -> None:
     assert not pipeline(matte).run(textured()).is_empty
+
+
+def printed(height: int = 900, width: int = 900, *, ground: int = 250, ink: int = 30) -> RgbImage:
+    page, rng = np.full((height, width, 3), ground, np.uint8), np.random.default_rng(5)
+    for y in range(40, height - 40, 16):
+        x = 40
+        while x < width - 90:
+            wide = int(rng.integers(10, 40))
+            page[y : y + 6, x : x + wide] = ink
+            x += wide + 6
+    return page
+
+
+@pytest.mark.parametrize(("ground", "ink"), [(250, 30), (30, 220), (190, 60)])
+def test_a_veil_over_a_part_of_a_page_is_no_subject(ground: int, ink: int) -> None:
+    page = printed(ground=ground, ink=ink)
+
+    assert pipeline(square()).run(page).is_empty
+
+
+def test_a_printed_thing_on_a_plain_ground_is_a_subject() -> None:
+    photo = np.full((900, 900, 3), 245, np.uint8)
+    photo[225:675, 225:675] = printed(450, 450)
+
+    result = pipeline(square()).run(photo)
+
+    assert not result.is_empty
+    assert result.confidence > 0.9
+
+
+def test_a_plain_thing_on_a_printed_ground_is_a_subject() -> None:
+    photo = printed()
+    photo[225:675, 225:675] = (200, 40, 40)
+
+    assert not pipeline(square()).run(photo).is_empty
