@@ -18,14 +18,16 @@ from apps.stack.paths import ROOT
 from tests.mutants.mutant import Mutant
 
 _NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", "node_modules", ".*_cache", ".hypothesis")
-_LIMIT_S = 300  # a mutant may well make a test wait for ever
-_PASSED, _FAILED = 0, 1
+_LIMIT_S = 900  # a mutant may well make a test wait for ever; its few tests take seconds
+_PASSED, _FAILED, _HUNG = 0, 1, -1
 
 
 class Verdict(StrEnum):
     """What the tests said of a mutant."""
 
     KILLED = "killed"
+    HUNG = "hung"
+    """Killed too: tests that pass in seconds did not end within a quarter of an hour."""
     SURVIVED = "SURVIVED"
     UNPROVEN = "UNPROVEN"
     """pytest did not get as far as its tests: a mutant that cannot be imported, or an id that is none."""
@@ -55,7 +57,7 @@ class Bench:
 
     def passes(self, tests: list[str]) -> bool:
         """Whether these tests are green on the code as it is."""
-        return self._pytest(tests) == _PASSED
+        return self._pytest(tests, limit_s=None) == _PASSED
 
     def verdict(self, mutant: Mutant) -> Verdict:
         """Try one mutant; the copy is whole again afterwards."""
@@ -64,14 +66,15 @@ class Bench:
         self._has_database &= not mutant.is_migration
         try:
             _write(path, mutant.applied_to(whole))
-            status = self._pytest(mutant.tests.split())
+            status = self._pytest(mutant.tests.split(), limit_s=_LIMIT_S)
         finally:
             _write(path, whole)
         self._has_database &= not mutant.is_migration
-        return {_PASSED: Verdict.SURVIVED, _FAILED: Verdict.KILLED}.get(status, Verdict.UNPROVEN)
+        known = {_PASSED: Verdict.SURVIVED, _FAILED: Verdict.KILLED, _HUNG: Verdict.HUNG}
+        return known.get(status, Verdict.UNPROVEN)
 
-    def _pytest(self, tests: list[str]) -> int:
-        """pytest's exit status; tests that do not end have failed."""
+    def _pytest(self, tests: list[str], *, limit_s: float | None) -> int:
+        """pytest's exit status, or `_HUNG`."""
         environ = self._environ()
         redis.Redis.from_url(environ["REDIS_URL"]).flushdb()  # a mutant's counters must not kill the next one
         database = "--reuse-db" if self._has_database else "--create-db"
@@ -81,11 +84,11 @@ class Bench:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         with subprocess.Popen(command, cwd=self.root, env=environ, text=True, **pipes) as self._running:
             try:
-                said, _ = self._running.communicate(timeout=_LIMIT_S)
+                said, _ = self._running.communicate(timeout=limit_s)
             except subprocess.TimeoutExpired:
                 self.stop()
-                self.said, self._has_database = "did not end", False
-                return _FAILED
+                self._has_database = False
+                return _HUNG
         self.said, self._has_database = said[-2000:], True
         return self._running.returncode
 
