@@ -10,7 +10,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFile
 
-from apps.core import decoding
+from apps.core import decoding, stripping
 from apps.core.decoding import Photo, decode
 from apps.core.errors import AppError, ErrorCode, Fault
 from apps.core.inspection import ImageFormat, ImageHeader, ImageLimits
@@ -276,6 +276,13 @@ def test_an_unusable_profile_is_ignored(image_format: str, name: str) -> None:
 
     assert photo.icc_profile is None
     assert corners_off(photo) <= 6
+
+
+def test_a_profile_is_inflated_no_further_than_the_largest_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = saved(soft_photo(), "PNG", icc_profile=wide_rgb_profile())
+    monkeypatch.setattr(stripping, "MAX_PROFILE_BYTES", 100)
+
+    assert stripping.strip(picture, ImageFormat.PNG).icc_profile is None
 
 
 @pytest.mark.parametrize(

@@ -220,6 +220,6 @@ MUTANTS = (
         "apps/core/stripping.py",
         "profile = inflater.decompress(chunk[start + 2 :], MAX_PROFILE_BYTES)",
         "profile = inflater.decompress(chunk[start + 2 :])",
-        "tests/core/test_decoding.py::test_an_unusable_profile_is_ignored",
+        "tests/core/test_decoding.py::test_a_profile_is_inflated_no_further_than_the_largest_one",
     ),
 )
