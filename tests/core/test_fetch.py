@@ -180,6 +180,7 @@ def test_exactly_the_limit_is_taken_and_one_byte_more_is_not(site: str) -> None:
         "http://example.com:99999/",
         "http://example.com:0/",
         "http://example.com\\@127.0.0.1/",
+        "http://127.0.0.1\\.example.com/",
         "http://exa mple.com/",
         "http://example.com/\r\nX-Injected: 1",
         "http://" + "a" * 70 + ".com/",

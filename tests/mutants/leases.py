@@ -56,8 +56,8 @@ MUTANTS = (
     Mutant(
         "a job in hand is in nobody's hand",
         "apps/core/tasks.py",
-        "with worker.holding(job):",
-        "if True:",
+        "with worker.holding(job), structlog",
+        "with structlog",
         f"{_LEASES}::test_job_is_in_hand_while_it_runs_and_not_after",
     ),
     Mutant(
