@@ -17,6 +17,7 @@ class WarningCode(StrEnum):
     LOW_CONFIDENCE = "LOW_CONFIDENCE"
     TOUCHES_BORDER = "TOUCHES_BORDER"
     MULTIPLE_SUBJECTS = "MULTIPLE_SUBJECTS"
+    UNKNOWN_FIELD = "UNKNOWN_FIELD"
 
     @property
     def sentence(self) -> str:
@@ -31,6 +32,7 @@ _SENTENCES = {
     WarningCode.LOW_CONFIDENCE: "It is not clear what the subject is: look at the result, or point at it with points or box.",
     WarningCode.TOUCHES_BORDER: "The subject goes on beyond the picture's border, so its cut-out ends there in a straight line.",
     WarningCode.MULTIPLE_SUBJECTS: "There are several separate subjects; all of them were kept.",
+    WarningCode.UNKNOWN_FIELD: "A field that this address does not know was ignored.",
 }
 
 

@@ -105,3 +105,71 @@ def test_file_under_another_name_is_named_beside_the_one_that_is_missing(api: Ap
 def test_errors_of_the_raw_address_name_the_parameter(api: Api) -> None:
     for query, name in (("?format=tiff", "format"), ("?dry_run=x", "dry_run"), ("?answer=x", "answer")):
         assert name in send(api, f"{RAW}{query}", photo_png(), "image/png").json()["error"]["message"]
+
+
+def unknown_of(response: HttpResponse) -> list[str]:
+    assert response.status_code < 300, response.content
+    return [each["message"] for each in response.json()["warnings"] if each["code"] == "UNKNOWN_FIELD"]
+
+
+def test_field_with_a_typing_error_is_told_and_refuses_nothing(api: Api) -> None:
+    fields = {"image": upload(photo_png()), "output_fromat": "mask", "answer": "json"}
+
+    assert unknown_of(send(api, BACKGROUND, fields)) == [
+        "output_fromat is no field here and was ignored; did you mean output_format?"
+    ]
+    assert unknown_of(send(api, f"{BACKGROUND}?dry_run=true", {"image": upload(photo_png()), "xyz": "1"})) == [
+        "xyz is no field here and was ignored."
+    ]
+    assert len(unknown_of(send(api, BACKGROUND, {"image": upload(photo_png()), "a": "1"}, Prefer="respond-async"))) == 1
+
+
+def test_field_in_the_address_is_told_where_it_belongs(api: Api) -> None:
+    told = unknown_of(send(api, f"{BACKGROUND}?output_format=mask&answer=json", {"image": upload(photo_png())}))
+
+    assert told == ["output_format is no parameter of the address here and was ignored: send it in the body."]
+
+
+def test_binary_answer_has_the_code_alone(api: Api) -> None:
+    response = send(api, BACKGROUND, {"image": upload(photo_png()), "colour": "red", "color": "red"})
+
+    assert response.headers["X-Warnings"] == "UNKNOWN_FIELD"
+    assert "X-Warnings" not in send(api, BACKGROUND, {"image": upload(photo_png()), "retention": "1h"}).headers
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        (
+            BACKGROUND,
+            {"subject": "human", "output_format": "crop", "crop_margin": "1px", "quality": "fast", "retention": "2h"},
+        ),
+        ("/v1/remove-bg/human", {"subject": "human", "format": "webp", "bg_color": "fff", "dry_run": "false"}),
+        (
+            "/v1/clothing-segmentation",
+            {"cloth_class": "tops", "return_form": "mask", "dress": "separate", "image_url": ""},
+        ),
+        (
+            "/v1/watermark-removal",
+            {"detect_only": "true", "sensitivity": "0.5", "output_format": "mask", "smear_base64": ""},
+        ),
+    ],
+)
+def test_known_fields_are_not_told(api: Api, path: str, fields: dict[str, str]) -> None:
+    response = send(api, path, {"image": upload(garments_png()), "answer": "json", **fields})
+
+    assert unknown_of(response) == []
+
+
+def test_vendors_forms_and_errors_are_not_told(api: Api) -> None:
+    vendor = send(api, REMOVEBG, {"image_file": upload(photo_png()), "what_only_they_know": "1"})
+    error = send(api, BACKGROUND, {"imagee": "x"})
+
+    assert "X-Warnings" not in vendor.headers
+    assert error.json()["warnings"] == []
+
+
+def test_form_that_is_called_json_is_told_so(api: Api) -> None:
+    body = b'--XX\r\nContent-Disposition: form-data; name="image"\r\n\r\n' + photo_png() + b"\r\n--XX--"
+
+    assert "is a form" in send(api, BACKGROUND, body, JSON).json()["error"]["message"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +20,8 @@ from apps.core.operations import Operation
 
 _DRY_RUN = {"true": True, "1": True, "false": False, "0": False}
 _FORMS = ("image", "json")
+_MOST_TOLD = 5
+_LONGEST_TOLD = 40
 _NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -130,6 +133,27 @@ def is_dry_run(request: Request, fields: Mapping[str, Any] = _NO_FIELDS) -> bool
     if len(asked) > 1:
         raise invalid("dry_run", "dry_run is given twice and says both true and false; send one.")
     return asked == {True}
+
+
+def unknown_fields(operation: Operation, request: Request, fields: Mapping[str, Any]) -> list[str]:
+    """
+    A sentence for each name in the body or the address that says nothing here, so that a typing error does not go unseen.
+
+    Only what an operation in the envelope knows counts as known.
+    """
+    ours = {"answer", "dry_run"}
+    known = {*operation.serializer._declared_fields, *DeliverySerializer._declared_fields, *operation.fixed, *ours}
+    known |= {name for image in operation.images for name in image.fields.names}
+    strange = [(name, "field") for name in fields if name not in known]
+    strange += [(name, "parameter of the address") for name in request.GET if name not in ours]
+    return [_ignored(name, kind, known) for name, kind in strange[:_MOST_TOLD]]
+
+
+def _ignored(name: str, kind: str, known: Collection[str]) -> str:
+    if name in known:
+        return f"{name} is no {kind} here and was ignored: send it in the body."
+    near = difflib.get_close_matches(name[:_LONGEST_TOLD].lower(), known, n=1)
+    return f"{name[:_LONGEST_TOLD]} is no {kind} here and was ignored" + (f"; did you mean {near[0]}?" if near else ".")
 
 
 def _stated(request: Request, fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

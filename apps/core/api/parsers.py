@@ -90,6 +90,8 @@ def _loads(body: bytes) -> Any:
     # Each value costs a hundred bytes and more, however short it is in the body: "[],[],[]" would fill the memory.
     if body.count(b",") + body.count(b"[") + body.count(b"{") > _MOST_VALUES:
         raise unreadable(f"The JSON body holds too many values; {_MOST_VALUES:,} are more than any request needs.")
+    if body.startswith(b"--"):
+        raise unreadable("The body is a form, and Content-Type says JSON; let your HTTP library set that header.")
     if (encoding := json.detect_encoding(body)) not in {"utf-8", "utf-8-sig"}:
         raise unreadable(f"The JSON body is not in UTF-8 but in {encoding[:6].upper()}; send it in UTF-8.")
     try:

@@ -18,7 +18,14 @@ from rest_framework.views import APIView
 from apps.core import idempotency, jobs, lifecycle
 from apps.core.api.access import note_charge
 from apps.core.api.exceptions import answer_in
-from apps.core.api.fields import asked_form, checked_params, checked_retention, is_dry_run, request_fields
+from apps.core.api.fields import (
+    asked_form,
+    checked_params,
+    checked_retention,
+    is_dry_run,
+    request_fields,
+    unknown_fields,
+)
 from apps.core.api.negotiation import AnswerForm, answer_form
 from apps.core.api.parsers import JsonParser, UrlencodedParser
 from apps.core.api.terms import PATIENT, Share, Terms
@@ -132,6 +139,8 @@ class OperationView(EndpointView):
             can_defer=self.dialect.can_defer,
             answer=asked_form(request, request_fields(request), known=self.dialect.forms),
         )
+        if self.dialect is ENVELOPE:  # vendors' clients send what only the vendor knows
+            request._request.unknown_fields = unknown_fields(self.operation, request, request_fields(request))
         return self._answer_order(self._order(request, form), request, form)
 
     def _answer_order(self, order: jobs.Order, request: Request, form: AnswerForm) -> HttpResponse:

@@ -29,7 +29,7 @@ class EnvelopeDialect:
     def success(self, answer: Answer, request: HttpRequest) -> HttpResponse:
         outcome = outcome_of(answer.job)
         response = (
-            self._binary(answer, outcome)
+            self._binary(answer, outcome, request)
             if answer.binary
             else envelope(
                 request,
@@ -59,7 +59,7 @@ class EnvelopeDialect:
 
         return operation_responses(operation)
 
-    def _binary(self, answer: Answer, outcome: Outcome) -> HttpResponse:
+    def _binary(self, answer: Answer, outcome: Outcome, request: HttpRequest) -> HttpResponse:
         artifact = outcome.artifacts[answer.operation.main_artifact(answer.job.params)]
         response = HttpResponse(result_store().get(artifact.key), content_type=artifact.content_type)
         response.headers["X-Job-Id"] = str(answer.job.id)
@@ -69,8 +69,9 @@ class EnvelopeDialect:
         if bbox := (outcome.facts.get("subject") or {}).get("bbox"):
             for side, value in zip(("Left", "Top", "Width", "Height"), bbox, strict=True):
                 response.headers[f"X-Foreground-{side}"] = str(value)
-        if outcome.warnings:
-            response.headers["X-Warnings"] = ",".join(outcome.warnings)
+        unknown = [WarningCode.UNKNOWN_FIELD] if getattr(request, "unknown_fields", ()) else []
+        if warnings := [*outcome.warnings, *unknown]:
+            response.headers["X-Warnings"] = ",".join(warnings)
         response.headers["Server-Timing"] = ", ".join(f"{k};dur={v}" for k, v in outcome.timings_ms.items())
         response.headers["Cache-Control"] = "private, no-store"
         return response
@@ -89,7 +90,8 @@ def envelope(
     meta: dict[str, Any] | None = None,
     status: int = 200,
 ) -> JsonResponse:
-    """A JSON answer with exactly meta, data, warnings, error."""
+    """A JSON answer with exactly meta, data, warnings, error; a success tells the ignored fields of its request too."""
+    unknown = getattr(request, "unknown_fields", ()) if error is None else ()
     body = {
         "meta": {
             "requestId": request.request_id,
@@ -98,7 +100,10 @@ def envelope(
             **(meta or {}),
         },
         "data": data,
-        "warnings": [{"code": code.value, "message": code.sentence} for code in warnings],
+        "warnings": [
+            *({"code": code.value, "message": code.sentence} for code in warnings),
+            *({"code": WarningCode.UNKNOWN_FIELD.value, "message": told} for told in unknown),
+        ],
         "error": error,
     }
     return JsonResponse(body, status=status, headers={"Cache-Control": "private, no-store"})
