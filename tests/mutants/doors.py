@@ -6,6 +6,7 @@ from tests.mutants.mutant import Mutant
 
 _ADMIN = "tests/contract/test_admin.py"
 _OUTSIDE = "tests/contract/test_outside.py"
+_SECRETS = "tests/contract/test_access_log.py::test_secrets_are_cut_and_the_rest_stays"
 _FRONT = "tests/core/test_front.py"
 _MAY_CHANGE = (
     "    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002\n        "
@@ -144,5 +145,19 @@ MUTANTS = (
         'return not settings.METRICS_TOKEN or (scheme.lower() == "bearer" and is_right)',
         "return True",
         f"{_OUTSIDE}::test_strangers_learn_yes_or_no_and_no_figures",
+    ),
+    Mutant(
+        "a key stands in the log",
+        "config/logs.py",
+        'return _KEY.sub(r"\\g<prefix>...", _PASSWORD',
+        "return (_PASSWORD",
+        _SECRETS,
+    ),
+    Mutant(
+        "a signed address stands in the log",
+        "config/logs.py",
+        'text = _QUERY.sub(r"\\g<address>?...", text)',
+        "pass",
+        _SECRETS,
     ),
 )

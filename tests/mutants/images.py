@@ -135,6 +135,13 @@ MUTANTS = (
         f"{_WHOLE}::test_a_cut_file_is_refused_by_both_or_by_neither",
     ),
     Mutant(
+        "a mask names the photo's author",
+        "apps/core/imprint.py",
+        "return Imprint(self.density_xy)",
+        "return self",
+        "tests/core/test_imprint.py::test_masks_keep_their_resolution_alone",
+    ),
+    Mutant(
         "every format is taken everywhere",
         "apps/core/inspection.py",
         "if found in limits.formats:",

@@ -55,7 +55,7 @@ class FakeTempo:
         return self.receipt(transaction)
 
 
-def mined(raw: str, **changes: str) -> tuple[str, dict[str, Any]]:
+def mined(raw: str, *, event: str = EVENT, **changes: str) -> tuple[str, dict[str, Any]]:
     """A raw transaction's hash, and the receipt of its one call as a transfer with a memo; with these log members changed."""
     data = bytes.fromhex(raw[2:])
     fields: Any = rlp_decode(data[1:])
@@ -64,6 +64,6 @@ def mined(raw: str, **changes: str) -> tuple[str, dict[str, Any]]:
     log = {
         "address": "0x" + token.hex(),
         "data": "0x" + call[36:68].hex(),
-        "topics": [EVENT, "0x" + word(payer).hex(), "0x" + call[4:36].hex(), "0x" + call[68:].hex()],
+        "topics": [event, "0x" + word(payer).hex(), "0x" + call[4:36].hex(), "0x" + call[68:].hex()],
     }
     return "0x" + keccak(data).hex(), {"blockNumber": "0x1", "status": "0x1", "logs": [log | changes]}

@@ -329,7 +329,7 @@ def test_paid_challenge_is_answered_to_its_own_transaction_alone(tempo_chain: Fa
 WRONG_ON_CHAIN = {
     "other amount": {"data": "0x" + word(PRICE - 1).hex()},
     "other token": {"address": "0x" + "20" * 20},
-    "other event": {"topics": ["0x" + "11" * 32] * 4},
+    "other event": {"event": "0x" + "11" * 32},
 }
 
 
