@@ -262,6 +262,33 @@ def test_a_jpeg_without_one_of_its_channels_is_cut_even_with_an_end_marker() -> 
     assert (is_accepted(cut), is_decoded(cut)) == (False, False)
 
 
+def without_segment(data: bytes, marker: int) -> bytes:
+    at = data.index(bytes([0xFF, marker]))
+    return data[:at] + data[at + 2 + struct.unpack_from(">H", data, at + 2)[0] :]
+
+
+def with_byte(data: bytes, marker: int, offset: int, value: int) -> bytes:
+    """Another value `offset` bytes behind the start of that marker's first segment."""
+    at = data.index(bytes([0xFF, marker])) + offset
+    return data[:at] + bytes([value]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_byte(jpegs()["plain"], 0xC4, 5, 3),
+        with_byte(jpegs()["plain"], 0xC4, 4, 0x0F),
+        with_byte(jpegs()["plain"], 0xDB, 4, 0x07),
+        with_byte(jpegs()["plain"], 0xC0, 11, 0x44),
+        with_byte(jpegs()["plain"], 0xDA, 6, 0x33),
+        without_segment(jpegs()["progressive"], 0xC4),
+    ],
+    ids=["too many short codes", "code table 15", "step table 7", "units too large", "a table never sent", "no codes"],
+)
+def test_headers_that_libjpeg_refuses_are_refused_before_payment(data: bytes) -> None:
+    assert (is_accepted(data), is_decoded(data)) == (False, False)
+
+
 def test_a_panorama_and_a_motion_photo_decode_without_what_is_behind_them(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bytes] = []
     real = simplejpeg.decode_jpeg
