@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ml.mark_regions import Region, find_marks
 from ml.models.watermark import Sight
+from ml.own_patterns import without_own_patterns
 from ml.repairing import Repairer
 from ml.repetition import as_repeated
 from ml.restoration import PLANNED_PIXELS, Plan, carry_out, cut, half_width, make_plan, planned_size
@@ -107,7 +108,8 @@ def find(network: Network, repairer: Repairer, image: RgbImage, *, sensitivity: 
     """
     height, width = image.shape[:2]
     glance = as_repeated(network.look(image, most_pixels=GLANCE_PIXELS))
-    marks = _closer(network, image, _seen(glance, (0, 0, width, height), sensitivity), sensitivity=sensitivity)
+    marks = _seen(glance, image, (0, 0, width, height), sensitivity)
+    marks = _closer(network, image, marks, sensitivity=sensitivity)
     jobs = [_planned(repairer, image, mark) for mark in marks]
     return [job for job in jobs if job.plan.is_worth_doing]
 
@@ -125,7 +127,7 @@ def _closer(network: Network, image: RgbImage, marks: list[Seen], *, sensitivity
         return marks
     for box in _closer_boxes(marks, (width, height)):
         part = np.ascontiguousarray(image[box[1] : box[3], box[0] : box[2]])
-        for mark in _seen(network.look(part, most_pixels=LOOK_PIXELS), box, sensitivity):
+        for mark in _seen(network.look(part, most_pixels=LOOK_PIXELS), part, box, sensitivity):
             marks = [old for old in marks if _overlap(old.region, mark.region) < 0.5]
             marks.append(mark)
     return sorted(marks, key=lambda mark: -mark.region.score)
@@ -158,10 +160,11 @@ def _overlap(one: Region, other: Region) -> float:
     return max(0, across) * max(0, down) / max(1, min(aw * ah, bw * bh))
 
 
-def _seen(sight: Sight, box: BoxXyxy, sensitivity: float) -> list[Seen]:
+def _seen(sight: Sight, part: RgbImage, box: BoxXyxy, sensitivity: float) -> list[Seen]:
     """The marks in one part of the photo."""
     marks = []
-    for mark in find_marks(sight, sensitivity=sensitivity):
+    found = find_marks(sight, sensitivity=sensitivity)
+    for mark in without_own_patterns(found, part, size_wh=(sight.shape.shape[1], sight.shape.shape[0])):
         left, top, width, height = mark.region.bbox_xywh
         own = np.zeros(sight.shape.shape, np.uint8)
         own[top : top + height, left : left + width] = mark.strokes

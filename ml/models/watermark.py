@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.jpeg_traces import with_traces
 from ml.transforms import require_rgb, shrink_or_grow
 from ml.types import Matte, RgbImage
 
@@ -37,6 +38,10 @@ class Session(Protocol):
 
 CLOSER = 1.2
 """Small pictures are looked at a little larger."""
+
+
+TRACES_SEEN = 0.7
+"""Pixels of the sight for one of the picture, from which on JPEG's traces matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ class WatermarkNetwork:
         height, width = require_rgb(image).shape[:2]
         scale = math.sqrt(most_pixels / (height * width))
         seen_wh = _even(width * min(CLOSER, scale)), _even(height * min(CLOSER, scale))
-        seen = shrink_or_grow(image, seen_wh)
+        seen = shrink_or_grow(with_traces(image) if scale >= TRACES_SEEN else image, seen_wh)
         tensor = np.ascontiguousarray(((seen.astype(np.float32) - CENTRE) / SCALE).transpose(2, 0, 1))[None]
         maps = np.moveaxis(self._session.run(tensor)[0], 0, 2)
         size_wh = max(1, int(width * min(1.0, scale))), max(1, int(height * min(1.0, scale)))

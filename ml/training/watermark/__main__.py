@@ -3,7 +3,7 @@
 `ml/weights/repair.onnx` again.
 
 `python -m ml.training.watermark sheet --data FOLDER` draws a contact sheet of the marks, `export` writes what is learnt
-so far.
+so far, `gate` teaches the finder's second opinion alone (`gate-export` writes it as it is so far).
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from ml.models.watermark import WatermarkNetwork as SeeingNetwork
 from ml.training.encoder import imagenet_encoder
 from ml.training.onnx_file import write_onnx
 from ml.training.watermark.curves import draw_curves
-from ml.training.watermark.from_onnx import start_from_onnx
+from ml.training.watermark.from_onnx import start_from_onnx, stroke_from_of
+from ml.training.watermark.gate import GateRecipe, teach_gate, with_gate
 from ml.training.watermark.marks import Marked
 from ml.training.watermark.measure import (
     VALIDATION,
@@ -39,19 +40,22 @@ from ml.training.watermark.measure import (
     seen_by,
 )
 from ml.training.watermark.network import Served, WatermarkNetwork
-from ml.training.watermark.photos import CleanPhoto, read_photos
+from ml.training.watermark.photos import SETS, UNMARKED_SETS, CleanPhoto, read_photos
 from ml.training.watermark.repair import RepairNetwork
 from ml.training.watermark.repair import Served as ServedRepair
 from ml.training.watermark.sheet import draw_sheet
 from ml.training.watermark.strokes import Assets, read_assets
 from ml.training.watermark.train import Look, Recipe, Training, as_encoded, averaged
-from ml.training.watermark.views import Views, batches, on_device
+from ml.training.watermark.views import Views, Wish, batches, on_device
 from ml.types import Matte, RgbImage
 
 logger = logging.getLogger(__name__)
 
 WEIGHTS = Path("ml/weights")
 FINDER, REPAIRER = "watermark.onnx", "repair.onnx"
+GATE_BATCH, GATE_SIDE_PX = 8, 256
+"""The views that teach the second opinion."""
+
 CALIBRATED_ON = 8
 """Batches that exported networks are brought back to training with."""
 
@@ -64,7 +68,7 @@ STROKE_FROM = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 def main() -> int:
     """Prepare, train, export; a second call goes on from what is there."""
     parser = argparse.ArgumentParser(prog="python -m ml.training.watermark", description=__doc__)
-    parser.add_argument("what", nargs="?", default="train", choices=("train", "export", "sheet"))
+    parser.add_argument("what", nargs="?", default="train", choices=("train", "export", "sheet", "gate", "gate-export"))
     parser.add_argument("--data", type=Path, required=True, help="the folder with the photo sets' tars")
     parser.add_argument("--work", type=Path, default=Path("var/training/watermark"), help="state is kept here")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
@@ -89,6 +93,8 @@ def main() -> int:
 
 
 def _do(options: argparse.Namespace) -> int:
+    if options.what.startswith("gate"):
+        return _teach_gate(options)
     state = options.work / "state.pt"
     if options.what == "sheet":
         file = options.work / "marks.png"
@@ -100,7 +106,7 @@ def _do(options: argparse.Namespace) -> int:
     if options.what == "export":
         averaged(networks, state)
     else:
-        photos, assets = read_photos(options.data, "train"), read_assets("train")
+        photos, assets = _clean_photos(options.data), read_assets("train")
         logger.info("%d photos, %d fonts", len(photos), len(assets.fonts))
         recipe = Recipe(
             60 * options.minutes,
@@ -125,6 +131,26 @@ def _do(options: argparse.Namespace) -> int:
     return 0
 
 
+def _clean_photos(data: Path) -> list[CleanPhoto]:
+    return read_photos(data, "train", sets=SETS + UNMARKED_SETS)
+
+
+def _teach_gate(options: argparse.Namespace) -> int:
+    state, start = options.work / "gate.pt", options.start or WEIGHTS
+    network, assets = WatermarkNetwork(imagenet_encoder()), read_assets("train")
+    views = Views(_clean_photos(options.data), assets, options.seed, lambda _: Wish(GATE_BATCH, GATE_SIDE_PX, 0.1))
+    some = [as_encoded(on_device(views[step].photo, "cpu")) for step in range(2)]
+    start_from_onnx(network, start / FINDER, [(part,) for part in some], newer=network.doubt)
+    if options.what == "gate":
+        recipe = GateRecipe(60 * options.minutes, options.steps, workers=options.workers, device=options.device)
+        teach_gate(network, views, recipe, state)
+    with_gate(network, state)
+    served = Served(network, stroke_from_of(start / FINDER))
+    write_onnx(served, torch.zeros(1, 3, 256, 320), options.out / FINDER, any_sides=True)
+    logger.info("wrote %s in %s", FINDER, options.out)
+    return 0
+
+
 def _begin_with(
     start: Path,
     networks: tuple[WatermarkNetwork, RepairNetwork],
@@ -140,7 +166,7 @@ def _begin_with(
     )
     views = [(as_encoded(on_device(batch.photo, "cpu")),) for batch in seen]
     masks = [on_device(batch.shape, "cpu") for batch in seen]
-    start_from_onnx(networks[0], start / FINDER, views)
+    start_from_onnx(networks[0], start / FINDER, views, newer=networks[0].doubt)
     start_from_onnx(networks[1], start / REPAIRER, [(*view, mask) for view, mask in zip(views, masks, strict=True)])
 
 

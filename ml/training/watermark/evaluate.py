@@ -70,15 +70,17 @@ def main() -> int:
     clean = draw_clean([p for p in photos if p.set_name in CLEAN_SETS], count=options.clean, seed=SEEDS[purpose])
     unmarked = [predict(image) for image in clean]
     for sensitivity in (0.3, 0.5, 0.7, 0.9) if options.validation else (0.5, 0.8):
-        _report(sensitivity, seen, marked, unmarked)
+        _report(sensitivity, seen, marked, list(zip(unmarked, clean, strict=True)))
     logger.info(
         "AUC of marked against clean: %.3f", auc([image_score(m) for m in seen], [image_score(m) for m in unmarked])
     )
     if options.real:
         _report_real(options.data, predict)
     if not options.validation:
-        _draw_worst(marked, [found_strokes(maps) for maps in seen], options.sheet)
-        alarms = [(image, found_strokes(maps)) for image, maps in zip(clean, unmarked, strict=True)]
+        _draw_worst(
+            marked, [found_strokes(maps, one.image) for maps, one in zip(seen, marked, strict=True)], options.sheet
+        )
+        alarms = [(image, found_strokes(maps, image)) for image, maps in zip(clean, unmarked, strict=True)]
         _draw([_tiles(i, None, mask) for i, mask in alarms if mask.any()], options.sheet.with_stem("alarms"))
     return 0
 
@@ -88,9 +90,11 @@ def open_network(weights: Path) -> Predict:
     return seen_by(WatermarkNetwork(OnnxSession(weights, slots=InferenceSlots())))
 
 
-def _report(sensitivity: float, seen: Sequence[Maps], marked: Sequence[Marked], unmarked: Sequence[Maps]) -> None:
-    alarms = np.mean([found_strokes(maps, sensitivity).any() for maps in unmarked])
-    found = [found_strokes(maps, sensitivity) for maps in seen]
+def _report(
+    sensitivity: float, seen: Sequence[Maps], marked: Sequence[Marked], unmarked: Sequence[tuple[Maps, RgbImage]]
+) -> None:
+    alarms = np.mean([found_strokes(maps, photo, sensitivity).any() for maps, photo in unmarked])
+    found = [found_strokes(maps, one.image, sensitivity) for maps, one in zip(seen, marked, strict=True)]
     logger.info(
         "sensitivity %.1f: a region on %.1f %% of %d clean photos, on %.1f %% of %d marked ones",
         sensitivity, 100 * alarms, len(unmarked), 100 * np.mean([mask.any() for mask in found]), len(found),

@@ -14,6 +14,7 @@ from typing import cast
 
 import onnx
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 from ml.training.onnx_layers import called_in, layers_of
@@ -21,12 +22,15 @@ from ml.training.onnx_layers import called_in, layers_of
 _LEAST_VARIANCE = 1e-4
 
 
-def start_from_onnx(network: nn.Module, file: Path, inputs: Sequence[tuple[Tensor, ...]]) -> None:
+def start_from_onnx(
+    network: nn.Module, file: Path, inputs: Sequence[tuple[Tensor, ...]], *, newer: nn.Module | None = None
+) -> None:
     """
     Give a network the weights of an exported one.
 
     Args:
         inputs: what to call the network with: some batches as in training.
+        newer: a part of it that the file may lack, which then stays as it is.
 
     Raises:
         ValueError: the file is of another network.
@@ -35,6 +39,10 @@ def start_from_onnx(network: nn.Module, file: Path, inputs: Sequence[tuple[Tenso
     called = called_in(network, tuple(part[:1] for part in inputs[0]), (nn.Conv2d, nn.BatchNorm2d))
     wanted = [module for module in called if isinstance(module, nn.Conv2d)]
     found = [(weight, bias) for kind, weight, bias in layers_of(onnx.load(file)) if kind == "convolution"]
+    if newer is not None and len(found) < len(wanted):
+        its = set(newer.modules())
+        called = [module for module in called if module not in its]
+        wanted = [module for module in wanted if module not in its]
     if [module.weight.shape for module in wanted] != [weight.shape for weight, _ in found]:
         raise ValueError(f"{file} is not {type(network).__name__} as it is built here")
     norms = {before: after for before, after in pairwise(called) if isinstance(after, nn.BatchNorm2d)}
@@ -48,6 +56,12 @@ def start_from_onnx(network: nn.Module, file: Path, inputs: Sequence[tuple[Tenso
             elif module.bias is not None:
                 module.bias.copy_(shift)
         _settle(network, list(norms.values()), inputs)
+
+
+def stroke_from_of(file: Path) -> float:
+    """The probability of a stroke that an exported finder says one half for (`network.Served`)."""
+    (shifts,) = (part for part in onnx.load(file).graph.initializer if part.name == "shifts")
+    return float(torch.sigmoid(torch.from_numpy(numpy_helper.to_array(shifts).copy()).ravel()[0]))
 
 
 def _settle(network: nn.Module, norms: Sequence[nn.BatchNorm2d], inputs: Sequence[tuple[Tensor, ...]]) -> None:

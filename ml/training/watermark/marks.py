@@ -83,6 +83,7 @@ def draw_mark(
     assets: Assets,
     opacity_range: tuple[float, float] = (0.1, 1.0),
     window: Window | None = None,
+    jpeg_share: float = JPEG_SHARE,
 ) -> Marked:
     """
     Lay one mark over a photo.
@@ -92,6 +93,7 @@ def draw_mark(
         opacity_range: lowest and highest, 0..1.
         window: `photo` is only this part of the picture that the mark is laid over; a corner stamp then goes to the
             corner next to it.
+        jpeg_share: how often the result is saved as JPEG, 0..1.
     """
     height, width = photo.shape[:2]
     window = window or Window(0, 0, (width, height))
@@ -102,7 +104,7 @@ def draw_mark(
         layers, content = _large(rng, assets, paint, window, (width, height))
     else:
         layers, content = _corner(rng, assets, paint, window, (width, height))
-    return _blend(photo, layers, paint, rng, kind=kind, content=content)
+    return _blend(photo, layers, paint, rng, kind=kind, content=content, jpeg_share=jpeg_share)
 
 
 def _choose_paint(rng: np.random.Generator, kind: Kind, opacity_range: tuple[float, float]) -> _Paint:
@@ -274,7 +276,14 @@ def _warp(mark: Layers, matrix: Matrix, size_wh: tuple[int, int], border: int) -
 
 
 def _blend(
-    photo: RgbImage, layers: Layers, paint: _Paint, rng: np.random.Generator, *, kind: Kind, content: Content
+    photo: RgbImage,
+    layers: Layers,
+    paint: _Paint,
+    rng: np.random.Generator,
+    *,
+    kind: Kind,
+    content: Content,
+    jpeg_share: float,
 ) -> Marked:
     amounts = layers.astype(np.float32)
     shares = np.array([[1.0, paint.under_share]]) * paint.opacity / 255
@@ -285,7 +294,7 @@ def _blend(
         colour = np.where(alpha[..., None] > 0, parts / np.maximum(alpha, 1e-6)[..., None], colour)
     shining_through = cv2.multiply(photo, cv2.merge([1 - alpha] * 3), dtype=cv2.CV_32F)
     marked = np.asarray(cv2.add(shining_through, parts, dtype=cv2.CV_8U), np.uint8)
-    is_saved = rng.random() < JPEG_SHARE
+    is_saved = rng.random() < jpeg_share
     opacity = paint.opacity * (paint.under_share if paint.under == "box" else 1.0)
     shape = np.minimum(alpha / opacity, 1)
     image = save_as_jpeg(marked, int(rng.integers(*JPEG_QUALITY))) if is_saved else marked

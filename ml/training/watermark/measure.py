@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ml.evaluation.sets import is_held_out
 from ml.mark_regions import find_marks
 from ml.models.watermark import Sight, WatermarkNetwork
+from ml.own_patterns import without_own_patterns
 from ml.repetition import as_repeated
 from ml.training.watermark.marks import JPEG_QUALITY, KINDS, Marked, draw_mark, save_as_jpeg
 from ml.training.watermark.photos import CleanPhoto
@@ -87,10 +88,11 @@ def scores(found: Sequence[Mask], marked: Sequence[Marked]) -> dict[str, Score]:
     return {name: Score(*part.mean(0).tolist()) for name, part in parts.items()}
 
 
-def found_strokes(maps: Maps, sensitivity: float = 0.5) -> Mask:
+def found_strokes(maps: Maps, photo: RgbImage, sensitivity: float = 0.5) -> Mask:
     """(H, W) bool: the strokes of the marks that the service would report, seen at the photo's own size."""
     strokes = np.zeros(maps.shape[:2], bool)
-    for mark in find_marks(as_repeated(Sight(*np.moveaxis(maps, 2, 0))), sensitivity=sensitivity):
+    found = find_marks(as_repeated(Sight(*np.moveaxis(maps, 2, 0))), sensitivity=sensitivity)
+    for mark in without_own_patterns(found, photo, size_wh=(maps.shape[1], maps.shape[0])):
         left, top, width, height = mark.region.bbox_xywh
         strokes[top : top + height, left : left + width] |= mark.strokes
     return strokes

@@ -5,6 +5,7 @@ An EfficientNet-Lite0 encoder, a wide view at stride 32, and a decoder that grow
 pixels of each cell are seen side by side and told apart: strokes keep their edges, and no map is at full size.
 Batch norm, not group norm: what is said of a pixel then doesn't depend on how much else is in the picture, and it
 costs nothing once folded into the convolutions.
+What says whether a mark is near has a second opinion beside it, which is taught alone (`gate.py`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ WIDER, DEEPER, FINER = (2, 4, 1, 2, 4), (3, 5, 5), 2
 """Further blocks: their dilations at stride 32; how many at strides 16, 8 and 4; how many at stride 2."""
 
 GATE_STRIDE = 8
+
+DOUBT, DOUBTS = 64, (1, 2, 4, 1)
+"""Channels of the second opinion on the gate, and its blocks' dilations."""
 
 RARE = -2.5
 """The first guess, as a logit: most pixels carry no mark."""
@@ -78,6 +82,44 @@ def _plain(channels_in: int, channels_out: int, *, kernel: int = 1) -> nn.Sequen
     )
 
 
+BENEFIT = 2.0
+"""Of the doubt, as a logit: the second opinion only takes away from the first, from there on. Chosen on validation."""
+
+
+class Doubt(nn.Module):
+    """
+    A second opinion on whether a mark is near: cloth, walls, pages and packages look like marks and are none.
+
+    It sees all that is known at stride 8 and coarser, the finer features' means and peaks, and what the whole picture is
+    like. It begins as nothing, and nothing else of the network is changed when it learns.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        seen = sum((WIDE, *WIDTHS[:2], *list(FEATURES.values())[1:3], FEATURES[2]))
+        self.narrow = _plain(seen, DOUBT)
+        self.whole = nn.Conv2d(DOUBT, DOUBT, 1)
+        self.blocks = nn.Sequential(*(Inverted(DOUBT, dilation=dilation) for dilation in DOUBTS))
+        self.last = nn.Conv2d(DOUBT, 1, 1)
+        for conv in (self.whole, self.last):
+            nn.init.zeros_(conv.weight)
+            nn.init.zeros_(cast(Tensor, conv.bias))
+
+    def forward(self, fine: Tensor, features: Tensor, coarse: list[Tensor]) -> Tensor:
+        """
+        Args:
+            fine, features: the encoder's, at strides 4 and 8.
+            coarse: the decoder's at strides 32, 16 and 8.
+
+        Returns:
+            (N, 1, H / 8, W / 8) float32: what is taught to be added to the gate's logits.
+        """
+        means, peaks = functional.avg_pool2d(fine, 2), functional.max_pool2d(fine, 2)
+        x = self.narrow(torch.cat([features, means, peaks, *(_grow(part, features) for part in coarse)], 1))
+        x = x + self.whole(x.mean((2, 3), keepdim=True))
+        return cast(Tensor, self.last(self.blocks(x)))
+
+
 class WatermarkNetwork(nn.Module):
     """Photo in; logits of strokes, of the blend's opacity, and of a mark being near out."""
 
@@ -102,7 +144,7 @@ class WatermarkNetwork(nn.Module):
         self.join = _plain(WIDTHS[2] + channels[0] + FINE, FINE)
         self.fine, self.finer = Separable(FINE, FINE), nn.Sequential(*(Inverted(FINE) for _ in range(FINER)))
         self.head = nn.Conv2d(FINE, 2 * 4, 3, padding=1)
-        self.gate = nn.Conv2d(WIDTHS[1], 1, 1)
+        self.gate, self.doubt = nn.Conv2d(WIDTHS[1], 1, 1), Doubt()
         for last in (self.head, self.gate):
             nn.init.constant_(cast(Tensor, last.bias), RARE)
 
@@ -115,20 +157,33 @@ class WatermarkNetwork(nn.Module):
             (N, 2, H, W) float32 logits of the strokes' shape and of the blend's opacity, and (N, 1, H / 8, W / 8)
             float32 logits of strokes being in or next to that cell.
         """
-        f2, f4, f8, f16, f32 = self._features(photo)
-        x = self.narrow(f32)
-        x = self.wider(x + self.near(x) + self.far(x))
-        gate = x
-        levels = zip(self.laterals, self.smooth, self.deeper, (f16, f8, f4), strict=True)
-        for lateral, smooth, deeper, features in levels:
-            x = lateral(torch.cat([_grow(x, features), features], 1))
-            x = deeper(x + smooth(x))
-            if features is f8:
-                gate = self.gate(x)
+        f2, f4, *features = self._features(photo)
+        coarse = self._grown(features)
+        gate = self.gate(coarse[-1]) + (self.doubt(f4, features[0], coarse) + BENEFIT).clamp(max=0)
+        x = self._level(2, coarse[-1], f4)
         edges = self.edges(functional.pixel_unshuffle(photo, 2))
         x = self.join(torch.cat([_grow(x, f2), f2, edges], 1))
         x = self.finer(x + self.fine(x))
         return functional.pixel_shuffle(self.head(x), 2), gate
+
+    def before_doubt(self, photo: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, list[Tensor]]]:
+        """The gate's first opinion, and what the second is asked with."""
+        _, f4, *features = self._features(photo)
+        coarse = self._grown(features)
+        return self.gate(coarse[-1]), (f4, features[0], coarse)
+
+    def _grown(self, features: list[Tensor]) -> list[Tensor]:
+        """From the encoder's at strides 8, 16 and 32 to the decoder's at 32, 16 and 8."""
+        f8, f16, f32 = features
+        x = self.narrow(f32)
+        grown = [self.wider(x + self.near(x) + self.far(x))]
+        for number, its in enumerate((f16, f8)):
+            grown.append(self._level(number, grown[-1], its))
+        return grown
+
+    def _level(self, number: int, x: Tensor, features: Tensor) -> Tensor:
+        x = self.laterals[number](torch.cat([_grow(x, features), features], 1))
+        return cast(Tensor, self.deeper[number](x + self.smooth[number](x)))
 
     def _features(self, photo: Tensor) -> list[Tensor]:
         net = cast(Any, self.encoder)

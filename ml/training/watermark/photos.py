@@ -17,6 +17,8 @@ from ml.types import RgbImage
 
 SETS = ("photos_natural", "garments_flatlay", "saliency_ecssd", "clothes_ccp")
 REAL = "watermark_real"
+UNMARKED_SETS = ("photos_grocery", "garments_flatlay_more")
+"""Beside `SETS` in training: printed packages, and garments of other senders."""
 MAX_SIDE_PX = 720
 """Larger photos are made smaller when read, to keep all of them in memory."""
 

@@ -1,4 +1,8 @@
-"""Training batches: parts of clean photos at some scale, most with a mark over them, all saved as JPEG as life does."""
+"""
+Training batches: parts of clean photos at some scale, and drawn patterns and pages; most with a mark over them.
+
+Whether a view was saved as JPEG, before a mark came or after, says nothing about whether there is one.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.training.watermark.marks import JPEG_QUALITY, JPEG_SHARE, KINDS, Window, draw_mark, save_as_jpeg
+from ml.training.watermark import pages, patterns
+from ml.training.watermark.marks import KINDS, Window, draw_mark, save_as_jpeg
 from ml.training.watermark.photos import CleanPhoto
 from ml.training.watermark.strokes import Assets
 from ml.types import RgbImage
 
-UNMARKED_OF_EIGHT = 3
+UNMARKED_OF_EIGHT = 4
+DRAWN_SHARE = 0.3, 0.1
+"""Of unmarked and of marked views: those of drawn patterns and pages instead of photos."""
+
+JPEG_SHARE, JPEG_BEFORE_SHARE, JPEG_QUALITY = 0.6, 0.3, (60, 97)
+""""Before": the photo was a JPEG when the mark was laid over it."""
+
+SHARPENED_SHARE, BLURRED_SHARE = 0.2, 0.2
 WHOLE_SHARE = 0.35
 """Of views that show a whole photo made smaller; the others are parts."""
 
@@ -80,11 +92,17 @@ def draw_batch(
         number = int(rng.choice(len(photos), p=chances) if is_hard else rng.integers(len(photos)))
         numbers.append(number)
         if index < unmarked:
-            views.append(_unmarked(photos[number].image, rng, side_px))
+            views.append(_unmarked(photos[number].image, rng, side_px, assets))
         else:
             kind = KINDS[int(rng.integers(3))]
-            seen, window = _view(photos[number].image, rng, side_px, at_corner=kind == "corner")
-            marked = draw_mark(seen, rng, kind=kind, assets=assets, opacity_range=(lowest_opacity, 1.0), window=window)
+            if rng.random() < DRAWN_SHARE[1]:
+                seen, window = _drawn(rng, side_px, assets), Window(0, 0, (side_px, side_px))
+            else:
+                seen, window = _view(photos[number].image, rng, side_px, at_corner=kind == "corner")
+            opacity_range = lowest_opacity, 1.0
+            marked = draw_mark(
+                seen, rng, kind=kind, assets=assets, opacity_range=opacity_range, window=window, jpeg_share=JPEG_SHARE
+            )
             change = cv2.absdiff(np.asarray(marked.colour, np.float32), marked.clean.astype(np.float32))
             change = np.maximum(np.maximum(change[..., 0], change[..., 1]), change[..., 2]) * marked.alpha
             weight = np.where(marked.shape > 0.05, np.clip(change / MIN_SEEN_LEVELS, MIN_WEIGHT, 1), 1)
@@ -98,12 +116,35 @@ def _packed(part: Floats) -> Bytes:
 
 
 def _unmarked(
-    photo: RgbImage, rng: np.random.Generator, side_px: int
+    photo: RgbImage, rng: np.random.Generator, side_px: int, assets: Assets
 ) -> tuple[RgbImage, RgbImage, Bytes, Bytes, Bytes]:
-    clean, _ = _view(photo, rng, side_px, at_corner=rng.random() < 0.33)
+    if rng.random() < DRAWN_SHARE[0]:
+        clean = _drawn(rng, side_px, assets)
+    else:
+        clean, _ = _view(photo, rng, side_px, at_corner=rng.random() < 0.33)
     seen = save_as_jpeg(clean, int(rng.integers(*JPEG_QUALITY))) if rng.random() < JPEG_SHARE else clean
     nothing = np.zeros(seen.shape[:2], np.uint8)
     return seen, clean, nothing, nothing, np.full_like(nothing, 255)
+
+
+def _drawn(rng: np.random.Generator, side_px: int, assets: Assets) -> RgbImage:
+    """A pattern or a page, whole or in part, flat or as photographed."""
+    families = patterns.TRAIN if rng.random() < 0.6 else pages.TRAIN
+    side = round(side_px * rng.choice((1.0, rng.uniform(1, 2))))
+    flat = families[int(rng.integers(len(families)))](rng, (side, side), assets)
+    return _resaved(_resized(patterns.as_photographed(flat, rng), (side_px, side_px)), rng)
+
+
+def _resaved(seen: RgbImage, rng: np.random.Generator) -> RgbImage:
+    """As it was before anything came over it: sharpened, blurred, or from a JPEG."""
+    chance = rng.random()
+    if chance < SHARPENED_SHARE:
+        soft = cv2.GaussianBlur(seen, (0, 0), float(rng.uniform(0.6, 1.5)))
+        amount = float(rng.uniform(0.3, 1.2))
+        seen = np.asarray(cv2.addWeighted(seen, 1 + amount, soft, -amount, 0), np.uint8)
+    elif chance < SHARPENED_SHARE + BLURRED_SHARE:
+        seen = np.asarray(cv2.GaussianBlur(seen, (0, 0), float(rng.uniform(0.4, 1.5))), np.uint8)
+    return save_as_jpeg(seen, int(rng.integers(*JPEG_QUALITY))) if rng.random() < JPEG_BEFORE_SHARE else seen
 
 
 def _view(photo: RgbImage, rng: np.random.Generator, side_px: int, *, at_corner: bool) -> tuple[RgbImage, Window]:
@@ -175,4 +216,4 @@ def _relit(seen: RgbImage, rng: np.random.Generator) -> RgbImage:
     if rng.random() < 0.15:
         noise = rng.normal(0, rng.uniform(1, 6), seen.shape)
         seen = np.clip(np.rint(seen + noise), 0, 255).astype(np.uint8)
-    return seen
+    return _resaved(seen, rng)
