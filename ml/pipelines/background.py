@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from ml.compositing import BOX_FROM_ALPHA, bounding_box, crisp, remove_specks, solidify
-from ml.confidence import LOW_BELOW, confidence_of, is_all_over, looks_empty
+from ml.confidence import LOW_BELOW, confidence_of, is_all_over, is_thin, looks_empty
 from ml.fusion import fuse
 from ml.people import close_up, weigh_people
 from ml.refinement import refine_edges
@@ -207,7 +207,7 @@ class BackgroundPipeline:
         if _is_flat(square) or looks_empty(matte):
             return _nothing((height, width), confidence)
         written = written_shares(square, matte)
-        if _reaches(written, DOUBTFUL_WRITTEN):
+        if _reaches(written, DOUBTFUL_WRITTEN) or is_thin(matte):
             confidence = min(confidence, UNSURE)
         if _reaches(written, PAGE_WRITTEN) or is_all_over(matte, confidence):
             return _nothing((height, width), confidence)

@@ -350,3 +350,14 @@ def test_a_plain_thing_on_a_printed_ground_is_a_subject() -> None:
     photo[225:675, 225:675] = (200, 40, 40)
 
     assert not pipeline(square()).run(photo).is_empty
+
+
+def test_lines_without_a_body_are_told_as_doubtful() -> None:
+    matte = np.zeros((1024, 1024), np.float32)
+    for y in range(30, 1000, 80):
+        matte[y : y + 14, 60:960] = 0.98
+
+    result = pipeline(matte).run(textured())
+
+    assert not result.is_empty
+    assert result.confidence < 0.7
