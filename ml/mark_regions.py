@@ -23,7 +23,7 @@ MOST_SURE = 0.97
 
 GATE_ODDS, GATE_ODDS_IF_MARKED = 30.0, 3.0
 """The network saw marks on half of its photos, customers send far fewer: its gate's odds are divided by this, and by less
-once one mark is sure. Measured on the test, 240 clean photos as JPEG: 3.8 % show a mark at 27; before, at 18, 7.1 %."""
+once one mark is sure. Measured on the test, 240 clean photos as JPEG: 3.8 % show a mark; before, at 18, 7.1 %."""
 
 LESS_SURE = 1.1
 """Of that score: what other marks of a photo must reach where one is sure."""

@@ -10,6 +10,7 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ class GateRecipe:
 
 def teach_gate(network: WatermarkNetwork, views: Views, recipe: GateRecipe, state_file: Path) -> None:
     """Teach it; `state_file` keeps the running mean of its weights, which the network has in the end."""
-    network.to(recipe.device, memory_format=torch.channels_last)
+    cast(Any, network).to(recipe.device, memory_format=torch.channels_last)
     network.eval().requires_grad_(requires_grad=False)
     doubt = network.doubt.requires_grad_(requires_grad=True)
     optimiser = torch.optim.AdamW(doubt.parameters(), weight_decay=WEIGHT_DECAY)

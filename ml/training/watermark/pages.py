@@ -31,7 +31,7 @@ def _ink(colour: NDArray[np.uint8]) -> Ink:
 
 
 def _line(rng: np.random.Generator, assets: Assets, letters: int) -> str:
-    words = []
+    words: list[str] = []
     while sum(map(len, words)) + len(words) < letters:
         words.append(str(assets.words[rng.integers(len(assets.words))]))
     return " ".join(words)
@@ -186,8 +186,8 @@ def label(rng: np.random.Generator, shape_hw: tuple[int, int], assets: Assets) -
         text = (
             _line(rng, assets, 3 + 60 // size) if is_plain else write(rng, assets.words, assets.names, assets.phrases)
         )
-        at = rng.uniform(-0.05, 0.6) * width, rng.uniform(0, 0.95) * height
-        draw.text(at, text.upper() if rng.random() < 0.5 else text, _ink(colours(rng, 1)[0]), font)
+        place = rng.uniform(-0.05, 0.6) * width, rng.uniform(0, 0.95) * height
+        draw.text(place, text.upper() if rng.random() < 0.5 else text, _ink(colours(rng, 1)[0]), font)
     return np.asarray(image, np.uint8)
 
 
