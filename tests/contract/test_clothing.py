@@ -616,7 +616,9 @@ def test_document_describes_the_fields_and_an_answer() -> None:
     post = openapi_document()["paths"][PATH]["post"]
 
     fields = post["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
-    assert {"image", "image_url", "image_base64", "cloth_class", "return_form", "dress", "retention"} == set(fields)
+    assert {
+        "image", "image_url", "image_base64", "cloth_class", "return_form", "dress", "retention", "answer",
+    } == set(fields)  # fmt: skip
     assert "51 x 51" in fields["image"]["description"]
     assert fields["return_form"]["enum"] == ["rgba", "mask", "whiteBK"]
     in_json = openapi_document()["components"]["schemas"]["ClothingSegmentationJson"]["properties"]["cloth_class"]
