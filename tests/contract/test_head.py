@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from django.http import HttpResponse
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from apps.core import jobs
+from apps.core.api.middleware import RequestContextMiddleware
 from tests.conftest import Api
 
 JSON = "application/json"
@@ -112,3 +113,11 @@ def test_options_tells_nothing_and_opens_nothing_to_other_sites(api: Api, path: 
     assert response.status_code in {200, 404, 405}
     assert "Access-Control-Allow-Origin" not in response.headers
     assert response.status_code != 200 or response.content == b""
+
+
+def test_answer_to_head_has_its_length_and_no_body() -> None:
+    answer = RequestContextMiddleware(lambda _: HttpResponse(b"four"))
+
+    told = answer(RequestFactory().head("/healthz"))
+
+    assert (told.content, told.headers["Content-Length"]) == (b"", "4")

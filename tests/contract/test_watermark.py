@@ -424,6 +424,17 @@ def test_colours_outside_the_mask_are_the_files_own_whatever_its_profile(api: Ap
     assert_smeared(call(api, photo, smear=upload(smear_png())))
 
 
+def test_colours_between_two_strokes_are_the_files_own_too(api: Api) -> None:
+    photo = drawing.soft_photo(120, 90)
+    strokes = np.maximum(smear_array((4, 4, 24, 16)), smear_array((90, 70, 110, 84)))
+    sent = drawing.saved(photo, "PNG", icc_profile=drawing.wide_rgb_profile())
+
+    data = data_of(call(api, sent, smear=upload(drawing.saved(strokes, "PNG"))))
+
+    outside = np.asarray(fetched(data["mask"]["url"])) == 0
+    assert np.array_equal(np.asarray(fetched(data["image"]["url"]))[outside], photo[outside])
+
+
 @pytest.mark.parametrize("mode", ["L", "P", "LA", "1", "CMYK"])
 def test_other_colour_modes_work(api: Api, mode: str) -> None:
     picture = Image.fromarray(marked_array()).convert(mode)

@@ -201,6 +201,12 @@ def test_a_damaged_file_that_is_refused_before_payment_would_not_decode(name: st
     assert (False, False) in verdicts
 
 
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_a_png_with_too_few_rows_is_cut_although_it_has_its_end(rows: int) -> None:
+    assert not is_accepted(png_file(4, 4, depth=8, colour=2, rows=bytes(rows * (1 + 4 * 3))))
+    assert is_accepted(png_file(4, 4, depth=8, colour=2, rows=bytes(4 * (1 + 4 * 3))))
+
+
 # JPEG -----------------------------------------------------------------------------------------------------------
 
 

@@ -90,13 +90,6 @@ MUTANTS = (
         f"{_MONEY}::test_same_key_gives_the_same_bytes_and_one_charge",
     ),
     Mutant(
-        "a deleted result is looked for once more",
-        "apps/core/api/views.py",
-        "if job.deleted_at is not None:",
-        "if False:",
-        f"{_MONEY}::test_deleted_result_is_a_410_without_a_charge",
-    ),
-    Mutant(
         "two requests with one key are let in side by side",
         "apps/core/jobs.py",
         "if arrival.key is not None and any(arrival.has_key_of(other) for other in _arrivals):",
