@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import pytest
+from django.core.handlers.wsgi import WSGIRequest
 
 from apps.core.api import front
 from apps.core.api.front import Front
@@ -308,6 +309,18 @@ def test_header_that_granian_cannot_read_does_not_vanish() -> None:
 
     assert environ["HTTP_IDEMPOTENCY_KEY"] == "\ufffd"  # no check lets it pass
     assert environ["HTTP_ACCEPT"] == "image/*"
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "cp037", '"hex"', "rot13", "idna", "latin-1; CHARSET = hex"])
+@pytest.mark.parametrize("kind", ["application/json", 'multipart/form-data; boundary="a b"'])
+def test_no_charset_of_a_body_hides_the_parameters_of_the_address(kind: str, charset: str) -> None:
+    scope = Scope(content_type=f"{kind}; charset={charset}")
+    scope.query_string = "dry_run=true"
+
+    request = WSGIRequest(front.environ_of(scope))
+
+    assert request.GET.dict() == {"dry_run": "true"}
+    assert request.META["CONTENT_TYPE"] == kind
 
 
 def test_path_and_query_are_bytes_in_disguise_as_wsgi_has_them() -> None:
