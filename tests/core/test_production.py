@@ -21,6 +21,7 @@ REFUSED: dict[str, tuple[dict[str, str], str]] = {
     "the inside open to clients' URLs": ({"FETCH_ALLOW_CIDRS": "10.0.0.0/8"}, "FETCH_ALLOW_CIDRS"),
     "loopback open to clients' URLs": ({"FETCH_ALLOW_CIDRS": "127.0.0.1/32"}, "FETCH_ALLOW_CIDRS"),
     "any host": ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS"),
+    "no host": ({"ALLOWED_HOSTS": ""}, "ALLOWED_HOSTS"),
     "a guessable gateway's secret": ({"KEYLINE_RAPIDAPI_SECRET": "x" * 15}, "KEYLINE_RAPIDAPI_SECRET"),
     "a guessable second secret": (
         {"KEYLINE_RAPIDAPI_SECRET": "x" * 40, "KEYLINE_RAPIDAPI_SECRET_PREVIOUS": "y"},
