@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -52,6 +53,15 @@ class Quota:
         return {
             "RateLimit-Policy": f'"burst";q={self.limit};w={WINDOW_S}',
             "RateLimit": f'"burst";r={left};t={self.resets_in_s}',
+        }
+
+    @property
+    def vendor_headers(self) -> dict[str, str]:
+        """The same as remove.bg tells it: `Reset` in seconds since 1970."""
+        return {
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(max(0, self.limit - self.used)),
+            "X-RateLimit-Reset": str(math.ceil(time.time()) + self.resets_in_s),
         }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import time
 import zipfile
 from typing import Any
 from urllib.parse import urlencode
@@ -734,7 +735,19 @@ def test_too_many_requests(api: Api) -> None:
     assert (last.status_code, codes_of(last)) == (429, ["rate_limit_exceeded"])
     assert (busy.status_code, codes_of(busy)) == (429, ["rate_limit_exceeded"])
     assert 1 <= int(busy.headers["Retry-After"]) <= 60
-    assert not [name for name in busy.headers if name.lower().startswith("x-ratelimit")]
+    assert (busy.headers["X-RateLimit-Limit"], busy.headers["X-RateLimit-Remaining"]) == ("60", "0")
+    assert 0 < int(busy.headers["X-RateLimit-Reset"]) - time.time() <= 61
+    assert not [name for name in busy.headers if name.lower().startswith("x-ratelimit-requests")]  # the gateway's names
+
+
+def test_limits_are_told_in_the_vendors_names_here_and_nowhere_else(api: Api) -> None:
+    here = api.get("/v1.0/account")
+    refused = api.post(PATH, {})
+    elsewhere = api.get("/v1/account")
+
+    assert int(here.headers["X-RateLimit-Remaining"]) == int(refused.headers["X-RateLimit-Remaining"]) + 1
+    assert here.headers["X-RateLimit-Limit"] == refused.headers["X-RateLimit-Limit"]
+    assert "X-RateLimit-Limit" not in elsewhere.headers
 
 
 def test_other_methods_paths_types_and_sizes(api: Api) -> None:

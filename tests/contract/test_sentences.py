@@ -11,6 +11,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from apps.core import jobs
+from apps.core.models import Job
 from tests.conftest import Api, upload
 from tests.drawing import photo_png
 from tests.garments import garments_png
@@ -100,6 +101,22 @@ def test_file_under_another_name_is_named_beside_the_one_that_is_missing(api: Ap
     assert {each["code"] for each in vendor} == {"missing_source"}
     assert "takes it as image_file" in vendor[1]["detail"]
     assert len(smear_alone["details"]) == 1
+
+
+def test_what_contradicts_itself_is_refused_and_not_guessed(api: Api) -> None:
+    image = base64.b64encode(photo_png()).decode()
+    twice = f'{{"image_base64": "{image}", "subject": "human", "subject": "product"}}'
+    deep = f'{{"image_base64": "{image}", "box": {{"a": 1, "a": 1}}}}'
+
+    form = send(api, BACKGROUND, {"image": upload(photo_png()), "subject": ["human", "product"]})
+    kept = send(api, BACKGROUND, {"image": upload(photo_png()), "retention": ["1h", "2h"]})
+    same = send(api, f"{BACKGROUND}?dry_run=true", {"image": upload(photo_png()), "subject": ["human", "human"]})
+    json_ones = [send(api, BACKGROUND, body, JSON) for body in (twice, deep)]
+
+    assert [response.status_code for response in (form, kept, same, *json_ones)] == [400, 400, 200, 400, 400]
+    told = [response.json()["error"]["details"][0]["field"] for response in (form, kept, *json_ones)]
+    assert told == ["subject", "retention", "subject", "a"]
+    assert not Job.objects.exists()
 
 
 def test_errors_of_the_raw_address_name_the_parameter(api: Api) -> None:

@@ -43,12 +43,13 @@ def checked_params(operation: Operation, fields: Mapping[str, Any]) -> dict[str,
     The operation's parameters, defaults filled in, with what the route decides.
 
     Raises:
-        AppError: a field contradicts the route. rest_framework.ValidationError: a value is wrong.
+        AppError: a field contradicts the route, or itself. rest_framework.ValidationError: a value is wrong.
     """
     for name, value in operation.fixed.items():
         given = fields.get(name)
         if given not in (None, "", value):
             raise invalid(name, f"{name} is {value} at this address; leave it out, or send {value}.")
+    _refuse_contradictions(fields, operation)
     serializer = operation.serializer(data={**_plain(fields), **_repeated(fields, operation), **operation.fixed})
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
@@ -178,6 +179,17 @@ def _letters(name: str) -> str:
 def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Form fields arrive as lists; an empty one or a null counts as absent, as it does for every peer."""
     return {name: fields.get(name) for name in fields if fields.get(name) not in ("", None)}
+
+
+def _refuse_contradictions(fields: Mapping[str, Any], operation: Operation) -> None:
+    """Of a field that a form gives twice with two values, none is what the client surely means. Raises AppError."""
+    if not isinstance(fields, MultiValueDict):
+        return
+    declared = {**operation.serializer._declared_fields, **DeliverySerializer._declared_fields}
+    for name in (*operation.fixed, *(name for name, field in declared.items() if not isinstance(field, Choices))):
+        values = [value for value in fields.getlist(name) if value != ""]
+        if any(value != values[0] for value in values):
+            raise invalid(name, f"{name} is given more than once, with different values; send one.")
 
 
 def _repeated(fields: Mapping[str, Any], operation: Operation) -> dict[str, list[Any]]:

@@ -12,6 +12,7 @@ import contextlib
 import json
 import re
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
@@ -97,7 +98,7 @@ def _loads(body: bytes) -> Any:
     try:
         text = body.decode("utf-8-sig")
         del body
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         raise unreadable("The JSON body is not in UTF-8.") from error
     except json.JSONDecodeError as error:
@@ -114,6 +115,15 @@ def _loads(body: bytes) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise unreadable(f"The body is not valid JSON: {name} is no JSON number.")
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of two members of one name a parser takes whichever it likes: who pays should not have to guess which."""
+    value = dict(members)
+    if len(value) < len(members):
+        twice = next(name for name, count in Counter(name for name, _ in members).items() if count > 1)
+        raise invalid(_checked(twice)[:100], "This member is in the JSON body twice; send one.")
+    return value
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

@@ -97,7 +97,9 @@ class EndpointView(APIView):
         response = super().finalize_response(request, response, *args, **kwargs)
         facts = vars(getattr(request, "_request", request))
         if "quota" in facts:
-            for name, value in facts["quota"].headers.items():
+            quota = facts["quota"]
+            told = {**quota.headers, **(quota.vendor_headers if self.dialect.has_vendor_limits else {})}
+            for name, value in told.items():
                 response.headers[name] = value
         if "job_id" in facts:  # errors too: a client that lost its answer can still ask for the job
             response.headers["X-Job-Id"] = facts["job_id"]

@@ -29,12 +29,14 @@ class Dialect(Protocol):
     Attributes:
         forms: what a success can be, `image` (the file itself) and `json`.
         takes_urlencoded: reads application/x-www-form-urlencoded bodies too.
+        has_vendor_limits: tells the caller's limits by `X-RateLimit-*` too.
         can_defer: knows an answer for "not yet" (202), and so heeds `Prefer`.
         offers_retention: the client may say how long its result is kept.
     """
 
     forms: tuple[str, ...]
     takes_urlencoded: bool
+    has_vendor_limits: bool
     can_defer: bool
     offers_retention: bool
 

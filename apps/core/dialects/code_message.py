@@ -61,6 +61,7 @@ class CodeMessageDialect:
 
     forms: tuple[str, ...] = ("json",)
     takes_urlencoded = False
+    has_vendor_limits = False
     can_defer = False
     offers_retention = False
 

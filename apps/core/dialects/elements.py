@@ -86,6 +86,7 @@ class ElementsDialect:
 
     forms: tuple[str, ...] = ("json",)
     takes_urlencoded = False
+    has_vendor_limits = False
     can_defer = False
     offers_retention = False
 

@@ -23,6 +23,7 @@ class EnvelopeDialect:
 
     forms: tuple[str, ...] = ("image", "json")
     takes_urlencoded = False
+    has_vendor_limits = False
     can_defer = True
     offers_retention = True
 

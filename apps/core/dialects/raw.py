@@ -22,6 +22,7 @@ class RawDialect:
 
     forms: tuple[str, ...] = ("image",)
     takes_urlencoded = False
+    has_vendor_limits = False
     can_defer = False
     offers_retention = False
 

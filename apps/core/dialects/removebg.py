@@ -68,6 +68,7 @@ class RemoveBgDialect:
 
     forms: tuple[str, ...] = ("image", "json")
     takes_urlencoded = True
+    has_vendor_limits = True
     can_defer = False
     offers_retention = False
 

@@ -19,6 +19,11 @@ _HEADERS = {
     **{f"X-Foreground-{side.title()}": f"{side.title()} of the subject's box in the answer." for side in _SIDES},
     "X-Warnings": "Warning codes, comma separated.",
 }
+_LIMITS = {
+    "X-RateLimit-Limit": "The plan's requests in a minute.",
+    "X-RateLimit-Remaining": "What is left of them.",
+    "X-RateLimit-Reset": "When the minute ends, in seconds since 1970.",
+}
 _TEXTS = {**FAILURE_TEXTS, "403": "No valid API key, or its scopes do not include this operation."}
 _ERRORS = {
     "type": "object",
@@ -40,9 +45,17 @@ _ERRORS = {
 def removebg_failures(*statuses: str) -> dict[str, Any]:
     """Errors in this form for these statuses."""
     return {
-        status: {**answer, "description": _TEXTS[status], "content": json_content(named("RemoveDotBgErrors", _ERRORS))}
+        status: {
+            "description": _TEXTS[status],
+            "headers": {**answer["headers"], **_told(_LIMITS)},
+            "content": json_content(named("RemoveDotBgErrors", _ERRORS)),
+        }
         for status, answer in failures(*statuses).items()
     }
+
+
+def _told(headers: dict[str, str]) -> dict[str, Any]:
+    return {name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()}
 
 
 def operation_responses() -> dict[str, Any]:
@@ -59,7 +72,7 @@ def operation_responses() -> dict[str, Any]:
     return {
         "200": {
             "description": "Done: the file itself, or JSON with answer=json or Accept: application/json.",
-            "headers": {name: {"description": text, "schema": {"type": "string"}} for name, text in _HEADERS.items()},
+            "headers": _told(_HEADERS | _LIMITS),
             "content": {**json_content(named("RemoveDotBgResult", body)), **files},
         },
         **removebg_failures("400", "402", "403", "405", "409", "410", "413", "415", "422", "429", "500", "502", "503"),
