@@ -23,6 +23,12 @@ def test_lacks_something(n): pytest.skip("the moon is not installed")
 WHOLE = "import pytest\npytest.importorskip('no_such_package_at_all', reason='no package for it')\ndef test_a(): pass\n"
 
 
+@pytest.fixture(autouse=True)
+def _a_run_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs these tests may be a process of xdist itself, and says so to whatever it starts."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+
+
 def test_parts_leave_no_test_out() -> None:
     folders = {f"tests/{path.name}" for path in (ROOT / "tests").iterdir() if any(path.glob("test_*.py"))}
     rest = [word for _, words in every.PARTS for word in words if word.startswith("--ignore=")]

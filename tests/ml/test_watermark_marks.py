@@ -143,7 +143,7 @@ def test_a_batch_has_unmarked_views_that_teach_nothing_is_there(assets: Assets) 
     )
 
     assert batch.photo.shape == batch.clean.shape == (8, 96, 96, 3)
-    assert batch.is_marked.sum() == 5
+    assert batch.is_marked.sum() == 4
     assert not batch.shape[~batch.is_marked].any()
     assert batch.shape[batch.is_marked].any()
     assert batch.weight.min() > 0
