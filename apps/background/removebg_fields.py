@@ -11,8 +11,8 @@ from rest_framework import serializers
 from apps.core.css_colours import CSS_COLOURS
 
 _HEX = re.compile(r"#?([0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})")
-_LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,4})?)(px|%)?")
-_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)%?")
+_LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,4})?)(px|%)?", re.ASCII)
+_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)%?", re.ASCII)
 MOST_MARGIN = {"px": 500.0, "%": 50.0}
 LEAST_SCALE_PERCENT = 10.0
 

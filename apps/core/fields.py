@@ -11,8 +11,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 _HEX = re.compile(r"#?(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
-_HOURS = re.compile(r"([1-9]|1\d|2[0-4])h")
-_LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)\s*(px|%)?")
+_HOURS = re.compile(r"([1-9]|1\d|2[0-4])h", re.ASCII)
+_LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)\s*(px|%)?", re.ASCII)
 MOST_MARGIN_PX = 500
 MOST_MARGIN_PERCENT = 50
 

@@ -154,6 +154,7 @@ def test_crop_margin_ends_at_the_operations_pixels(api: Api, monkeypatch: pytest
         ({"bg_color": "red"}, "bg_color"),
         ({"output_format": "mask", "bg_color": "fff"}, "bg_color"),
         ({"output_format": "crop", "crop_margin": "-5"}, "crop_margin"),
+        ({"output_format": "crop", "crop_margin": "\u0661\u0660px"}, "crop_margin"),
         ({"output_format": "crop", "crop_margin": "501px"}, "crop_margin"),
         ({"output_format": "crop", "crop_margin": "51%"}, "crop_margin"),
         ({"mask_mode": "soft"}, "mask_mode"),
