@@ -15,11 +15,8 @@ from tests.golden.repeated import as_seen, pictures
 
 pytestmark = pytest.mark.golden
 PHOTOS = Path(__file__).parent / "photos"
-STILL_TAKEN = {"map", "plaid-shirt"}
-"""Clean, and still taken for marked: thin white lines across fields, and a shirt of blurred plaid."""
-
-CLEAN = [file for file in sorted(PHOTOS.glob("*.jpg")) if file.stem not in STILL_TAKEN]
-PICTURES = {name: picture for name, picture in pictures().items() if name not in STILL_TAKEN}
+CLEAN = sorted(PHOTOS.glob("*.jpg"))
+PICTURES = pictures()
 
 
 @pytest.fixture(scope="module")

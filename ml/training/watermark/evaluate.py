@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -21,6 +21,7 @@ from PIL import Image
 from ml.models.watermark import WatermarkNetwork
 from ml.sessions.onnx import OnnxSession
 from ml.sessions.slots import InferenceSlots
+from ml.training.watermark import pages, patterns
 from ml.training.watermark.marks import Marked
 from ml.training.watermark.measure import (
     TEST,
@@ -37,7 +38,7 @@ from ml.training.watermark.measure import (
     scores,
     seen_by,
 )
-from ml.training.watermark.photos import read_photos, read_real
+from ml.training.watermark.photos import CleanPhoto, read_photos, read_real
 from ml.training.watermark.sheet import fit
 from ml.training.watermark.strokes import read_assets
 from ml.types import Mask, RgbImage
@@ -48,6 +49,7 @@ WEIGHTS = Path("ml/weights/watermark.onnx")
 CLEAN_SETS = ("saliency_ecssd", "garments_flatlay")
 SEEDS = {VALIDATION: 7, TEST: 11}
 WORST, SEEN = 20, 0.5
+PATTERN_HW = 480, 640
 
 
 def main() -> int:
@@ -74,6 +76,9 @@ def main() -> int:
     logger.info(
         "AUC of marked against clean: %.3f", auc([image_score(m) for m in seen], [image_score(m) for m in unmarked])
     )
+    for name, pictures in _other_clean(options.data, photos, purpose, options.clean):
+        share = np.mean([found_strokes(predict(picture), picture).any() for picture in pictures])
+        logger.info("%s: a region on %.1f %% of %d", name, 100 * share, len(pictures))
     if options.real:
         _report_real(options.data, predict)
     if not options.validation:
@@ -88,6 +93,22 @@ def main() -> int:
 def open_network(weights: Path) -> Predict:
     """Load the ONNX file."""
     return seen_by(WatermarkNetwork(OnnxSession(weights, slots=InferenceSlots())))
+
+
+def _other_clean(
+    data: Path, photos: Sequence[CleanPhoto], purpose: str, count: int
+) -> Iterator[tuple[str, list[RgbImage]]]:
+    """The same unmarked photos without loss, printed packages, and drawn patterns and pages of families held out."""
+    seed, assets = SEEDS[purpose], read_assets("test")
+    own = [photo for photo in photos if photo.set_name in CLEAN_SETS]
+    yield "the same without loss", draw_clean(own, count=count, seed=seed, lossless=True)
+    packages = of_purpose(read_photos(data, "test", sets=("photos_grocery",)), purpose)
+    for name, lossless in (("packages, JPEG", False), ("packages, without loss", True)):
+        yield name, draw_clean(packages, count=count // 4, seed=seed, lossless=lossless)
+    rng = np.random.default_rng(seed)
+    flat = [family(rng, PATTERN_HW, assets) for family in (*patterns.TEST, *pages.TEST) for _ in range(3)]
+    yield "patterns and pages, flat", flat
+    yield "patterns and pages, photographed", [patterns.as_photographed(picture, rng) for picture in flat]
 
 
 def _report(

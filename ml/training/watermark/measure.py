@@ -51,10 +51,12 @@ def draw_marked(photos: Sequence[CleanPhoto], assets: Assets, *, count: int, see
     return [draw_mark(photos[order[i % len(order)]].image, rng, kind=KINDS[i % 3], assets=assets) for i in range(count)]
 
 
-def draw_clean(photos: Sequence[CleanPhoto], *, count: int, seed: int) -> list[RgbImage]:
-    """`count` unmarked photos, saved as JPEG once more as marked ones are."""
+def draw_clean(photos: Sequence[CleanPhoto], *, count: int, seed: int, lossless: bool = False) -> list[RgbImage]:
+    """`count` unmarked photos, saved as JPEG once more as marked ones are, or with `lossless` the same as they are."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(photos))[:count]
+    if lossless:
+        return [photos[i].image for i in order]
     return [save_as_jpeg(photos[i].image, int(rng.integers(*JPEG_QUALITY))) for i in order]
 
 
