@@ -267,14 +267,17 @@ def test_jobs_whose_wake_ups_died_with_valkey_are_done_all_the_same(fire: Stack,
 
 @contextmanager
 def crowd(stack: Stack, books: Books, caller: Caller, *, jobs: int) -> Iterator[None]:
-    """That many jobs of the caller's account in the queue; the first fifty have an input to work on."""
+    """
+    That many jobs of the caller's account in the queue, of its sandbox, so that they leave its live jobs at once alone; the
+    first fifty have an input to work on.
+    """
     assert caller.remove(photo(0)).status == 200  # a job to copy the parameters from
     books.rows(
         """
-        INSERT INTO core_job (id, account_id, operation, params, request_id, funding, price_credits, charged_credits,
-                              state, stage, progress, attempt, crashes, worker, object_token, inputs_stored,
+        INSERT INTO core_job (id, account_id, mode, operation, params, request_id, funding, price_credits,
+                              charged_credits, state, stage, progress, attempt, crashes, worker, object_token, inputs_stored,
                               results_stored, retention_s, created_at, billed_early)
-        SELECT gen_random_uuid(), a.id, 'remove-bg', %s::jsonb, 'crowd', 'sandbox', 0, 0, 'queued', 'queued', 0, 0, 0,
+        SELECT gen_random_uuid(), a.id, 'sandbox', 'remove-bg', %s::jsonb, 'crowd', 'sandbox', 0, 0, 'queued', 'queued', 0, 0, 0,
                '', md5(a.name || n), true, false, 3600, now() - interval '1 hour' + n * interval '1 ms', false
         FROM accounts_account a, generate_series(1, %s) n WHERE a.name = %s
         """,

@@ -22,10 +22,17 @@ CHECKS = (
     "unsupported_method",
     "ignored_auth",
 )
+# Where the contract has a 502 for an address of the client's that cannot be fetched.
+CONFIG = """
+[[operations]]
+include-path = ["/api/ext/v1/submit_watermark_removal", "/api/cutout/general/apparel-background-removal"]
+checks.not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "502"]
+"""
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "15")
 
 
 def test_every_answer_is_in_the_document(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "schemathesis.toml").write_text(CONFIG)
     command = [
         str(Path(sys.executable).with_name("schemathesis")),
         "run",
