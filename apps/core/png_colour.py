@@ -47,7 +47,8 @@ _SAME_CHROMATICITY = 0.002
 """Programs write sRGB's primaries as 0.64, 0.6401 or 0.63999."""
 
 _SRGB_GAMMA, _SAME_GAMMA = 45_455, 500
-"""gAMA's way to say sRGB; some write 45000."""
+"""gAMA's way to say sRGB; some write 45000. Other gammas are read beside it, for a display of 2.2 as the PNG specification does
+(13.13): a gamma near sRGB's must not look otherwise in the shadows than sRGB itself, as a plain power would."""
 
 _LEAST_GAMMA, _MOST_GAMMA = 10_000, 1_000_000
 """An exponent of 10 and of a tenth: beyond lies nonsense."""
@@ -116,7 +117,7 @@ def _from_gamma(gama: bytes, chrm: bytes) -> PngColour:
     primaries = _chromaticities(chrm) or _BT709
     if _is_srgb(primaries) and abs(gamma - _SRGB_GAMMA) <= _SAME_GAMMA:
         return PngColour(None)
-    profile = _profile(primaries, np.linspace(0, 1, _TABLE) ** (100_000 / gamma))
+    profile = _profile(primaries, _CURVES[_SRGB_CURVE](np.linspace(0, 1, _TABLE) ** (_SRGB_GAMMA / gamma)))
     return PngColour(profile, is_made=profile is not None)
 
 

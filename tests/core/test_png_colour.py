@@ -37,6 +37,11 @@ def to_levels(signal: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.round(np.clip(signal, 0, 1) * 255).astype(np.uint8)
 
 
+def linear(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """As a file with a gAMA of 1 stores them, for a display of 2.2."""
+    return to_levels((levels / 255) ** 2.2)
+
+
 def pq(linear: NDArray[np.float64], white_nits: float = 203) -> NDArray[np.float64]:
     y = (linear * white_nits / 10_000) ** (2610 / 16384)
     power: NDArray[np.float64] = ((3424 / 4096 + 2413 / 128 * y) / (1 + 2392 / 128 * y)) ** (2523 / 32)
@@ -75,10 +80,10 @@ def off_by(photo: Photo, true: NDArray[np.uint8] = TRUE) -> int:
 @pytest.mark.parametrize(
     ("name", "stored", "chunks"),
     [
-        ("linear", to_levels(light(TRUE)), [LINEAR]),
-        ("linear, sRGB's primaries", to_levels(light(TRUE)), [LINEAR, (b"cHRM", SRGB_CHRM)]),
-        ("gamma 1.8", to_levels(light(TRUE) ** (1 / 1.8)), [MAC]),
-        ("gamma 1.8, order turned", to_levels(light(TRUE) ** (1 / 1.8)), [(b"cHRM", SRGB_CHRM), MAC]),
+        ("linear", linear(TRUE), [LINEAR]),
+        ("linear, sRGB's primaries", linear(TRUE), [LINEAR, (b"cHRM", SRGB_CHRM)]),
+        ("gamma 1.8", to_levels((TRUE / 255) ** (2.2 / 1.8)), [MAC]),
+        ("gamma 1.8, order turned", to_levels((TRUE / 255) ** (2.2 / 1.8)), [(b"cHRM", SRGB_CHRM), MAC]),
         ("cICP, gamma 2.2", to_levels(light(TRUE) ** (1 / 2.2)), [(b"cICP", bytes([1, 4, 0, 1]))]),
         ("cICP, linear", to_levels(light(TRUE)), [(b"cICP", bytes([1, 8, 0, 1]))]),
         ("cICP, PQ", to_levels(pq(light(TRUE))), [(b"cICP", bytes([1, 16, 0, 1]))]),
@@ -162,11 +167,11 @@ def test_what_is_srgb_or_makes_no_sense_changes_nothing(name: str, chunks: list[
     ],
 )
 def test_impossible_primaries_leave_the_gamma(chrm: bytes) -> None:
-    assert off_by(opened(png(to_levels(light(TRUE)), LINEAR, (b"cHRM", chrm)))) <= 3
+    assert off_by(opened(png(linear(TRUE), LINEAR, (b"cHRM", chrm)))) <= 3
 
 
 def test_a_profile_beats_srgb_and_gama_and_a_broken_one_does_not() -> None:
-    stored = to_levels(light(TRUE))
+    stored = linear(TRUE)
     wide = opened(png(TRUE, icc(drawing.wide_rgb_profile()), SRGB, LINEAR))
     broken = opened(png(stored, icc(b"no profile"), LINEAR))
 
@@ -185,8 +190,8 @@ def test_a_damaged_or_late_statement_is_none() -> None:
 
 
 def test_grey_and_alpha_follow_too() -> None:
-    grey = to_levels(light(TRUE[..., 0]))
-    rgba = np.dstack([to_levels(light(TRUE)), np.array([[255, 128, 9, 0]], np.uint8)])
+    grey = linear(TRUE[..., 0])
+    rgba = np.dstack([linear(TRUE), np.array([[255, 128, 9, 0]], np.uint8)])
 
     photo, seen = opened(png(grey, MAC)), opened(png(rgba, LINEAR))
 
