@@ -16,7 +16,7 @@ help:
 	@echo 'make start     the same, detached; make stop ends it, make status shows it'
 	@echo 'make demo      cut out the demo photo through the running service once more'
 	@echo 'make test      install what the tests need and run all that this machine can run; it tells which it cannot, and why'
-	@echo 'make check     lint, format, types, import contracts, migrations, OpenAPI document'
+	@echo 'make check     lint, format, types, import contracts, lengths, migrations, OpenAPI document'
 	@echo 'make mutants   break the product in one line after the other: each time a test must fail (MUTANTS_ARGS="-k money -j 2")'
 	@echo 'make check-clients  generate clients from the running service and call it with them (needs Java)'
 	@echo 'make bench     latency, throughput and memory of a service of its own beside bare onnxruntime and rembg'
@@ -51,6 +51,7 @@ check: packages
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/mypy apps config ml
 	@.venv/bin/lint-imports
+	@$(PY) -m pytest -q -c /dev/null --rootdir=. --noconftest -p no:django -p no:cacheprovider tests/architecture/test_lengths.py
 	@$(WITH_SECRET) $(PY) manage.py check
 	@$(WITH_SECRET) $(PY) -W ignore manage.py makemigrations --check --dry-run
 	@$(WITH_SECRET) $(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null

@@ -129,9 +129,7 @@ def seaweedfs(env: Mapping[str, str], var: VarDir) -> Program:
 
     Only the S3 port speaks with strangers, and asks for a signature; the others want a certificate of this start (docs/adr/0020).
     """
-    weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
-    if weed is None:
-        raise StackError("The program `weed` is missing: remove .venv and run the command again.")
+    weed = _weed()
     folder, account = var.data("s3"), own_account()
     own(folder, account)
     if account:
@@ -142,17 +140,9 @@ def seaweedfs(env: Mapping[str, str], var: VarDir) -> Program:
     bucket_url = f"https://127.0.0.1:{ports['filer.port']}/buckets/{env['S3_BUCKET']}/"
     identity = make_identity(var.data("s3.identity"), account)
     certificates = identity.context()
-    argv = [weed, "-logtostderr=true", "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    argv = [weed, "-logtostderr=true", "mini", f"-dir={folder}", *_weed_settings(env["KEYLINE_URL"])]
     argv += [f"-{name}={port}" for name, port in ports.items()]
     argv += [f"-s3.port={s3_port}", f"-admin.port.grpc={ports['admin.port'] + 10_000}"]
-    argv += [
-        "-s3.port.iceberg=0",
-        "-s3.port.lance=0",
-        "-webdav=false",
-        "-admin.ui=false",
-        "-master.telemetry=false",
-    ]
-    argv += ["-s3.autoCreateBucket=false", f"-s3.allowedOrigins={env['KEYLINE_URL']}"]
     return Program(
         name="s3",
         argv=tuple(argv),
@@ -172,6 +162,27 @@ def seaweedfs(env: Mapping[str, str], var: VarDir) -> Program:
             get(bucket_url, context=certificates)[0] == 200 and get(f"http://127.0.0.1:{s3_port}/")[0] == 403
         ),
         leaves=_weed_sockets([s3_port, ports["admin.port"] + 10_000, *ports.values()]),
+    )
+
+
+def _weed() -> str:
+    weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
+    if weed is None:
+        raise StackError("The program `weed` is missing: remove .venv and run the command again.")
+    return weed
+
+
+def _weed_settings(origin: str) -> tuple[str, ...]:
+    return (
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-webdav=false",
+        "-admin.ui=false",
+        "-master.telemetry=false",
+        "-s3.autoCreateBucket=false",
+        f"-s3.allowedOrigins={origin}",
     )
 
 

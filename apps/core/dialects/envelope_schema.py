@@ -26,19 +26,7 @@ _BINARY_HEADERS = {
 def operation_responses(operation: Operation) -> dict[str, Any]:
     """200 in both forms, 202, and every error that the address can give."""
     name = "".join(word.title() for word in operation.slug.split("-"))
-    # One flat object: of a choice between result, job and quote, generated clients make a wrapper that nobody wants to
-    # unpack, and of two schemas they read only the first one's status.
-    data = {
-        "type": "object",
-        "description": "jobId and status, always; of a 200 the result, of a 202 the job as GET /v1/jobs/{job_id} shows it. "
-        "With dry_run=true price and valid instead.",
-        "properties": {
-            **COMPONENTS["schemas"]["Job"]["properties"],
-            **operation.result_schema["properties"],
-            **QUOTE,
-        },
-    }
-    answer = enveloped(name, named(f"{name}Data", data))
+    answer = enveloped(name, named(f"{name}Data", _data(operation)))
     binary = {media: {"schema": {"type": "string", "format": "binary", "contentMediaType": media}} for media in _IMAGES}
     headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in _BINARY_HEADERS.items()}
     default = "the image itself" if operation.binary_default else "the envelope"
@@ -65,6 +53,23 @@ def operation_responses(operation: Operation) -> dict[str, Any]:
             },
         },
         **failures("400", "401", "402", "403", "405", "409", "410", "413", "415", "422", "429", "500", "502", "503"),
+    }
+
+
+def _data(operation: Operation) -> dict[str, Any]:
+    """
+    One flat object: of a choice between result, job and quote, generated clients make a wrapper that nobody wants to
+    unpack, and of two schemas they read only the first one's status.
+    """
+    return {
+        "type": "object",
+        "description": "jobId and status, always; of a 200 the result, of a 202 the job as GET /v1/jobs/{job_id} shows it. "
+        "With dry_run=true price and valid instead.",
+        "properties": {
+            **COMPONENTS["schemas"]["Job"]["properties"],
+            **operation.result_schema["properties"],
+            **QUOTE,
+        },
     }
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -57,30 +57,14 @@ def train(model: Judge, samples: Samples, recipe: Recipe, state_file: Path) -> J
         pct_start=0.15,
     )
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
-    first = 0
-    if state_file.exists():
-        state = torch.load(state_file, map_location=recipe.device, weights_only=True)
-        model.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
-        first = state["epoch"] + 1
-    for epoch in range(first, recipe.epochs):
+    training = _Training(model, average, optimiser, schedule)
+    for epoch in range(training.go_on_from(state_file, recipe.device), recipe.epochs):
         began = time.monotonic()
         rng = np.random.default_rng([recipe.seed, epoch])
         side_px = recipe.small_side_px if epoch < recipe.small_epochs else SIDE_PX
-        loss = _epoch(_Training(model, average, optimiser, schedule), samples, recipe, rng, side_px)
+        loss = _epoch(training, samples, recipe, rng, side_px)
         logger.info("epoch %d of %d: loss %.4f, %.0f s", epoch + 1, recipe.epochs, loss, time.monotonic() - began)
-        torch.save(
-            {
-                "model": model.state_dict(),
-                "average": average.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "schedule": schedule.state_dict(),
-                "epoch": epoch,
-            },
-            state_file,
-        )
+        training.keep(state_file, epoch)
     return cast(Judge, average.module).eval()
 
 
@@ -90,6 +74,22 @@ class _Training:
     average: AveragedModel
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
+
+    def go_on_from(self, state_file: Path, device: str) -> int:
+        """Takes up what was kept, where it is there. Returns the epoch to do next."""
+        if not state_file.exists():
+            return 0
+        state = torch.load(state_file, map_location=device, weights_only=True)
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        return int(state["epoch"]) + 1
+
+    def keep(self, state_file: Path, epoch: int) -> None:
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        torch.save({**parts, "epoch": epoch}, state_file)
+
+    def _parts(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def _epoch(state: _Training, samples: Samples, recipe: Recipe, rng: np.random.Generator, side_px: int) -> float:
