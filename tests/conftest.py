@@ -135,8 +135,8 @@ def _worker(sam_stand_in: OneColour) -> None:
     from apps.core.worker import Worker, adopt_worker
     from apps.watermark.runner import WatermarkRunner
     from ml import registry
-    from ml.pipelines.background import BackgroundPipeline
-    from ml.pipelines.pointing import PointingPipeline
+    from ml.background.pipeline import BackgroundPipeline
+    from ml.pointing.pipeline import PointingPipeline
     from ml.sessions.slots import InferenceSlots
 
     patch = pytest.MonkeyPatch()

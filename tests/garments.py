@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ml.pipelines.clothing import ClothingResult, Garment
+from ml.clothing.pipeline import ClothingResult, Garment
 from tests import drawing
 
 COLOURS = {

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ml.mark_template import MarkTemplate, template_from_photos
-from ml.pipelines.watermark import Region, Removal
+from ml.watermark.pipeline import Region, Removal
+from ml.watermark.template.mark import MarkTemplate, template_from_photos
 from tests import drawing
 
 GROUND = (210, 200, 180)

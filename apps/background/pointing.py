@@ -8,12 +8,12 @@ from typing import Any
 from apps.core.engine import Engine
 from apps.core.errors import AppError, Detail, ErrorCode
 from apps.core.execution import Work
+from apps.core.work.recent import Recent
 from ml import registry
 from ml.errors import WeightsError
-from ml.pipelines.background import BackgroundResult
-from ml.pipelines.pointing import Look, PointingPipeline, Prompts
-from ml.recent import Recent
-from ml.types import AlphaChannel, RgbImage
+from ml.picture.subject import FoundSubject
+from ml.picture.types import AlphaChannel, RgbImage
+from ml.pointing.pipeline import Look, PointingPipeline, Prompts
 
 KEPT_COUNT = 16
 KEPT_BYTES = 80_000_000
@@ -39,7 +39,7 @@ class Pointing:
         else:
             self.models.append(f"{self._pipeline.model_name}@{self._pipeline.model_version}")
 
-    def run(self, work: Work, data: bytes, image: RgbImage, opacity: AlphaChannel | None) -> BackgroundResult:
+    def run(self, work: Work, data: bytes, image: RgbImage, opacity: AlphaChannel | None) -> FoundSubject:
         """
         Cut out what the job's parameters point at.
 

@@ -21,11 +21,13 @@ from apps.core.errors import Fault, invalid
 from apps.core.execution import Work
 from apps.core.imprint import Imprint
 from apps.core.outcome import Outcome, WarningCode
-from ml import arrange, compositing, registry, shadows
-from ml.foreground import estimate_foreground
-from ml.pipelines.background import BackgroundResult, Subject
-from ml.stamp import stamp
-from ml.types import AlphaChannel, BoxXywh, RgbaImage, RgbImage
+from ml import registry
+from ml.background.pipeline import Subject
+from ml.picture import arrange, compositing, shadows
+from ml.picture.foreground import estimate_foreground
+from ml.picture.stamp import stamp
+from ml.picture.subject import FoundSubject
+from ml.picture.types import AlphaChannel, BoxXywh, RgbaImage, RgbImage
 
 WIDE_RATIO = 1.6
 """Without a type, what is this much wider than high stands on the ground: cars, sofas, shoes, four-legged animals."""
@@ -78,7 +80,7 @@ class RemoveBgRunner:
             timings_ms=work.timings_ms,
         )
 
-    def _find(self, photo: Photo, params: Mapping[str, Any]) -> BackgroundResult:
+    def _find(self, photo: Photo, params: Mapping[str, Any]) -> FoundSubject:
         """Look at the region of interest alone: what lies outside is background, whatever it is."""
         subject: Subject = params["subject"]
         roi: list[Length] | None = params.get("roi")
@@ -151,7 +153,7 @@ def _read_background(work: Work) -> _Background:
 
 
 def _arrange(
-    photo: Photo, result: BackgroundResult, box: BoxXywh, background: _Background, params: Mapping[str, Any]
+    photo: Photo, result: FoundSubject, box: BoxXywh, background: _Background, params: Mapping[str, Any]
 ) -> _Scene:
     """Lay the subject out on its canvas and put everything around it."""
     height, width = result.alpha.shape
@@ -183,7 +185,7 @@ def _arrange(
     return _Scene(picture, box, photo.icc_profile, photo.imprint, is_cut_out=not has_ground)
 
 
-def _foreground(photo: Photo, result: BackgroundResult, layout: arrange.Layout, alpha: AlphaChannel) -> RgbImage:
+def _foreground(photo: Photo, result: FoundSubject, layout: arrange.Layout, alpha: AlphaChannel) -> RgbImage:
     """The subject's own colours on the canvas. Of what came cut out they are there, but for what scaling mixes into them."""
     if not result.is_as_given:
         return estimate_foreground(arrange.place(photo.rgb, layout), alpha)

@@ -14,12 +14,13 @@ from apps.core.encoding import encode_jpeg, encode_png, encode_webp
 from apps.core.engine import Engine
 from apps.core.execution import Work
 from apps.core.outcome import Outcome, WarningCode
-from ml import compositing, registry
-from ml.confidence import LOW_BELOW
-from ml.foreground import estimate_foreground
-from ml.pipelines.background import BackgroundResult
-from ml.stamp import stamp
-from ml.types import AlphaChannel, BoxXywh
+from ml import registry
+from ml.background.confidence import LOW_BELOW
+from ml.picture import compositing
+from ml.picture.foreground import estimate_foreground
+from ml.picture.stamp import stamp
+from ml.picture.subject import FoundSubject
+from ml.picture.types import AlphaChannel, BoxXywh
 
 _CONTENT_TYPES = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
 _ENCODERS = {"png": encode_png, "webp": encode_webp, "jpg": encode_jpeg}
@@ -79,7 +80,7 @@ class BackgroundRunner:
         )
 
 
-def warnings_about(result: BackgroundResult) -> list[WarningCode]:
+def warnings_about(result: FoundSubject) -> list[WarningCode]:
     """What a person who does not see the cut-out should know of it."""
     if result.is_empty:
         return [WarningCode.NO_FOREGROUND]
@@ -91,7 +92,7 @@ def warnings_about(result: BackgroundResult) -> list[WarningCode]:
     return [code for code, applies in told.items() if applies]
 
 
-def _subject(result: BackgroundResult) -> dict[str, Any]:
+def _subject(result: FoundSubject) -> dict[str, Any]:
     box = None if result.is_empty else result.bbox_xywh
     return {
         "bbox": None if box is None else [int(side) for side in box],
@@ -110,7 +111,7 @@ def _ground(params: dict[str, Any]) -> tuple[int, int, int] | None:
 
 def _picture(
     photo: Photo,
-    result: BackgroundResult,
+    result: FoundSubject,
     params: dict[str, Any],
     *,
     colour: tuple[int, int, int] | None,

@@ -8,7 +8,7 @@ from apps.clothing.serializers import ClothingSerializer, CostumeSerializer
 from apps.core.inspection import ImageFormat, ImageLimits
 from apps.core.openapi import named, nullable, ref
 from apps.core.operations import MEGABYTE, Operation, SourceFields
-from ml.garments import GARMENTS
+from ml.clothing.garments import GARMENTS
 
 _LIMITS = ImageLimits(
     formats=frozenset({ImageFormat.JPEG, ImageFormat.BMP, ImageFormat.PNG}),

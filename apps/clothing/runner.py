@@ -15,12 +15,13 @@ from apps.core.engine import Engine
 from apps.core.errors import AppError, ErrorCode, Fault, invalid
 from apps.core.execution import Work
 from apps.core.outcome import Outcome, WarningCode
-from ml import compositing, registry
+from ml import registry
+from ml.clothing.pipeline import ClothingPipeline, Garment
 from ml.errors import WeightsError
-from ml.foreground import estimate_foreground
-from ml.pipelines.clothing import ClothingPipeline, Garment
-from ml.stamp import stamp
-from ml.types import AlphaChannel, RgbImage
+from ml.picture import compositing
+from ml.picture.foreground import estimate_foreground
+from ml.picture.stamp import stamp
+from ml.picture.types import AlphaChannel, RgbImage
 
 _ABSENT = {"present": False, "areaRatio": 0.0, "bbox": None, "confidence": 0.0}
 

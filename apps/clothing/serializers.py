@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.core.fields import Choice, Choices
-from ml.garments import DRESS, GARMENTS
+from ml.clothing.garments import DRESS, GARMENTS
 
 PLAIN_GARMENTS = tuple(name for name in GARMENTS if name != DRESS)
 """The classes where dresses count as skirts."""

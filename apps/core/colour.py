@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from ml.types import RgbImage
+from ml.picture.types import RgbImage
 
 GreyImage: TypeAlias = NDArray[np.uint8]
 """(H, W) uint8, 0..255."""

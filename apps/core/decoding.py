@@ -41,7 +41,7 @@ from apps.core.jpeg_layout import JpegLayout
 from apps.core.jpeg_trial import check_last_pixels
 from apps.core.stripping import Stripped, strip
 from apps.core.wholeness import check_structure
-from ml.types import AlphaChannel, RgbImage
+from ml.picture.types import AlphaChannel, RgbImage
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_FATAL)  # a client's damaged WebP is no news for the log
 

@@ -16,7 +16,7 @@ from ml.registry import SamChoice
 if TYPE_CHECKING:
     from apps.core.execution import Work
     from ml.sessions.slots import InferenceSlots
-    from ml.specs import Profile
+    from ml.weights.specs import Profile
 
 
 @dataclass(frozen=True)

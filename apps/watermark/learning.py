@@ -14,13 +14,13 @@ from apps.core.decoding import decode
 from apps.core.errors import invalid
 from apps.core.owner import Owner
 from apps.core.storage import ObjectGoneError, result_store
+from apps.core.work.recent import Recent
 from apps.watermark.models import Kind, WatermarkTemplate
 from apps.watermark.template_files import MARK_LIMITS, PHOTO_LIMITS
 from apps.watermark.templates import keep_learned, template_of
 from ml.errors import TemplateError
-from ml.mark_template import MarkTemplate, template_from_png
-from ml.recent import Recent
-from ml.types import RgbaImage, RgbImage
+from ml.picture.types import RgbaImage, RgbImage
+from ml.watermark.template.mark import MarkTemplate, template_from_png
 
 _MOST_KEPT = 16
 _MOST_BYTES = 256 * 1024 * 1024
@@ -29,7 +29,7 @@ _LEARNED_PIXELS = 4_000_000  # of all photos together
 
 
 class Learner(Protocol):
-    """What learns marks: `ml.pipelines.watermark.WatermarkPipeline`, or a test's fake."""
+    """What learns marks: `ml.watermark.pipeline.WatermarkPipeline`, or a test's fake."""
 
     def learn(self, photos: Sequence[RgbImage]) -> MarkTemplate:
         """Learn a mark from photos that carry it at the same place. Raises TemplateError."""

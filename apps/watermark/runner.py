@@ -18,12 +18,13 @@ from apps.core.errors import AppError, ErrorCode, invalid
 from apps.core.execution import Work
 from apps.core.outcome import Outcome, WarningCode
 from apps.watermark.learning import TemplateMemory
-from ml import compositing, registry
+from ml import registry
 from ml.errors import SmearError, WeightsError
-from ml.pipelines.watermark import Removal, WatermarkPipeline
-from ml.smear import read_smear
-from ml.stamp import stamp
-from ml.types import AlphaChannel, Mask, RgbImage
+from ml.picture import compositing
+from ml.picture.stamp import stamp
+from ml.picture.types import AlphaChannel, Mask, RgbImage
+from ml.watermark.pipeline import Removal, WatermarkPipeline
+from ml.watermark.smear import read_smear
 
 _CONTENT_TYPES = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
 _ENCODERS = {"png": encode_png, "webp": encode_webp, "jpg": encode_jpeg}

@@ -22,7 +22,7 @@ from ml.evaluation.errors import EvaluationError
 from ml.evaluation.measuring import Judged
 from ml.evaluation.sets import SETS, LabelledSet, SetReader, choose
 from ml.evaluation.sheet import Sheet
-from ml.weights import default_dir
+from ml.weights.fetch import default_dir
 
 DATA = "EVALUATION_DATA"
 

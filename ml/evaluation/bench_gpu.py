@@ -21,16 +21,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from ml import compositing
-from ml.catalogue import MODELS
+from ml.background.saliency_network import SaliencyNetwork
+from ml.background.saliency_torch_network import BUILDERS, build
 from ml.errors import GpuMissingError
-from ml.models.saliency import SaliencyNetwork
-from ml.models.saliency_torch import BUILDERS, build
+from ml.picture import compositing
+from ml.picture.types import RgbImage
 from ml.sessions.gpu import Gpu, choose_gpu
 from ml.sessions.onnx_weights import convolutions_of
 from ml.sessions.torch import TorchSession, dtype_on, open_session, place
-from ml.specs import ModelSpec
-from ml.types import RgbImage
+from ml.weights.catalogue import MODELS
+from ml.weights.specs import ModelSpec
 
 
 def main() -> int:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.catalogue import ISNET
+from ml.weights.catalogue import ISNET
 
 BARE: dict[str, dict[str, Any]] = {
     "bare, defaults, 2 threads": {},

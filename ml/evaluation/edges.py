@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ml.compositing import over_colour
-from ml.foreground import estimate_foreground
-from ml.transforms import require_rgb, to_alpha
-from ml.types import AlphaChannel, Matte, RgbImage
+from ml.picture.compositing import over_colour
+from ml.picture.foreground import estimate_foreground
+from ml.picture.transforms import require_rgb, to_alpha
+from ml.picture.types import AlphaChannel, Matte, RgbImage
 
 OPAQUE = 0.99
 """From here on a pixel's colour is the subject's own."""

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.errors import ShapeError
-from ml.types import Mask, Matte
+from ml.picture.types import Mask, Matte
 
 HALF = 0.5
 BETA_SQUARED = 0.3

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ml import registry
+from ml.background.pipeline import BackgroundPipeline, Quality, Subject
 from ml.evaluation.errors import EvaluationError
-from ml.pipelines.background import BackgroundPipeline, Quality, Subject
-from ml.types import Matte, RgbImage
+from ml.picture.types import Matte, RgbImage
 
 PLAIN = "plain"
 OURS = ("fast", "best")

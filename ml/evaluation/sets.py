@@ -20,9 +20,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ml.background.pipeline import Subject
 from ml.evaluation.errors import EvaluationError
-from ml.pipelines.background import Subject
-from ml.types import Matte, RgbImage
+from ml.picture.types import Matte, RgbImage
 
 Truth = Literal["mask", "labels", "alpha"]
 """What the second file holds: black and white, class ids of which 0 is the background, or a true grey alpha."""

@@ -15,9 +15,9 @@ from ml.evaluation.errors import EvaluationError
 from ml.evaluation.measuring import Judged
 from ml.evaluation.recipes import PLAIN, Cut
 from ml.evaluation.sets import Photo
-from ml.foreground import estimate_foreground
-from ml.transforms import shrink_or_grow, to_alpha
-from ml.types import Matte, RgbImage
+from ml.picture.foreground import estimate_foreground
+from ml.picture.transforms import shrink_or_grow, to_alpha
+from ml.picture.types import Matte, RgbImage
 
 WORST = 16
 RANDOM = 16

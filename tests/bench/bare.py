@@ -21,8 +21,8 @@ from pathlib import Path
 from types import TracebackType
 
 from apps.stack.paths import ROOT
-from ml.catalogue import MODELS, U2NETP
 from ml.registry import JUDGE_FILE
+from ml.weights.catalogue import MODELS, U2NETP
 from tests.bench.errors import BenchError
 
 _GB_A_RUN = 1.6  # IS-Net's working memory with the default arena; widest guess

@@ -113,7 +113,7 @@ def _adopt_stand_in_worker() -> None:
     from apps.core.engine import Engine
     from apps.core.worker import Worker, adopt_worker
     from ml import registry
-    from ml.pipelines.background import BackgroundPipeline
+    from ml.background.pipeline import BackgroundPipeline
     from ml.sessions.slots import InferenceSlots
     from tests.conftest import NotTheCornersColour
 

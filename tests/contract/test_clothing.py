@@ -24,7 +24,7 @@ from apps.core.engine import Engine
 from apps.core.models import Job, State
 from apps.core.sweeper import purge_expired
 from ml import registry
-from ml.garments import GARMENTS
+from ml.clothing.garments import GARMENTS
 from ml.sessions.slots import InferenceSlots
 from tests import drawing
 from tests.conftest import Api, make_api, upload

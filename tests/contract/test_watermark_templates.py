@@ -22,7 +22,7 @@ from apps.core.storage import ResultStore, StoreAwayError, result_store
 from apps.core.sweeper import registered_rounds
 from apps.watermark import learning, templates
 from apps.watermark.models import WatermarkTemplate
-from ml.mark_template import template_from_png
+from ml.watermark.template.mark import template_from_png
 from tests import drawing
 from tests.conftest import Api, make_api, upload
 from tests.contract.test_clothing import error_of

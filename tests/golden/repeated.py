@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from ml.types import RgbImage
+from ml.picture.types import RgbImage
 
 HEIGHT, WIDTH = 480, 640
 Draw = Callable[[ImageDraw.ImageDraw, np.random.Generator], None]

@@ -9,13 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
-from ml import compositing, registry
-from ml.confidence import LOW_BELOW
+from ml import registry
+from ml.background.confidence import LOW_BELOW
+from ml.background.pipeline import BackgroundPipeline, Quality, Subject
 from ml.errors import WeightsMissingError
-from ml.pipelines.background import BackgroundPipeline, Quality, Subject
+from ml.picture import compositing
+from ml.picture.types import AlphaChannel, Mask, RgbImage
 from ml.sessions.slots import InferenceSlots
-from ml.types import AlphaChannel, Mask, RgbImage
-from ml.weights import default_dir
+from ml.weights.fetch import default_dir
 
 pytestmark = pytest.mark.golden
 PHOTOS = Path(__file__).parent / "photos"

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ml import registry
-from ml.pipelines.clothing import ClothingPipeline
-from ml.types import RgbImage
-from ml.weights import default_dir
+from ml.clothing.pipeline import ClothingPipeline
+from ml.picture.types import RgbImage
+from ml.weights.fetch import default_dir
 
 pytestmark = pytest.mark.golden
 PHOTOS = Path(__file__).parent / "photos"

@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
-from ml import catalogue, registry
+from ml import registry
 from ml.errors import WeightsMissingError
-from ml.pipelines.background import BackgroundResult
-from ml.pipelines.pointing import Look, PointingPipeline, Prompts
-from ml.types import Mask, RgbImage
-from ml.weights import default_dir
+from ml.picture.subject import FoundSubject
+from ml.picture.types import Mask, RgbImage
+from ml.pointing.pipeline import Look, PointingPipeline, Prompts
+from ml.weights import catalogue
+from ml.weights.fetch import default_dir
 
 pytestmark = pytest.mark.golden
 PHOTOS = Path(__file__).parent / "photos"
@@ -23,7 +24,7 @@ DEMO = Path(__file__).parents[2] / "docs" / "demo.jpg"
 LEFT_SLIPPER, RIGHT_SLIPPER = (116.0, 267.0), (285.0, 231.0)
 WREN, ROCK = (378.0, 192.0), (448.0, 384.0)
 
-Pointing = Callable[[Path, Prompts], BackgroundResult]
+Pointing = Callable[[Path, Prompts], FoundSubject]
 
 
 def photo(path: Path) -> RgbImage:
@@ -38,7 +39,7 @@ def slippers() -> tuple[Mask, Mask]:
     return left, right
 
 
-def iou(result: BackgroundResult, expected: Mask) -> float:
+def iou(result: FoundSubject, expected: Mask) -> float:
     found = result.alpha > 127
     return np.count_nonzero(found & expected) / np.count_nonzero(found | expected)
 

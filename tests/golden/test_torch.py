@@ -10,14 +10,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from ml.catalogue import MODELS  # noqa: E402
-from ml.models.saliency import SaliencyNetwork  # noqa: E402
-from ml.models.saliency_torch import BUILDERS, build  # noqa: E402
+from ml.background.saliency_network import SaliencyNetwork  # noqa: E402
+from ml.background.saliency_torch_network import BUILDERS, build  # noqa: E402
 from ml.sessions.onnx import OnnxSession  # noqa: E402
 from ml.sessions.onnx_weights import convolutions_of  # noqa: E402
 from ml.sessions.slots import InferenceSlots  # noqa: E402
 from ml.sessions.torch import TorchSession  # noqa: E402
-from ml.weights import default_dir  # noqa: E402
+from ml.weights.catalogue import MODELS  # noqa: E402
+from ml.weights.fetch import default_dir  # noqa: E402
 
 pytestmark = pytest.mark.golden
 PHOTO = Path(__file__).parent / "photos" / "denim-jacket.jpg"

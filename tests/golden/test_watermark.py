@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ml import registry
 from ml.errors import TemplateError
-from ml.mark_template import template_from_png
-from ml.pipelines.watermark import WatermarkPipeline
-from ml.types import Mask, Matte, RgbImage
+from ml.picture.types import Mask, Matte, RgbImage
+from ml.watermark.pipeline import WatermarkPipeline
+from ml.watermark.template.mark import template_from_png
 
 pytestmark = pytest.mark.golden
 PHOTO = Path(__file__).parent / "photos" / "canyon-wren.jpg"

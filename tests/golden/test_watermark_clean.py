@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ml import registry
-from ml.pipelines.watermark import WatermarkPipeline
-from ml.types import RgbImage
+from ml.picture.types import RgbImage
+from ml.watermark.pipeline import WatermarkPipeline
 from tests.golden.repeated import as_seen, pictures
 
 pytestmark = pytest.mark.golden

@@ -7,11 +7,11 @@ from functools import cache
 import cv2
 import numpy as np
 
-from ml.models.repair import RepairNetwork
-from ml.models.watermark import Sight
-from ml.own_weights import open_own
-from ml.pipelines.watermark import WatermarkPipeline
 from ml.registry import REPAIR_FILE
+from ml.watermark.finder import Sight
+from ml.watermark.pipeline import WatermarkPipeline
+from ml.watermark.repair_network import RepairNetwork
+from ml.weights.own import open_own
 
 
 def photo(seed: int, *, height: int = 240, width: int = 320) -> np.ndarray:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml.arrange import LONGEST_SIDE_PX, Margins, compose, cover, harden, lay_out, place, spread_colours
-from ml.compositing import bounding_box, cut_out, over_colour
 from ml.errors import ShapeError
+from ml.picture.arrange import LONGEST_SIDE_PX, Margins, compose, cover, harden, lay_out, place, spread_colours
+from ml.picture.compositing import bounding_box, cut_out, over_colour
 from tests.drawing import soft_photo
 
 HUGE = 10**9

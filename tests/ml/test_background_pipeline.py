@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from ml.background.pipeline import BackgroundPipeline, Subject
 from ml.errors import ShapeError
-from ml.pipelines.background import BackgroundPipeline, Subject
-from ml.types import AlphaChannel, Matte, RgbImage
+from ml.picture.types import AlphaChannel, Matte, RgbImage
 
 
 class Oracle:

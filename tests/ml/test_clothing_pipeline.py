@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from ml.clothing.garments import GARMENTS
+from ml.clothing.network import BODY, CHANNELS, NOTHING, Shares, View, look
+from ml.clothing.pipeline import ClothingPipeline
 from ml.errors import ShapeError
-from ml.garments import GARMENTS
-from ml.models.clothing import BODY, CHANNELS, NOTHING, Shares, View, look
-from ml.pipelines.clothing import ClothingPipeline
-from ml.types import RgbImage
+from ml.picture.types import RgbImage
 
 COLOURS = {
     "tops": (220, 40, 40),

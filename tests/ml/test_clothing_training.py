@@ -13,7 +13,7 @@ pytest.importorskip("efficientnet_lite_pytorch")
 
 from efficientnet_lite_pytorch import EfficientNet  # noqa: E402
 
-from ml.garments import GARMENTS  # noqa: E402
+from ml.clothing.garments import GARMENTS  # noqa: E402
 from ml.training.clothing.from_onnx import start_from_onnx  # noqa: E402
 from ml.training.clothing.labels import BACKGROUND, CLASSES  # noqa: E402
 from ml.training.clothing.losses import garment_loss, garments_in  # noqa: E402

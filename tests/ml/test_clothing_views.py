@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml.models.clothing import BODY, CHANNELS, NOTHING, STRIDE_PX, ClothingNetwork, View, look, unlook, view_of
+from ml.clothing.network import BODY, CHANNELS, NOTHING, STRIDE_PX, ClothingNetwork, View, look, unlook, view_of
 
 
 @pytest.mark.parametrize("box", [(0, 0, 100, 300), (10, 20, 310, 60), (0, 0, 7, 900), (5, 5, 6, 6), (0, 0, 4000, 3000)])

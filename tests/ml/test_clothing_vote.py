@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml import garment_vote
-from ml.garment_vote import BODY, vote
-from ml.garments import GARMENTS
-from ml.models.clothing import CHANNELS, NOTHING, Shares
-from ml.types import RgbImage
+from ml.clothing import vote as garment_vote
+from ml.clothing.garments import GARMENTS
+from ml.clothing.network import CHANNELS, NOTHING, Shares
+from ml.clothing.vote import BODY, vote
+from ml.picture.types import RgbImage
 
 TOPS, COAT, SKIRT = (GARMENTS.index(name) for name in ("tops", "coat", "skirt"))
 NAVY, NAVY_TOO, CREAM, CREAM_TOO = (30, 40, 90), (33, 42, 92), (230, 220, 190), (226, 217, 188)

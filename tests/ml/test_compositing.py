@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml import compositing, foreground
 from ml.errors import ShapeError
-from ml.types import AlphaChannel, RgbImage
+from ml.picture import compositing, foreground
+from ml.picture.types import AlphaChannel, RgbImage
 
 GREEN, RED = (20, 160, 40), (200, 30, 60)
 
@@ -64,7 +64,7 @@ def test_foreground_knows_no_tile_borders(monkeypatch: pytest.MonkeyPatch) -> No
     alpha = disc(700, 300, 250)
     photo = np.random.default_rng(3).integers(0, 256, (700, 700, 3), np.uint8)
     tiled = compositing.estimate_foreground(photo, alpha)
-    monkeypatch.setattr("ml.foreground.TILE_PX", 1000)
+    monkeypatch.setattr("ml.picture.foreground.TILE_PX", 1000)
 
     whole = compositing.estimate_foreground(photo, alpha)
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from ml import registry
+from ml.background.pipeline import BackgroundPipeline, Quality
 from ml.evaluation import measuring, recipes, report
 from ml.evaluation.__main__ import main
 from ml.evaluation.edges import edge_colours, known_background, known_foreground
@@ -20,8 +21,8 @@ from ml.evaluation.errors import EvaluationError
 from ml.evaluation.recipes import Cut
 from ml.evaluation.sets import SETS, Photo, SetReader, choose, is_held_out, sample
 from ml.evaluation.sheet import Sheet
-from ml.pipelines.background import BackgroundPipeline, BackgroundResult, Quality
-from ml.types import Matte, RgbImage
+from ml.picture.subject import FoundSubject
+from ml.picture.types import Matte, RgbImage
 from tests.conftest import NotTheCornersColour
 
 HELD_OUT, NOT_HELD_OUT = "0003", "0004"
@@ -275,9 +276,9 @@ def test_pipeline_is_asked_for_the_sets_subject_and_the_recipes_quality(quality:
     image, _ = picture()
 
     class Listener:
-        def run(self, image: RgbImage, **asked_for: object) -> BackgroundResult:
+        def run(self, image: RgbImage, **asked_for: object) -> FoundSubject:
             asked.append(asked_for)
-            return BackgroundResult(np.full(image.shape[:2], 51, np.uint8), (0, 0, 1, 1), 0.2, 0.7, is_empty=False)
+            return FoundSubject(np.full(image.shape[:2], 51, np.uint8), (0, 0, 1, 1), 0.2, 0.7, is_empty=False)
 
     cut = recipes.ours(Listener(), quality)(image, "product")
 

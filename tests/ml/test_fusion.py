@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from ml import refinement
-from ml.confidence import EMPTY_BELOW, clearness, confidence_of, looks_empty
+from ml.background.confidence import EMPTY_BELOW, clearness, confidence_of, looks_empty
+from ml.background.fusion import fuse
 from ml.errors import ShapeError
-from ml.fusion import fuse
-from ml.refinement import refine_edges
-from ml.subject import count_subjects, touches_border
-from ml.types import AlphaChannel, Matte, RgbImage
+from ml.picture import refinement
+from ml.picture.refinement import refine_edges
+from ml.picture.subject import count_subjects, touches_border
+from ml.picture.types import AlphaChannel, Matte, RgbImage
 
 
 def disc(side: int, *, centre: tuple[float, float] = (0.5, 0.5), radius: float = 0.25) -> Matte:

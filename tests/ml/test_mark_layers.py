@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml import mark_learning
-from ml.mark_layers import Layer, with_what_lies_under, without
+from ml.watermark.template import learning as mark_learning
+from ml.watermark.template.layers import Layer, with_what_lies_under, without
 from tests.ml.marked import Network, blend, error, photo, strokes
 
 SHAPE = strokes()

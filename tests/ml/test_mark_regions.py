@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ml.mark_regions import Found, find_marks
-from ml.models.watermark import Sight
+from ml.watermark.finder import Sight
+from ml.watermark.regions import Found, find_marks
 
 SURE, UNSURE, LIKELY = 0.99, 0.7, 0.93
 

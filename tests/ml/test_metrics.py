@@ -9,7 +9,7 @@ import pytest
 
 from ml.errors import ShapeError
 from ml.evaluation import metrics
-from ml.types import Matte
+from ml.picture.types import Matte
 
 EVERY = (
     metrics.mean_absolute_error,

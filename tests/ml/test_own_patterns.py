@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from ml.mark_regions import Found, Region
-from ml.models.watermark import Sight
-from ml.own_patterns import without_own_patterns
-from ml.types import Mask, Matte, RgbImage
-from ml.watermark_search import find
+from ml.picture.types import Mask, Matte, RgbImage
+from ml.watermark.finder import Sight
+from ml.watermark.own_patterns import without_own_patterns
+from ml.watermark.regions import Found, Region
+from ml.watermark.search import find
 from tests.ml.marked import blend, photo
 
 HEIGHT, WIDTH = 360, 480

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ml.background.people import close_up, weigh_people
+from ml.background.people_network import PeopleNetwork
 from ml.errors import ShapeError
-from ml.models.people import PeopleNetwork
-from ml.people import close_up, weigh_people
+from ml.picture.types import Matte
 from ml.sessions.onnx import LateGraph
-from ml.types import Matte
 
 SIDE = 320
 PERSON = slice(60, 300), slice(130, 200)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ml.errors import ShapeError
-from ml.object_edges import soften
-from ml.pipelines.pointing import Look, PointingPipeline, Prompts
+from ml.pointing.object_edges import soften
+from ml.pointing.pipeline import Look, PointingPipeline, Prompts
 
 SIDE = 256
 PERSON, SHIRT, DOG = (40, 40, 120, 220), (50, 100, 110, 160), (160, 140, 230, 220)

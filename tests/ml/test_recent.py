@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from ml.recent import Recent
+from apps.core.work.recent import Recent
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ml.errors import ShapeError
-from ml.models.repair import RepairMaps
-from ml.repairing import Mirrored, changed_by, repaired, within_reach
-from ml.unblending import is_tinted
+from ml.watermark.repair_network import RepairMaps
+from ml.watermark.repairing import Mirrored, changed_by, repaired, within_reach
+from ml.watermark.unblending import is_tinted
 from tests.ml.marked import blend, photo, repairer, strokes
 
 torch = pytest.importorskip("torch", reason="pip install -r requirements.txt")

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from ml.mark_regions import find_marks
-from ml.models.watermark import Sight
-from ml.repetition import as_repeated, find_lattice
-from ml.types import Mask, Matte
+from ml.picture.types import Mask, Matte
+from ml.watermark.finder import Sight
+from ml.watermark.regions import find_marks
+from ml.watermark.repetition import as_repeated, find_lattice
 
 STEPS = np.array([(62.4, 20.8), (-31.2, 71.6)])
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ml.catalogue import ISNET, U2NET
+from ml.background.saliency_network import SaliencyNetwork
 from ml.errors import ShapeError
-from ml.models.saliency import SaliencyNetwork
-from ml.specs import ModelSpec
-from ml.transforms import resize_alpha, resize_matte, shrink_or_grow, to_alpha
+from ml.picture.transforms import resize_alpha, resize_matte, shrink_or_grow, to_alpha
+from ml.weights.catalogue import ISNET, U2NET
+from ml.weights.specs import ModelSpec
 
 
 class Recorder:

@@ -9,8 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
+from ml.background.saliency_torch_network import BUILDERS, build  # noqa: E402
 from ml.errors import WeightsMismatchError  # noqa: E402
-from ml.models.saliency_torch import BUILDERS, build  # noqa: E402
 from ml.sessions.onnx_weights import Convolution, convolutions_of  # noqa: E402
 from tests.ml.tiny_onnx import tiny_model  # noqa: E402
 

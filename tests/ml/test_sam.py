@@ -17,7 +17,11 @@ from ml.errors import WeightsDamagedError, WeightsMissingError
 
 torch = pytest.importorskip("torch", reason="torch is not installed; without it there is no pointing")
 
-from ml.models import sam, sam_checkpoint, torchvision_stand_in  # noqa: E402
+from ml.pointing import (
+    sam,
+    sam_checkpoint,
+    torchvision_stand_in,
+)
 from ml.sessions.slots import InferenceSlots  # noqa: E402
 
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ml.arrange import Margins
-from ml.shadows import drop_shadow, ground_shadow, room_for_drop, room_for_ground
+from ml.picture.arrange import Margins
+from ml.picture.shadows import drop_shadow, ground_shadow, room_for_drop, room_for_ground
 
 BOX = (100, 60, 200, 100)
 

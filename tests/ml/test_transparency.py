@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ml.transparency import Transparency, ground_for, on_ground, read_transparency
-from ml.types import AlphaChannel, RgbImage
+from ml.picture.transparency import Transparency, ground_for, on_ground, read_transparency
+from ml.picture.types import AlphaChannel, RgbImage
 
 HEIGHT, WIDTH = 400, 600
 

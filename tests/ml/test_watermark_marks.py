@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml.training.watermark import fonts, logos
-from ml.training.watermark.marks import KINDS, Marked, Window, draw_mark
+from ml.evaluation.watermark import fonts, logos
+from ml.evaluation.watermark.marks import KINDS, Marked, Window, draw_mark
+from ml.evaluation.watermark.photos import CleanPhoto
+from ml.evaluation.watermark.strokes import Assets, read_assets
+from ml.picture.types import RgbImage
 from ml.training.watermark.measure import TEST, VALIDATION, auc, draw_marked, of_purpose, scores
-from ml.training.watermark.photos import CleanPhoto
 from ml.training.watermark.samples import draw_batch
-from ml.training.watermark.strokes import Assets, read_assets
-from ml.types import RgbImage
 
-NEEDS_FONTS = "the fonts of ml/training/watermark/fonts.txt are not installed"
+NEEDS_FONTS = "the fonts of ml/evaluation/watermark/fonts.txt are not installed"
 
 
 def scene(height: int = 240, width: int = 320) -> RgbImage:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ml.errors import SmearEmptyError, SmearSizeError, SmearTooLargeError
-from ml.smear import read_smear
+from ml.watermark.smear import read_smear
 
 
 def _mask(background: int, colour: tuple[int, int, int]) -> np.ndarray:

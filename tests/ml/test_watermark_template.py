@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ml import mark_learning
 from ml.errors import TemplateError
-from ml.mark_template import MarkTemplate, template_from_photos, template_from_png
-from ml.models.repair import RepairMaps
-from ml.models.watermark import Sight
-from ml.template_search import place_template
+from ml.watermark.finder import Sight
+from ml.watermark.repair_network import RepairMaps
+from ml.watermark.template import learning as mark_learning
+from ml.watermark.template.mark import MarkTemplate, template_from_photos, template_from_png
+from ml.watermark.template.search import place_template
 from tests.ml.marked import blend, error, photo, pipeline, strokes
 
 

@@ -13,13 +13,13 @@ pytest.importorskip("efficientnet_lite_pytorch")
 
 from efficientnet_lite_pytorch import EfficientNet  # noqa: E402
 
+from ml.evaluation.watermark.photos import CleanPhoto  # noqa: E402
+from ml.evaluation.watermark.strokes import read_assets  # noqa: E402
 from ml.training.onnx_file import write_onnx  # noqa: E402
 from ml.training.watermark import train  # noqa: E402
 from ml.training.watermark.from_onnx import start_from_onnx  # noqa: E402
 from ml.training.watermark.network import Served, WatermarkNetwork  # noqa: E402
-from ml.training.watermark.photos import CleanPhoto  # noqa: E402
 from ml.training.watermark.repair import RepairNetwork  # noqa: E402
-from ml.training.watermark.strokes import read_assets  # noqa: E402
 from tests.ml.marked import photo  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the tracer warns of what it cannot see
@@ -34,7 +34,7 @@ def training(tmp_path: Path, steps: int, *, repairs: bool = True) -> train.Train
     try:
         assets = read_assets("train")
     except SystemExit:
-        pytest.skip("the fonts of ml/training/watermark/fonts.txt are not installed")
+        pytest.skip("the fonts of ml/evaluation/watermark/fonts.txt are not installed")
     photos = [CleanPhoto("drawn", str(i), photo(i)) for i in range(3)]
     recipe = train.Recipe(60, steps=steps, repairs=repairs)
     return train.Training(networks(), photos, assets, recipe, tmp_path / "state.pt")

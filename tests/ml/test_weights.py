@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from ml import catalogue, registry, weights
+from ml import registry
 from ml.errors import WeightsDamagedError, WeightsMissingError
-from ml.specs import ModelSpec, NpmChunks, NpmMember, WeightsFile, WheelMember
+from ml.weights import catalogue
+from ml.weights import fetch as weights
+from ml.weights.specs import ModelSpec, NpmChunks, NpmMember, WeightsFile, WheelMember
 
 WHEEL_CONTENT, NPM_CONTENT = b"u2" * 5000, b"is" * 9000
 
@@ -198,7 +200,7 @@ def test_missing_npm_is_said_in_a_word(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_set_up_loads_the_standard_library_alone() -> None:
-    code = "import sys, ml.weights; print(sorted({'numpy', 'cv2', 'onnxruntime', 'torch'} & set(sys.modules)))"
+    code = "import sys, ml.weights.fetch; print(sorted({'numpy', 'cv2', 'onnxruntime', 'torch'} & set(sys.modules)))"
 
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from apps.stack.paths import ROOT
-from ml import catalogue
-from ml.weights import default_dir
+from ml.weights import catalogue
+from ml.weights.fetch import default_dir
 from tests.stack.conftest import PATIENCE_S, Stack
 
 pytestmark = pytest.mark.stack

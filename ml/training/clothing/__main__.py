@@ -10,8 +10,9 @@ from pathlib import Path
 
 import torch
 
-from ml import catalogue, registry
+from ml import registry
 from ml.evaluation.errors import EvaluationError
+from ml.picture.types import Matte, RgbImage
 from ml.training.clothing.curves import draw_curves
 from ml.training.clothing.measure import agreement_of
 from ml.training.clothing.network import ClothingNetwork, Served
@@ -20,8 +21,8 @@ from ml.training.clothing.samples import Sources
 from ml.training.clothing.train import Recipe, Training, fine, polish, start_from, steps_within
 from ml.training.encoder import imagenet_encoder
 from ml.training.onnx_file import write_onnx
-from ml.types import Matte, RgbImage
-from ml.weights import default_dir
+from ml.weights import catalogue
+from ml.weights.fetch import default_dir
 
 logger = logging.getLogger(__name__)
 

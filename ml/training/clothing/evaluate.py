@@ -18,13 +18,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ml import catalogue, registry
-from ml.garments import DRESS, GARMENTS, SKIRT
-from ml.pipelines.clothing import ClothingPipeline, ClothingResult
+from ml import registry
+from ml.clothing.garments import DRESS, GARMENTS, SKIRT
+from ml.clothing.pipeline import ClothingPipeline, ClothingResult
+from ml.picture.types import Matte, RgbImage
 from ml.training.clothing.measure import NO_GARMENT, Agreement, LabelMap, fold
 from ml.training.clothing.photos import LabelledPhoto, read_flat_lays, read_street, read_without_clothes
-from ml.types import Matte, RgbImage
-from ml.weights import default_dir
+from ml.weights import catalogue
+from ml.weights.fetch import default_dir
 
 CONFUSED = tuple(GARMENTS.index(name) for name in ("tops", "coat", "skirt", DRESS))
 MIN_GARMENT_SHARE = 0.005

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.garments import GARMENTS
+from ml.clothing.garments import GARMENTS
 
 BACKGROUND, SKIN, HAIR, LEGWEAR, ACCESSORY = range(len(GARMENTS), len(GARMENTS) + 5)
 """Not garments: learnt beside them, so that the network knows the body that wears them. Served as one, "nothing"."""

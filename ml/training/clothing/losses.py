@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ml.garments import GARMENTS
+from ml.clothing.garments import GARMENTS
 from ml.training.clothing.labels import CLASSES, IGNORED
 
 MIN_GARMENT_SHARE = 0.002

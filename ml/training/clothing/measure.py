@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ml.garments import DRESS, GARMENTS, SKIRT
-from ml.models.clothing import look, to_tensor, unlook, view_of
+from ml.clothing.garments import DRESS, GARMENTS, SKIRT
+from ml.clothing.network import look, to_tensor, unlook, view_of
 from ml.training.clothing.network import ClothingNetwork, Served
 from ml.training.clothing.photos import LabelledPhoto
 

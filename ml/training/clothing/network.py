@@ -104,7 +104,7 @@ class ClothingNetwork(nn.Module):
 
 
 class Served(nn.Module):
-    """The network as `ml.models.clothing` runs it: shares of the garments, of the body and of nothing."""
+    """The network as `ml.clothing.network` runs it: shares of the garments, of the body and of nothing."""
 
     def __init__(self, network: ClothingNetwork) -> None:
         super().__init__()

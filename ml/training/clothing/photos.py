@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from ml.clothing.garments import GARMENTS
 from ml.evaluation.errors import EvaluationError
 from ml.evaluation.sets import SETS, SetReader, is_held_out
-from ml.garments import GARMENTS
+from ml.picture.types import BoxXyxy, Matte, RgbImage
 from ml.training.clothing.labels import BACKGROUND, IGNORED, table
 from ml.training.judge.people import PEOPLE_ALONE, PEOPLE_AND_MORE
-from ml.types import BoxXyxy, Matte, RgbImage
 
 logger = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.garments import GARMENTS
+from ml.clothing.garments import GARMENTS
+from ml.picture.types import RgbImage
 from ml.training.clothing.labels import BACKGROUND, IGNORED
 from ml.training.clothing.photos import LabelledPhoto
-from ml.types import RgbImage
 
 STREET_SHAPES = ((512, 192), (480, 224), (416, 256), (352, 288))
 PAIR_SHAPE = (352, 128)

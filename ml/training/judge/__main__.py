@@ -17,7 +17,7 @@ from ml.training.judge.network import Judge
 from ml.training.judge.prepare import prepare
 from ml.training.judge.samples import Samples
 from ml.training.judge.train import Recipe, train
-from ml.weights import default_dir
+from ml.weights.fetch import default_dir
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Write the trained judge as `ml.models.judge` runs it."""
+"""Write the trained judge as `ml.background.judge_network` runs it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ml.training.onnx_file import write_onnx
 
 
 class _Served(nn.Module):
-    """One input, as `ml.models.judge` sends it: (1, 5, S, S): red, green, blue as the encoder sees them, two maps."""
+    """One input, as `ml.background.judge_network` sends it: (1, 5, S, S): red, green, blue as the encoder sees them, two maps."""
 
     def __init__(self, judge: Judge) -> None:
         super().__init__()

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ml import catalogue, registry
+from ml import registry
 from ml.evaluation.sets import SETS, LabelledSet, Photo, SetReader, is_held_out
+from ml.picture.transforms import shrink_or_grow
+from ml.picture.types import RgbImage
 from ml.training.judge import scenes
 from ml.training.judge.people import PEOPLE_ALONE, PEOPLE_AND_MORE
 from ml.training.judge.samples import SIDE_PX, Bytes, Floats, Samples
-from ml.transforms import shrink_or_grow
-from ml.types import RgbImage
+from ml.weights import catalogue
 
 logger = logging.getLogger(__name__)
 

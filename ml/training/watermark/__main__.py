@@ -22,13 +22,15 @@ import torch
 from numpy.typing import NDArray
 
 from ml.evaluation.errors import EvaluationError
-from ml.models.watermark import WatermarkNetwork as SeeingNetwork
+from ml.evaluation.watermark.marks import Marked
+from ml.evaluation.watermark.photos import SETS, UNMARKED_SETS, CleanPhoto, read_photos
+from ml.evaluation.watermark.strokes import Assets, read_assets
+from ml.picture.types import Matte, RgbImage
 from ml.training.encoder import imagenet_encoder
 from ml.training.onnx_file import write_onnx
 from ml.training.watermark.curves import draw_curves
 from ml.training.watermark.from_onnx import start_from_onnx, stroke_from_of
 from ml.training.watermark.gate import GateRecipe, teach_gate, with_gate
-from ml.training.watermark.marks import Marked
 from ml.training.watermark.measure import (
     VALIDATION,
     Predict,
@@ -40,14 +42,12 @@ from ml.training.watermark.measure import (
     seen_by,
 )
 from ml.training.watermark.network import Served, WatermarkNetwork
-from ml.training.watermark.photos import SETS, UNMARKED_SETS, CleanPhoto, read_photos
 from ml.training.watermark.repair import RepairNetwork
 from ml.training.watermark.repair import Served as ServedRepair
 from ml.training.watermark.sheet import draw_sheet
-from ml.training.watermark.strokes import Assets, read_assets
 from ml.training.watermark.train import Look, Recipe, Training, as_encoded, averaged
 from ml.training.watermark.views import Views, Wish, batches, on_device
-from ml.types import Matte, RgbImage
+from ml.watermark.finder import WatermarkNetwork as SeeingNetwork
 
 logger = logging.getLogger(__name__)
 
@@ -203,7 +203,7 @@ def _mean_iou(maps: Sequence[Matte], marked: Sequence[Marked], sure: float) -> f
 
 
 class _Asked:
-    """A network in training, asked as the service asks it (`ml.models.watermark.Session`)."""
+    """A network in training, asked as the service asks it (`ml.watermark.finder.Session`)."""
 
     def __init__(self, network: WatermarkNetwork, device: str) -> None:
         self._served, self.device = Served(network).to(device), device

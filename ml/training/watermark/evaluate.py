@@ -18,11 +18,13 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ml.models.watermark import WatermarkNetwork
+from ml.evaluation.watermark.marks import Marked
+from ml.evaluation.watermark.photos import CleanPhoto, read_photos, read_real
+from ml.evaluation.watermark.strokes import read_assets
+from ml.picture.types import Mask, RgbImage
 from ml.sessions.onnx import OnnxSession
 from ml.sessions.slots import InferenceSlots
 from ml.training.watermark import pages, patterns
-from ml.training.watermark.marks import Marked
 from ml.training.watermark.measure import (
     TEST,
     VALIDATION,
@@ -38,10 +40,8 @@ from ml.training.watermark.measure import (
     scores,
     seen_by,
 )
-from ml.training.watermark.photos import CleanPhoto, read_photos, read_real
 from ml.training.watermark.sheet import fit
-from ml.training.watermark.strokes import read_assets
-from ml.types import Mask, RgbImage
+from ml.watermark.finder import WatermarkNetwork
 
 logger = logging.getLogger(__name__)
 

@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.evaluation.sets import is_held_out
-from ml.mark_regions import find_marks
-from ml.models.watermark import Sight, WatermarkNetwork
-from ml.own_patterns import without_own_patterns
-from ml.repetition import as_repeated
-from ml.training.watermark.marks import JPEG_QUALITY, KINDS, Marked, draw_mark, save_as_jpeg
-from ml.training.watermark.photos import CleanPhoto
-from ml.training.watermark.strokes import Assets
-from ml.types import Mask, RgbImage
-from ml.watermark_search import GLANCE_PIXELS
+from ml.evaluation.watermark.marks import JPEG_QUALITY, KINDS, Marked, draw_mark, save_as_jpeg
+from ml.evaluation.watermark.photos import CleanPhoto
+from ml.evaluation.watermark.strokes import Assets
+from ml.picture.types import Mask, RgbImage
+from ml.watermark.finder import Sight, WatermarkNetwork
+from ml.watermark.own_patterns import without_own_patterns
+from ml.watermark.regions import find_marks
+from ml.watermark.repetition import as_repeated
+from ml.watermark.search import GLANCE_PIXELS
 
 Maps = NDArray[np.float32]
 """(H, W, 3) float32, 0..1: strokes, opacity, whether a mark is near."""

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from ml.training.watermark.fonts import font_of
-from ml.training.watermark.logos import draw_logo
+from ml.evaluation.watermark.fonts import font_of
+from ml.evaluation.watermark.logos import draw_logo
+from ml.evaluation.watermark.strokes import Assets
+from ml.evaluation.watermark.words import write
+from ml.picture.types import RgbImage
 from ml.training.watermark.patterns import Family, colours
-from ml.training.watermark.strokes import Assets
-from ml.training.watermark.words import write
-from ml.types import RgbImage
 
 Ink = tuple[int, int, int]
 SIGNS = "=", "(", "):", "if", "return", "0", "->", "{"

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.training.watermark.logos import draw_logo
-from ml.training.watermark.strokes import Assets
-from ml.types import RgbImage
+from ml.evaluation.watermark.logos import draw_logo
+from ml.evaluation.watermark.strokes import Assets
+from ml.picture.types import RgbImage
 
 Family = Callable[[np.random.Generator, tuple[int, int], Assets], RgbImage]
 """From (height, width) to a picture (H, W, 3) uint8."""

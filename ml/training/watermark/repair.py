@@ -4,7 +4,7 @@ The repairing network's architecture: what was under a mark, or whatever else a 
 A U-Net at strides 2 to 16, all plain convolutions, which two slow cores do faster than thin ones. It says how opaque a
 mark is, in which colour, what the photo is by what lies around, and which of the two to believe: the un-blended pixel,
 (photo - alpha colour) / (1 - alpha), or the painted one. All of these are smooth enough to be asked of a smaller copy,
-while the un-blending itself happens in the photo's own pixels (`ml/repairing.py`).
+while the un-blending itself happens in the photo's own pixels (`ml/watermark/repairing.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ml.repairing import LEAST_LEFT
+from ml.watermark.repairing import LEAST_LEFT
 
 WIDTHS = (32, 64, 96, 160)
 """Channels at strides 2, 4, 8 and 16."""

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ml.repairing import REACH_FROM, REACH_PX
 from ml.training.watermark.repair import repaired
+from ml.watermark.repairing import REACH_FROM, REACH_PX
 
 SEEN_SHARE, SOFT_SHARE, PRECISE_SHARE = 0.45, 0.15, 0.2
 """Masks as the first network sees them, as the truth has them, and as a precise smear does; the others are rough smears."""

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.evaluation.watermark.marks import KINDS, Window, draw_mark, save_as_jpeg
+from ml.evaluation.watermark.photos import CleanPhoto
+from ml.evaluation.watermark.strokes import Assets
+from ml.picture.types import RgbImage
 from ml.training.watermark import pages, patterns
-from ml.training.watermark.marks import KINDS, Window, draw_mark, save_as_jpeg
-from ml.training.watermark.photos import CleanPhoto
-from ml.training.watermark.strokes import Assets
-from ml.types import RgbImage
 
 UNMARKED_OF_EIGHT = 4
 DRAWN_SHARE = 0.3, 0.1

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ml.training.watermark.marks import KINDS, Marked, draw_mark
-from ml.training.watermark.photos import CleanPhoto
-from ml.training.watermark.strokes import Assets
-from ml.types import RgbImage
+from ml.evaluation.watermark.marks import KINDS, Marked, draw_mark
+from ml.evaluation.watermark.photos import CleanPhoto
+from ml.evaluation.watermark.strokes import Assets
+from ml.picture.types import RgbImage
 
 TILE_PX, COLUMNS, ROWS = 260, 6, 6
 

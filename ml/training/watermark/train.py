@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
+from ml.evaluation.watermark.photos import CleanPhoto
+from ml.evaluation.watermark.strokes import Assets
 from ml.training.watermark.network import GATE_STRIDE, WatermarkNetwork
-from ml.training.watermark.photos import CleanPhoto
 from ml.training.watermark.repair import RepairNetwork
 from ml.training.watermark.repair_views import draw_repairs, repair_loss
-from ml.training.watermark.strokes import Assets
 from ml.training.watermark.views import Seen, Views, Wish, batches, on_device
 
 logger = logging.getLogger(__name__)

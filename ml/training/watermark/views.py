@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ml.training.watermark.photos import CleanPhoto
+from ml.evaluation.watermark.photos import CleanPhoto
+from ml.evaluation.watermark.strokes import Assets
 from ml.training.watermark.samples import Batch, draw_batch
-from ml.training.watermark.strokes import Assets
 
 
 @dataclass(frozen=True, slots=True)

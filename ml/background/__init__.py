@@ -1,0 +1,1 @@
+"""Background removal: what finds the subject by itself."""

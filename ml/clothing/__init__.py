@@ -1,0 +1,1 @@
+"""Garments, cut out by class."""

@@ -1,0 +1,1 @@
+"""What any feature does to pixels: numpy in, numpy out, no network."""

@@ -1,0 +1,1 @@
+"""Background removal by pointing: SAM finds what a person clicked on."""

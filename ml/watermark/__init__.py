@@ -1,0 +1,1 @@
+"""Watermarks: found, and removed."""
