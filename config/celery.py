@@ -13,7 +13,7 @@ from celery.signals import setup_logging, worker_init, worker_shutdown
 from django.conf import settings
 from django.db import connection
 
-from apps.stack.parent_death import die_with_parent
+from apps.parent_death import die_with_parent
 from config.logs import speak_json
 from ml.errors import GpuMissingError
 
@@ -79,10 +79,11 @@ def load_models(sender: Any, **_: Any) -> None:
 
 def _load_models() -> int:
     """Load the runners and start the heart. Returns how many jobs this worker holds at once."""
-    from apps.core.engine import Engine, facts_of, load_runners
     from apps.core.operations import all_operations
-    from apps.core.tables import wait_for_tables
-    from apps.core.worker import inherit, start_worker, this_worker
+    from apps.core.tasks import wake_worker
+    from apps.core.work.engine import Engine, facts_of, load_runners
+    from apps.core.work.tables import wait_for_tables
+    from apps.core.work.worker import inherit, start_worker, this_worker
     from ml.registry import SamChoice
     from ml.sessions.gpu import choose_gpu
     from ml.sessions.slots import InferenceSlots
@@ -103,7 +104,10 @@ def _load_models() -> int:
     runners = load_runners(all_operations(), engine)
     wait_for_tables()
     start_worker(runners, facts_of(runners, engine))
-    return this_worker().places
+    places = this_worker().places
+    for _ in range(places):  # jobs may be waiting whose wake-ups a dead worker took along
+        wake_worker()
+    return places
 
 
 def _make_room_for(places: int, worker: Any) -> None:
@@ -119,6 +123,6 @@ def _make_room_for(places: int, worker: Any) -> None:
 def say_goodbye(**_: Any) -> None:
     """Leave the list of living workers at once rather than by silence."""
     from apps.core import broker
-    from apps.core.worker import this_worker
+    from apps.core.work.worker import this_worker
 
     broker.forget(this_worker().name)

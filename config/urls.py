@@ -8,12 +8,12 @@ from django.urls import path, re_path
 from apps.billing.views import AccountView, RemoveBgAccountView, UsageView
 from apps.core.api import docs, errors, system
 from apps.core.api.events import JobEventsView
-from apps.core.api.schema import OpenApiView
 from apps.core.api.submitted import TaskResultView
 from apps.core.api.views import JobView
 from apps.core.dialects.code_message import CODE_MESSAGE
 from apps.core.dialects.elements import ELEMENTS
 from apps.core.dialects.removebg import REMOVEBG
+from apps.core.openapi.document import OpenApiView
 from apps.payments import discovery
 from apps.watermark.operation import WATERMARK_TASK
 from apps.watermark.views import TemplatesView, TemplateView

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from apps.stack.parent_death import die_with_parent
+from apps.parent_death import die_with_parent
 from config.logs import speak_json
 
 speak_json()

@@ -131,8 +131,8 @@ def _worker(sam_stand_in: OneColour) -> None:
     from apps.background.removebg_runner import RemoveBgRunner
     from apps.background.runner import BackgroundRunner
     from apps.clothing.runner import ClothingRunner, CostumeRunner
-    from apps.core.engine import Engine
-    from apps.core.worker import Worker, adopt_worker
+    from apps.core.work.engine import Engine
+    from apps.core.work.worker import Worker, adopt_worker
     from apps.watermark.runner import WatermarkRunner
     from ml import registry
     from ml.background.pipeline import BackgroundPipeline

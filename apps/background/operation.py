@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from apps.background.pointing_fields import refuse_outside
 from apps.background.serializers import RemoveBackgroundSerializer
-from apps.core.inspection import ImageFormat, ImageLimits
 from apps.core.operations import MEGABYTE, Operation
+from apps.core.pictures.inspection import ImageFormat, ImageLimits
 
 REMOVE_BACKGROUND = Operation(
     slug="remove-bg",

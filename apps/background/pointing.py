@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from apps.core.engine import Engine
 from apps.core.errors import AppError, Detail, ErrorCode
-from apps.core.execution import Work
+from apps.core.work.engine import Engine
+from apps.core.work.execution import Work
 from apps.core.work.recent import Recent
 from ml import registry
 from ml.errors import WeightsError

@@ -10,8 +10,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.core.errors import invalid
-from apps.core.inline import LongText
-from apps.core.inspection import ImageHeader
+from apps.core.intake.inline import LongText
+from apps.core.pictures.inspection import ImageHeader
 
 MOST_POINTS = 50
 _MOST_CHARS = 4096

@@ -8,8 +8,8 @@ from rest_framework import serializers
 
 from apps.background.serializers import RemoveBackgroundSerializer
 from apps.core.fields import Choice
-from apps.core.inspection import ImageFormat, ImageLimits
 from apps.core.operations import MEGABYTE, Operation
+from apps.core.pictures.inspection import ImageFormat, ImageLimits
 
 
 class RawSerializer(serializers.Serializer):

@@ -10,8 +10,8 @@ from rest_framework import serializers
 from apps.background.removebg_fields import Colour, CropMargins, Length, Position, Region, Scale
 from apps.core.errors import AppError, Detail, ErrorCode, Fault, invalid
 from apps.core.fields import Choice
-from apps.core.inspection import ImageFormat, ImageHeader, ImageLimits
 from apps.core.operations import MEGABYTE, ImageInput, Operation, SourceFields
+from apps.core.pictures.inspection import ImageFormat, ImageHeader, ImageLimits
 
 MEGAPIXELS = {
     "preview": 0.25,

@@ -8,7 +8,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.core.css_colours import CSS_COLOURS
+from apps.core.pictures.css_colours import CSS_COLOURS
 
 _HEX = re.compile(r"#?([0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})")
 _LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,4})?)(px|%)?", re.ASCII)

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from apps.background.removebg import MEGAPIXELS, MOST_PNG_MEGAPIXELS, region_px, x_type
 from apps.background.removebg_fields import Length
-from apps.core.colour import rgb_to_srgb
-from apps.core.decoding import Photo, decode
-from apps.core.encoding import encode_jpeg, encode_png, encode_webp
-from apps.core.engine import Engine
 from apps.core.errors import Fault, invalid
-from apps.core.execution import Work
-from apps.core.imprint import Imprint
 from apps.core.outcome import Outcome, WarningCode
+from apps.core.pictures.colour import rgb_to_srgb
+from apps.core.pictures.decoding import Photo, decode
+from apps.core.pictures.encoding import encode_jpeg, encode_png, encode_webp
+from apps.core.pictures.imprint import Imprint
+from apps.core.work.engine import Engine
+from apps.core.work.execution import Work
 from ml import registry
 from ml.background.pipeline import Subject
 from ml.picture import arrange, compositing, shadows

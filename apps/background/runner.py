@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from apps.background.pointing import Pointing, points_at_something
-from apps.core.colour import WHITE
-from apps.core.decoding import Photo, decode
-from apps.core.encoding import encode_jpeg, encode_png, encode_webp
-from apps.core.engine import Engine
-from apps.core.execution import Work
 from apps.core.outcome import Outcome, WarningCode
+from apps.core.pictures.colour import WHITE
+from apps.core.pictures.decoding import Photo, decode
+from apps.core.pictures.encoding import encode_jpeg, encode_png, encode_webp
+from apps.core.work.engine import Engine
+from apps.core.work.execution import Work
 from ml import registry
 from ml.background.confidence import LOW_BELOW
 from ml.picture import compositing

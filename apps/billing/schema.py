@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.core.dialects.removebg_schema import removebg_failures
-from apps.core.openapi import SECURITY, failures, json_content, named, nullable, success
+from apps.core.openapi.parts import SECURITY, failures, json_content, named, nullable, success
+from apps.core.openapi.removebg import removebg_failures
 
 _COUNT = {"type": "integer", "minimum": 0}
 _DAY = {"type": "string", "format": "date"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from apps.clothing.serializers import ClothingSerializer, CostumeSerializer
-from apps.core.inspection import ImageFormat, ImageLimits
-from apps.core.openapi import named, nullable, ref
+from apps.core.openapi.parts import named, nullable, ref
 from apps.core.operations import MEGABYTE, Operation, SourceFields
+from apps.core.pictures.inspection import ImageFormat, ImageLimits
 from ml.clothing.garments import GARMENTS
 
 _LIMITS = ImageLimits(

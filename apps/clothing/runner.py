@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.core.colour import WHITE
-from apps.core.decoding import Photo, decode
-from apps.core.encoding import encode_png
-from apps.core.engine import Engine
 from apps.core.errors import AppError, ErrorCode, Fault, invalid
-from apps.core.execution import Work
 from apps.core.outcome import Outcome, WarningCode
+from apps.core.pictures.colour import WHITE
+from apps.core.pictures.decoding import Photo, decode
+from apps.core.pictures.encoding import encode_png
+from apps.core.work.engine import Engine
+from apps.core.work.execution import Work
 from ml import registry
 from ml.clothing.pipeline import ClothingPipeline, Garment
 from ml.errors import WeightsError

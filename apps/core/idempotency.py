@@ -22,10 +22,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from apps.core.errors import AppError, ErrorCode, invalid
+from apps.core.intake.uploads import Upload
 from apps.core.models import FINAL_STATES, IdempotencyKey, Job, State
 from apps.core.owner import Mode, Owner
 from apps.core.results import error_of
-from apps.core.uploads import Upload
 
 KEPT = timedelta(hours=24)
 LONGEST_KEY = 255

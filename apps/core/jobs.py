@@ -21,6 +21,7 @@ from apps.core import backlog, broker, idempotency, tasks
 from apps.core.errors import AppError, ErrorCode
 from apps.core.funding import funding_named
 from apps.core.identity import Identity
+from apps.core.intake.uploads import Upload
 from apps.core.lifecycle import cancel
 from apps.core.limits import refuse_too_many_jobs
 from apps.core.models import FINAL_STATES, HELD_STATES, Job, State, object_token
@@ -28,7 +29,6 @@ from apps.core.operations import Operation
 from apps.core.owner import Mode
 from apps.core.places import Places
 from apps.core.storage import LARGE_BYTES, StoreAwayError, result_store
-from apps.core.uploads import Upload
 
 log = logging.getLogger(__name__)
 _SPARE_PLACES = max(1, settings.WEB_THREADS // 4)

@@ -8,8 +8,8 @@ from typing import Any
 
 from rest_framework.serializers import Serializer
 
-from apps.core.inspection import ImageHeader, ImageLimits
 from apps.core.owner import Owner
+from apps.core.pictures.inspection import ImageHeader, ImageLimits
 
 MEGABYTE = 1_048_576
 

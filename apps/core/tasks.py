@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 @shared_task(ignore_result=True)
 def run_next() -> None:
     """Claim the next job, fair between accounts, and run it; nothing to do, or no place for it, is fine."""
-    from apps.core.worker import this_worker  # pixels and networks: only a worker ever gets here
+    from apps.core.work.worker import this_worker  # pixels and networks: only a worker ever gets here
 
     worker = this_worker()
     with worker.place() as is_free:

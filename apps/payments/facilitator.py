@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any, Protocol
 
 import requests
-from django.conf import settings
 
 from apps.payments.models import Payment
-from apps.payments.rails import X402Rail, x402_rail, x402_rpc_url
-from apps.payments.rpc import Node
+from apps.payments.rails import X402Rail
 from apps.payments.signatures import checksummed
 from apps.payments.x402 import Authorization, X402Payment, requirement
 
@@ -151,13 +148,3 @@ def v2_payload(paid: X402Payment, rail: X402Rail) -> dict[str, Any]:
             },
         },
     }
-
-
-@lru_cache(maxsize=1)
-def facilitator() -> Facilitator:
-    """The one that the settings name."""
-    if settings.X402_FACILITATOR_URL:
-        return RemoteFacilitator(settings.X402_FACILITATOR_URL, x402_rail(), token=settings.X402_FACILITATOR_TOKEN)
-    from apps.payments.eip3009 import ChainFacilitator
-
-    return ChainFacilitator(Node(x402_rpc_url()), x402_rail(), private_key=settings.X402_FACILITATOR_KEY)

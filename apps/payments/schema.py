@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.core.openapi import json_content, named
+from apps.core.openapi.parts import json_content, named
 from apps.core.operations import Operation
 from apps.payments.funding import MICROS_PER_CREDIT
 from apps.payments.models import Rail

@@ -17,10 +17,10 @@ from apps.core.dialects.base import Answer
 from apps.core.dialects.raw import RAW
 from apps.core.errors import AppError, ErrorCode
 from apps.core.identity import Identity
+from apps.core.intake.uploads import Upload
 from apps.core.models import FINAL_STATES, Job, State
 from apps.core.operations import Operation
 from apps.core.results import error_of, outcome_of, visible_state
-from apps.core.uploads import Upload
 from apps.payments import book
 from apps.payments.models import Payment, Rail
 from apps.payments.rails import rails_for

@@ -10,10 +10,11 @@ from apps.core.errors import AppError, ErrorCode
 from apps.core.models import Job
 from apps.payments import book, reconciler, x402
 from apps.payments.challenge import payment_required
-from apps.payments.facilitator import FacilitatorAwayError, Outcome, Settlement, facilitator
+from apps.payments.facilitator import FacilitatorAwayError, Outcome, Settlement
 from apps.payments.models import CLAIMABLE_STATES, DELIVERED_STATES, LEASED_STATES, Payment, PaymentState, Rail
 from apps.payments.mpp_desk import answer_again
 from apps.payments.rails import x402_rail
+from apps.payments.settlement import facilitator
 from apps.payments.visit import (
     TooLateError,
     Visit,

@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from apps.parent_death import die_with_parent
 from apps.stack import demo, env_file, locks
 from apps.stack.commands import CREATE_KEY, settled_environment, weights_dir
 from apps.stack.errors import StackError
 from apps.stack.local_http import get
-from apps.stack.parent_death import die_with_parent
 from apps.stack.paths import ROOT, VarDir
 from apps.stack.plan import PARTS, plan
 from apps.stack.processes import end_leftovers, marked_pids, started_at

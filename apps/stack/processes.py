@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from apps.parent_death import die_with_parent
 from apps.stack.errors import StackError
-from apps.stack.parent_death import die_with_parent
 from apps.stack.paths import ROOT, VarDir
 
 MARK = "KEYLINE_STACK"

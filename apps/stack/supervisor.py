@@ -16,13 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from apps.parent_death import adopt_orphans
 from apps.stack import env_file, locks
 from apps.stack.accounts import own_account
 from apps.stack.commands import PREPARE, app_programs, weights_dir
 from apps.stack.errors import StackError, StopRequested
 from apps.stack.local_http import get
 from apps.stack.opening import may_listen, open_the_house, see_that_it_reads
-from apps.stack.parent_death import adopt_orphans
 from apps.stack.paths import VarDir
 from apps.stack.processes import Process, Program, end_leftovers
 from apps.stack.report import failure, say, step

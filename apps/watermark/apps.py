@@ -6,7 +6,7 @@ class WatermarkConfig(AppConfig):
     verbose_name = "Watermark removal"
 
     def ready(self) -> None:
-        from apps.core.api.schema import describe
+        from apps.core.openapi.document import describe
         from apps.core.operations import register_operation
         from apps.core.sweeper import register_round
         from apps.watermark.operation import WATERMARK_REMOVAL

@@ -10,9 +10,9 @@ from typing import Protocol
 
 import numpy as np
 
-from apps.core.decoding import decode
 from apps.core.errors import invalid
 from apps.core.owner import Owner
+from apps.core.pictures.decoding import decode
 from apps.core.storage import ObjectGoneError, result_store
 from apps.core.work.recent import Recent
 from apps.watermark.models import Kind, WatermarkTemplate

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from apps.core.errors import invalid
-from apps.core.inspection import ImageFormat, ImageHeader, ImageLimits
-from apps.core.openapi import named, ref
+from apps.core.openapi.parts import named, ref
 from apps.core.operations import MEGABYTE, ImageInput, Operation, Pace, SourceFields, Tariff
+from apps.core.pictures.inspection import ImageFormat, ImageHeader, ImageLimits
 from apps.watermark.serializers import SMEAR_FIELDS, TaskSerializer, WatermarkSerializer
 from apps.watermark.templates import refuse_foreign_template
 

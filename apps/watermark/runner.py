@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.core.colour import WHITE, srgb_to_rgb
-from apps.core.decoding import Photo, decode
-from apps.core.encoding import encode_jpeg, encode_png, encode_webp
-from apps.core.engine import Engine
 from apps.core.errors import AppError, ErrorCode, invalid
-from apps.core.execution import Work
 from apps.core.outcome import Outcome, WarningCode
+from apps.core.pictures.colour import WHITE, srgb_to_rgb
+from apps.core.pictures.decoding import Photo, decode
+from apps.core.pictures.encoding import encode_jpeg, encode_png, encode_webp
+from apps.core.work.engine import Engine
+from apps.core.work.execution import Work
 from apps.watermark.learning import TemplateMemory
 from ml import registry
 from ml.errors import SmearError, WeightsError

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.core.dialects.code_message_schema import result_responses
-from apps.core.openapi import SECURITY, failures, named
-from apps.core.openapi import success as succeeded
+from apps.core.openapi.code_message import result_responses
+from apps.core.openapi.parts import SECURITY, failures, named
+from apps.core.openapi.parts import success as succeeded
 from apps.watermark.template_files import FEWEST_PHOTOS, MOST_BYTES, MOST_PHOTOS
 from apps.watermark.templates import MOST_TEMPLATES
 

@@ -10,11 +10,11 @@ from django.core.files.uploadedfile import UploadedFile
 from rest_framework import serializers
 
 from apps.core.errors import Fault, invalid
-from apps.core.image_headers import HeaderError
-from apps.core.inspection import ImageFormat, ImageLimits, inspect, too_large, unreadable
+from apps.core.intake.uploads import Upload, missing_image
 from apps.core.operations import MEGABYTE
-from apps.core.uploads import Upload, missing_image
-from apps.core.wholeness import check_whole
+from apps.core.pictures.headers import HeaderError
+from apps.core.pictures.inspection import ImageFormat, ImageLimits, inspect, too_large, unreadable
+from apps.core.pictures.wholeness import check_whole
 from apps.watermark.models import Kind
 
 FEWEST_PHOTOS, MOST_PHOTOS = 3, 10

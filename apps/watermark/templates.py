@@ -15,9 +15,9 @@ from django.utils import timezone
 from apps.accounts.models import Account
 from apps.core.errors import AppError, ErrorCode, invalid
 from apps.core.idempotency import KEPT, KeyTakenError, Ticket, rows_of, take
+from apps.core.intake.uploads import Upload
 from apps.core.owner import Mode, Owner
 from apps.core.storage import StoreAwayError, result_store
-from apps.core.uploads import Upload
 from apps.watermark.models import Kind, WatermarkTemplate
 
 MOST_TEMPLATES = 50

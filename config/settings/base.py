@@ -147,7 +147,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["apps.core.api.parsers.FormParser", "apps.core.api.parsers.JsonParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apps.core.api.negotiation.AlwaysJson",
-    "DEFAULT_SCHEMA_CLASS": "apps.core.api.schema.KeylineSchema",
+    "DEFAULT_SCHEMA_CLASS": "apps.core.openapi.document.KeylineSchema",
     "EXCEPTION_HANDLER": "apps.core.api.exceptions.answer_exception",
     "UNAUTHENTICATED_USER": None,
 }
@@ -155,7 +155,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Keyline",
     "VERSION": VERSION,
     "OAS_VERSION": "3.1.0",
-    "POSTPROCESSING_HOOKS": ["apps.core.api.schema.complete"],
+    "POSTPROCESSING_HOOKS": ["apps.core.openapi.document.complete"],
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,

@@ -5,8 +5,8 @@ import hashlib
 from django.core.exceptions import ImproperlyConfigured
 
 from config.env import env
+from config.known_addresses import KNOWN_TO_EVERYBODY, MPP_TEST_RECIPIENT, X402_TEST_PAY_TO
 from config.settings.base import *
-from config.test_addresses import KNOWN_TO_EVERYBODY, MPP_TEST_RECIPIENT, X402_TEST_PAY_TO
 
 # Sessions, and the secret of MPP's challenges below, hang on it: one that is written here would be everybody's.
 if len(SECRET_KEY) < 32:

@@ -4,8 +4,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from apps.payments.signatures import address_of, checksummed
 from config.env import VAR, env, integer
+from config.known_addresses import KNOWN_TO_EVERYBODY
 from config.settings.base import *
-from config.test_addresses import KNOWN_TO_EVERYBODY
 
 if len(SECRET_KEY) < 50:
     raise ImproperlyConfigured("DJANGO_SECRET_KEY must be set to at least 50 random characters.")

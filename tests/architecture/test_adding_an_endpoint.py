@@ -23,7 +23,7 @@ from tests.drawing import photo_png
 
 
 def test_flip(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    from apps.core import worker
+    from apps.core.work import worker
     from apps.flip.runner import FlipRunner
     monkeypatch.setitem(worker.this_worker()._runners, "flip", FlipRunner(engine=None))
     photo = photo_png(60, 40, box=(0, 0, 30, 10))

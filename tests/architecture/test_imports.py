@@ -8,7 +8,7 @@ import sys
 
 from apps.stack.paths import ROOT
 
-HEAVY = {"torch", "onnxruntime", "openvino", "segment_anything", "cv2", "numpy", "pyvips", "ml.pipelines"}
+HEAVY = {"torch", "onnxruntime", "openvino", "segment_anything", "cv2", "numpy", "pyvips", "ml.background.pipeline"}
 WEB = """
 import json, sys
 from config.wsgi import application

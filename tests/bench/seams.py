@@ -110,8 +110,8 @@ def _prepare() -> tuple[Callable[[], None], Callable[[], contextlib.AbstractCont
 def _adopt_stand_in_worker() -> None:
     """Make this process a worker whose network is the tests' stand-in."""
     from apps.background.runner import BackgroundRunner
-    from apps.core.engine import Engine
-    from apps.core.worker import Worker, adopt_worker
+    from apps.core.work.engine import Engine
+    from apps.core.work.worker import Worker, adopt_worker
     from ml import registry
     from ml.background.pipeline import BackgroundPipeline
     from ml.sessions.slots import InferenceSlots

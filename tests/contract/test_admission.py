@@ -15,7 +15,7 @@ from apps.core.errors import AppError, ErrorCode
 from apps.core.models import Job, State
 from apps.core.operations import operation_named
 from apps.core.owner import Mode
-from apps.core.worker import Worker
+from apps.core.work.worker import Worker
 from tests.conftest import Api, make_api
 from tests.contract.test_money import asleep
 

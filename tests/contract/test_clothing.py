@@ -19,10 +19,11 @@ from django.utils import timezone
 from PIL import Image
 
 from apps.clothing.runner import ClothingRunner
-from apps.core import jobs, worker
-from apps.core.engine import Engine
+from apps.core import jobs
 from apps.core.models import Job, State
 from apps.core.sweeper import purge_expired
+from apps.core.work import worker
+from apps.core.work.engine import Engine
 from ml import registry
 from ml.clothing.garments import GARMENTS
 from ml.sessions.slots import InferenceSlots
@@ -213,7 +214,7 @@ def test_absent_classes_are_all_of_them(api: Api, value: Any) -> None:
 
 
 def test_url_is_fetched(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.core.uploads.fetch_image", lambda url, **_: io.BytesIO(garments_png()))
+    monkeypatch.setattr("apps.core.intake.uploads.fetch_image", lambda url, **_: io.BytesIO(garments_png()))
 
     assert data_of(api.post(PATH, {"image_url": "https://shop.example/a.png"}))["classes"]["tops"]["present"]
 
@@ -611,7 +612,7 @@ def test_worker_without_weights_starts_refuses_and_charges_nothing(
 
 
 def test_document_describes_the_fields_and_an_answer() -> None:
-    from apps.core.api.schema import openapi_document
+    from apps.core.openapi.document import openapi_document
 
     post = openapi_document()["paths"][PATH]["post"]
 

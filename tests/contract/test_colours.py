@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from apps.core.decoding import decode
+from apps.core.pictures.decoding import decode
 from apps.watermark.operation import LIMITS
 from tests import drawing
 from tests.conftest import Api, upload

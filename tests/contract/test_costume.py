@@ -15,11 +15,12 @@ from django.test import Client
 from PIL import Image
 
 from apps.clothing.runner import CostumeRunner
-from apps.core import jobs, worker
+from apps.core import jobs
 from apps.core.broker import broker
-from apps.core.engine import Engine
 from apps.core.models import IdempotencyKey, Job, State
 from apps.core.storage import StoreAwayError
+from apps.core.work import worker
+from apps.core.work.engine import Engine
 from ml import registry
 from ml.sessions.slots import InferenceSlots
 from tests import drawing
@@ -439,7 +440,7 @@ def test_sandbox_is_free_and_marked(api: Api) -> None:
 
 
 def test_document_describes_the_form_with_examples() -> None:
-    from apps.core.api.schema import openapi_document
+    from apps.core.openapi.document import openapi_document
 
     post = openapi_document()["paths"][PATH]["post"]
 

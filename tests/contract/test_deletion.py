@@ -18,12 +18,12 @@ from django.utils import timezone
 from apps.billing.funding import CreditFunding
 from apps.billing.models import LedgerEntry
 from apps.core import jobs, lifecycle, tasks
-from apps.core.execution import Work
 from apps.core.models import Job, State
 from apps.core.operations import operation_named
 from apps.core.outcome import Outcome
 from apps.core.storage import ResultStore, StoreAwayError
 from apps.core.sweeper import purge_expired, take_back_lapsed
+from apps.core.work.execution import Work
 from apps.stack.paths import ROOT
 from tests.conftest import Api, upload
 from tests.contract.test_money import asleep, books_balance, credits
@@ -189,7 +189,7 @@ import os, sys
 import django
 django.setup()
 from apps.core import lifecycle
-from apps.core.execution import Work
+from apps.core.work.execution import Work
 from apps.core.operations import operation_named
 from apps.core.storage import ResultStore
 

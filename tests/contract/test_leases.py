@@ -13,10 +13,10 @@ import pytest
 from django.utils import timezone
 
 from apps.core import lifecycle, sweeper, tasks
-from apps.core import worker as worker_module
 from apps.core.broker import broker
 from apps.core.models import Job, State
-from apps.core.worker import Worker
+from apps.core.work import worker as worker_module
+from apps.core.work.worker import Worker
 from tests.conftest import Api
 from tests.contract.test_money import asleep, books_balance, credits
 

@@ -21,7 +21,7 @@ from apps.core.models import Job, State
 from apps.core.outcome import Outcome
 from apps.core.owner import Mode
 from apps.core.storage import result_store
-from apps.core.worker import Worker
+from apps.core.work.worker import Worker
 from config.postgres import BoundedConnection
 from tests.conftest import Api
 from tests.contract.test_money import asleep, books_balance, credits

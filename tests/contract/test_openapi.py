@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from apps.core.api.schema import openapi_document
+from apps.core.openapi.document import openapi_document
 
 
 def test_document_is_openapi_3_1_and_names_every_route() -> None:

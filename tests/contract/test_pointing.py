@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from apps.background.pointing import Pointing
-from apps.core.engine import Engine
 from apps.core.models import Job
-from apps.core.worker import this_worker
+from apps.core.work.engine import Engine
+from apps.core.work.worker import this_worker
 from tests.conftest import Api, OneColour, make_api, upload
 from tests.drawing import exif_of, saved
 
@@ -246,7 +246,7 @@ def test_service_without_sam_says_so_and_charges_nothing(
 
 
 def test_document_describes_them_for_forms_and_for_json() -> None:
-    from apps.core.api.schema import openapi_document
+    from apps.core.openapi.document import openapi_document
 
     content = openapi_document(all_bodies=True)["paths"]["/v1/remove-bg/universal"]["post"]["requestBody"]["content"]
 

@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 from apps.background.operation import REMOVE_BACKGROUND
-from apps.core import jobs, worker
+from apps.core import jobs
 from apps.core.models import Job, State
 from apps.core.places import Places
+from apps.core.work import worker
 from tests.conftest import Api, make_api, upload
 from tests.drawing import photo_png
 

@@ -139,7 +139,7 @@ def test_url_is_fetched(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
         assert options["field"] == "image_url"
         return io.BytesIO(drawing.photo_png(50, 40))
 
-    monkeypatch.setattr("apps.core.uploads.fetch_image", fetched)
+    monkeypatch.setattr("apps.core.intake.uploads.fetch_image", fetched)
 
     assert picture_of(api.post(PATH, {"image_url": "https://shop.example/a.png"})).shape == (40, 50, 4)
 
@@ -442,7 +442,7 @@ def test_background_image_of_the_same_size_is_laid_under_as_it_is(api: Api) -> N
 
 def test_background_image_by_url_and_with_transparency(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     half = drawing.saved(Image.new("RGBA", (60, 40), (0, 0, 255, 128)), "PNG")
-    monkeypatch.setattr("apps.core.uploads.fetch_image", lambda url, **_: io.BytesIO(half))
+    monkeypatch.setattr("apps.core.intake.uploads.fetch_image", lambda url, **_: io.BytesIO(half))
 
     picture = picture_of(call(api, bg_image_url="https://shop.example/bg.png"))
 
@@ -778,7 +778,7 @@ def test_canonical_addresses_still_take_no_urlencoded_body(api: Api) -> None:
 
 
 def test_document_describes_the_fields_and_forms() -> None:
-    from apps.core.api.schema import openapi_document
+    from apps.core.openapi.document import openapi_document
 
     paths = json.loads(json.dumps(openapi_document()))["paths"]
 

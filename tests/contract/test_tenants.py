@@ -8,7 +8,8 @@ import json
 import pytest
 from django.conf import settings
 
-from apps.core import jobs, outbound
+from apps.core import jobs
+from apps.core.intake import outbound
 from apps.core.models import Job, State
 from apps.core.places import Places
 from tests.conftest import Api, make_api

@@ -16,8 +16,9 @@ from django.test import Client
 from PIL import Image
 
 from apps.billing.models import Price
-from apps.core import jobs, lifecycle, worker
+from apps.core import jobs, lifecycle
 from apps.core.models import Job, State
+from apps.core.work import worker
 from apps.watermark.runner import WatermarkRunner
 from ml import registry
 from tests import drawing
@@ -210,7 +211,7 @@ def test_strokes_have_any_colour_on_pure_black_or_white(api: Api, ground: int, c
 
 
 def test_smear_by_url_and_by_base64(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.core.uploads.fetch_image", lambda url, **_: io.BytesIO(smear_png()))
+    monkeypatch.setattr("apps.core.intake.uploads.fetch_image", lambda url, **_: io.BytesIO(smear_png()))
     encoded = base64.b64encode(smear_png()).decode()
 
     assert_smeared(call(api, smear_url="https://shop.example/smear.png"))
@@ -629,7 +630,7 @@ def test_many_small_steps_of_the_pipeline_are_few_writes_of_progress(api: Api, m
 
 
 def test_document_describes_the_fields_and_an_answer() -> None:
-    from apps.core.api.schema import openapi_document
+    from apps.core.openapi.document import openapi_document
 
     post = openapi_document()["paths"][PATH]["post"]
 

@@ -22,10 +22,11 @@ from django.test import Client
 from django.utils import timezone
 from PIL import Image
 
-from apps.core import jobs, lifecycle, sweeper, tasks, uploads
+from apps.core import jobs, lifecycle, sweeper, tasks
 from apps.core.broker import broker
 from apps.core.errors import AppError, ErrorCode
-from apps.core.fetch import fetch_image
+from apps.core.intake import uploads
+from apps.core.intake.fetch import fetch_image
 from apps.core.models import Job, State
 from tests import drawing
 from tests.conftest import Api, make_api
@@ -663,7 +664,7 @@ def test_sandbox_is_free(api: Api) -> None:
 
 
 def test_document_shows_json_alone_and_every_status() -> None:
-    from apps.core.api.schema import openapi_document
+    from apps.core.openapi.document import openapi_document
 
     paths = openapi_document()["paths"]
 

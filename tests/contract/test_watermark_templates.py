@@ -15,11 +15,12 @@ from PIL import Image
 
 from apps.accounts.models import Account, ApiKey
 from apps.billing.models import Wallet
-from apps.core import jobs, worker
+from apps.core import jobs
 from apps.core.models import IdempotencyKey, Job
 from apps.core.places import Places
 from apps.core.storage import ResultStore, StoreAwayError, result_store
 from apps.core.sweeper import registered_rounds
+from apps.core.work import worker
 from apps.watermark import learning, templates
 from apps.watermark.models import WatermarkTemplate
 from ml.watermark.template.mark import template_from_png
@@ -455,7 +456,7 @@ def test_admin_deletes_the_files_too(api: Api, admin_client: Client) -> None:
 
 
 def test_document_describes_them() -> None:
-    from apps.core.api.schema import openapi_document
+    from apps.core.openapi.document import openapi_document
 
     paths = openapi_document()["paths"]
 

@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from apps.core import colour
-from apps.core.colour import cmyk_to_srgb, grey_to_srgb, rgb_to_srgb, row_strips, srgb_to_rgb, usable_profile
+from apps.core.pictures import colour
+from apps.core.pictures.colour import cmyk_to_srgb, grey_to_srgb, rgb_to_srgb, row_strips, srgb_to_rgb, usable_profile
 from tests.drawing import WIDE_GAMMA, WIDE_MATRIX, cmyk_profile, grey_profile, soft_photo, wide_rgb_profile
 
 # linear sRGB to XYZ, adapted to D50 (Lindbloom)

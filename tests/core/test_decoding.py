@@ -10,11 +10,11 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFile
 
-from apps.core import decoding, stripping
-from apps.core.decoding import Photo, decode
 from apps.core.errors import AppError, ErrorCode, Fault
-from apps.core.inspection import ImageFormat, ImageHeader, ImageLimits
-from apps.core.stripping import strip
+from apps.core.pictures import decoding, stripping
+from apps.core.pictures.decoding import Photo, decode
+from apps.core.pictures.inspection import ImageFormat, ImageHeader, ImageLimits
+from apps.core.pictures.stripping import strip
 from tests.drawing import (
     cmyk_profile,
     exif_of,

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.JpegImagePlugin import get_sampling
 
-from apps.core import encoding
-from apps.core.encoding import encode_jpeg, encode_png, encode_webp
+from apps.core.pictures import encoding
+from apps.core.pictures.encoding import encode_jpeg, encode_png, encode_webp
 from tests.drawing import png_chunk_names, saved, soft_photo, wide_rgb_profile
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from apps.background.operation import REMOVE_BACKGROUND
-from apps.core.engine import Engine, load_runners
+from apps.core.work.engine import Engine, load_runners
 from ml.sessions.slots import InferenceSlots
 
 PATH = f"{__name__}.CountedRunner"

@@ -16,10 +16,10 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from apps.core import outbound
 from apps.core.errors import AppError, ErrorCode, Fault
-from apps.core.fetch import fetch_image
-from apps.core.outbound import OutboundError, Refusal, send
+from apps.core.intake import outbound
+from apps.core.intake.fetch import fetch_image
+from apps.core.intake.outbound import OutboundError, Refusal, send
 from apps.core.places import Places
 from apps.stack.paths import ROOT
 

@@ -11,9 +11,9 @@ from django.http import HttpRequest
 from django.test import RequestFactory
 
 from apps.core.idempotency import ticket_for
-from apps.core.inspection import ImageFormat, ImageHeader
+from apps.core.intake.uploads import Upload
 from apps.core.owner import Mode
-from apps.core.uploads import Upload
+from apps.core.pictures.inspection import ImageFormat, ImageHeader
 
 PATH = "/v1/remove-bg/universal"
 FIELDS = {"output_format": "mask", "subject": "human"}

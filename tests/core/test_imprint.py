@@ -13,11 +13,11 @@ import pytest
 from PIL import Image, IptcImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
-from apps.core.decoding import decode
-from apps.core.encoding import encode_jpeg, encode_png, encode_webp
-from apps.core.image_headers import ImageFormat
-from apps.core.imprint import MAX_TEXT, NO_IMPRINT, Imprint, read_imprint
-from apps.core.inspection import ImageLimits
+from apps.core.pictures.decoding import decode
+from apps.core.pictures.encoding import encode_jpeg, encode_png, encode_webp
+from apps.core.pictures.headers import ImageFormat
+from apps.core.pictures.imprint import MAX_TEXT, NO_IMPRINT, Imprint, read_imprint
+from apps.core.pictures.inspection import ImageLimits
 from tests import drawing
 
 ENCODERS = {"PNG": encode_png, "JPEG": encode_jpeg, "WEBP": encode_webp}

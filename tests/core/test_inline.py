@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from apps.core.errors import AppError, Fault
-from apps.core.inline import read_base64
+from apps.core.intake.inline import read_base64
 
 DATA = bytes(range(251)) + b"\xfb\xff\xfe?>"  # plus and slash occur
 TEXT = base64.b64encode(DATA).decode()

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from apps.core.errors import AppError, ErrorCode, Fault
-from apps.core.inspection import ImageFormat, ImageHeader, ImageLimits, inspect
+from apps.core.pictures.inspection import ImageFormat, ImageHeader, ImageLimits, inspect
 from tests.drawing import PNG_SIGNATURE, exif_of, four_corners, photo_file, png_chunk, png_claiming, saved
 
 MB = 1024 * 1024
@@ -298,7 +298,7 @@ def test_a_bmp_with_fewer_bytes_than_pixels_is_unreadable() -> None:
 
 def test_the_web_process_loads_no_pixel_library_for_this() -> None:
     code = (
-        "import sys, apps.core.inspection, apps.core.fetch, apps.core.inline\n"
+        "import sys, apps.core.pictures.inspection, apps.core.intake.fetch, apps.core.intake.inline\n"
         "sys.exit(bool({'numpy', 'cv2', 'pyvips', 'simplejpeg', 'PIL', 'django'} & set(sys.modules)))"
     )
 

@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from apps.core.decoding import Photo, decode
-from apps.core.image_headers import ImageFormat
-from apps.core.inspection import ImageLimits
+from apps.core.pictures.decoding import Photo, decode
+from apps.core.pictures.headers import ImageFormat
+from apps.core.pictures.inspection import ImageLimits
 from tests import drawing
 
 LIMITS = ImageLimits(frozenset({ImageFormat.PNG}), 10_000_000, 4000, 4000, 16_000_000)

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from apps.core.tables import wait_for_tables
+from apps.core.work.tables import wait_for_tables
 
 
 @pytest.mark.django_db(transaction=True)

@@ -16,13 +16,13 @@ import pytest
 import simplejpeg
 from PIL import Image
 
-from apps.core import wholeness
-from apps.core.decoding import decode
 from apps.core.errors import AppError, Fault
-from apps.core.image_headers import HeaderError, ImageFormat
-from apps.core.inspection import ImageLimits, inspect
-from apps.core.jpeg_layout import MAX_BLOCK_VISITS, MAX_SCANS
-from apps.core.wholeness import check_whole
+from apps.core.pictures import wholeness
+from apps.core.pictures.decoding import decode
+from apps.core.pictures.headers import HeaderError, ImageFormat
+from apps.core.pictures.inspection import ImageLimits, inspect
+from apps.core.pictures.jpeg_layout import MAX_BLOCK_VISITS, MAX_SCANS
+from apps.core.pictures.wholeness import check_whole
 from tests.drawing import (
     PNG_SIGNATURE,
     jpeg_blocks,

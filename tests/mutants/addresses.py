@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 _FETCH = "tests/core/test_fetch.py"
-_FILE = "apps/core/outbound.py"
+_FILE = "apps/core/intake/outbound.py"
 _GLOBAL = "if not address.is_global or address.is_reserved or address in _SITE_LOCAL:"
 _SPELLINGS = f"{_FETCH}::test_every_spelling_of_a_private_address_is_refused"
 
@@ -65,7 +65,7 @@ MUTANTS = (
     ),
     Mutant(
         "an error page is an image",
-        "apps/core/fetch.py",
+        "apps/core/intake/fetch.py",
         "    if status != 200:",
         "    if False:",
         f"{_FETCH}::test_any_answer_but_a_whole_200_is_a_failed_download",

@@ -9,7 +9,7 @@ _DECODING = "tests/core/test_decoding.py"
 _COMPOSITING = "tests/ml/test_compositing.py"
 _WHOLE = "tests/core/test_wholeness.py"
 _SMEAR = "tests/ml/test_watermark_smear.py"
-_FILE = "apps/core/decoding.py"
+_FILE = "apps/core/pictures/decoding.py"
 
 # What `decoding._upright` does for each orientation; 1 is the picture as it is.
 _TURNS = {
@@ -43,14 +43,14 @@ MUTANTS = (
     ),
     Mutant(
         "limits hold for the picture as it is stored",
-        "apps/core/inspection.py",
+        "apps/core/pictures/inspection.py",
         "turned = raw.orientation >= 5",
         "turned = False",
         "tests/core/test_inspection.py::test_limits_hold_for_the_upright_image",
     ),
     Mutant(
         "profiles are dropped",
-        "apps/core/colour.py",
+        "apps/core/pictures/colour.py",
         "return icc_profile if icc_profile and _transform(icc_profile, mode) else None",
         "return None",
         f"{_IMAGES}::test_colour_profile_is_kept_in_every_output_with_colours",
@@ -64,7 +64,7 @@ MUTANTS = (
     ),
     Mutant(
         "print colours are guessed although their profile is there",
-        "apps/core/colour.py",
+        "apps/core/pictures/colour.py",
         '_transform(icc_profile, "CMYK") if icc_profile else None',
         "None",
         f"{_DECODING}::test_cmyk_is_converted_by_its_own_profile",
@@ -114,42 +114,42 @@ MUTANTS = (
     ),
     Mutant(
         "a damaged chunk passes",
-        "apps/core/wholeness.py",
+        "apps/core/pictures/wholeness.py",
         'raise HeaderError("a chunk is damaged")',
         "pass",
         f"{_WHOLE}::test_a_damaged_file_that_is_refused_before_payment_would_not_decode",
     ),
     Mutant(
         "half the rows of a PNG pass",
-        "apps/core/wholeness.py",
+        "apps/core/pictures/wholeness.py",
         'raise HeaderError("the pixels end early")',
         "pass",
         f"{_WHOLE}::test_a_png_with_too_few_rows_is_cut_although_it_has_its_end",
     ),
     Mutant(
         "half a WebP passes",
-        "apps/core/wholeness.py",
+        "apps/core/pictures/wholeness.py",
         "if size_bytes < end:",
         "if False:",
         f"{_WHOLE}::test_a_cut_file_is_refused_by_both_or_by_neither",
     ),
     Mutant(
         "a mask names the photo's author",
-        "apps/core/imprint.py",
+        "apps/core/pictures/imprint.py",
         "return Imprint(self.density_xy)",
         "return self",
         "tests/core/test_imprint.py::test_masks_keep_their_resolution_alone",
     ),
     Mutant(
         "every format is taken everywhere",
-        "apps/core/inspection.py",
+        "apps/core/pictures/inspection.py",
         "if found in limits.formats:",
         "if found:",
         "tests/core/test_inspection.py::test_a_format_outside_the_operations_list_is_refused_by_name",
     ),
     Mutant(
         "decoders see all that stands in a JPEG",
-        "apps/core/stripping.py",
+        "apps/core/pictures/stripping.py",
         "is_metadata = _APP0 < marker <= _APP15 or marker == _COM",
         "is_metadata = False",
         f"{_DECODING}::test_decoders_see_no_metadata",
@@ -177,7 +177,7 @@ MUTANTS = (
     ),
     Mutant(
         "a white background is not quite white",
-        "apps/core/colour.py",
+        "apps/core/pictures/colour.py",
         "WHITE = (255, 255, 255)",
         "WHITE = (254, 255, 255)",
         "tests/contract/test_remove_background.py::test_white_background_is_pure_white",

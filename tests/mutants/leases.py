@@ -8,7 +8,7 @@ _LEASES = "tests/contract/test_leases.py"
 _MISHAPS = "tests/contract/test_mishaps.py"
 _RETENTION = "tests/contract/test_retention.py"
 _LIFECYCLE = "apps/core/lifecycle.py"
-_WORKER = "apps/core/worker.py"
+_WORKER = "apps/core/work/worker.py"
 
 MUTANTS = (
     Mutant(

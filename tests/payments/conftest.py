@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from apps.payments import facilitator, mpp_desk, rails, reconciler, x402_desk
+from apps.payments import mpp_desk, rails, reconciler, settlement, x402_desk
 from apps.payments.facilitator import Settlement
 from tests.conftest import Api
 from tests.payments.fakes import FakeFacilitator, FakeTempo
@@ -59,7 +59,7 @@ def point_at(settings: Any, *, x402_url: str, mpp_url: str) -> None:
 
 def forget_settings() -> None:
     """What was made from the settings is made anew."""
-    for made in (rails.x402_rail, rails.mpp_rail, facilitator.facilitator, reconciler._node):
+    for made in (rails.x402_rail, rails.mpp_rail, settlement.facilitator, reconciler._node):
         made.cache_clear()
     mpp_desk._node.clear()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from apps.stack.paths import ROOT
-from config.test_addresses import KNOWN_TO_EVERYBODY, MPP_TEST_RECIPIENT, X402_TEST_PAY_TO
+from config.known_addresses import KNOWN_TO_EVERYBODY, MPP_TEST_RECIPIENT, X402_TEST_PAY_TO
 from tests.payments.rig.chains import ADDRESSES, KEYS, SETTLER
 
 OURS = "0x52908400098527886E0F7030069857D2E4169EE7"

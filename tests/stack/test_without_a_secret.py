@@ -11,7 +11,7 @@ import pytest
 
 from apps.stack.paths import ROOT
 from apps.stack.ports import free_ports
-from config.test_addresses import X402_TEST_PAY_TO
+from config.known_addresses import X402_TEST_PAY_TO
 
 BIN = Path(sys.executable).parent
 SENTENCE = "DJANGO_SECRET_KEY must be set to at least 32 random characters"

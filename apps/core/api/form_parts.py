@@ -17,7 +17,7 @@ from typing import IO
 from django.utils.http import parse_header_parameters
 
 from apps.core.errors import AppError, Fault, invalid
-from apps.core.foreign_files import is_text
+from apps.core.pictures.foreign_files import is_text
 
 _CHUNK_BYTES = 64 * 1024
 _LONGEST_HEADERS = 4 * 1024

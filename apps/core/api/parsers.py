@@ -24,7 +24,7 @@ from rest_framework.exceptions import ParseError
 
 from apps.core.api.form_parts import FormParts, unreadable
 from apps.core.errors import invalid
-from apps.core.inline import LongText
+from apps.core.intake.inline import LongText
 
 _BIG_BYTES = 1_048_576
 _BIG_AT_ONCE = 2

@@ -21,10 +21,10 @@ from apps.core.dialects.raw import RAW
 from apps.core.errors import AppError, ErrorCode, Fault, invalid
 from apps.core.funding import funding_named
 from apps.core.identity import Identity
-from apps.core.image_headers import HeaderError, ImageFormat
-from apps.core.inspection import inspect, unreadable
-from apps.core.uploads import Upload
-from apps.core.wholeness import check_whole
+from apps.core.intake.uploads import Upload
+from apps.core.pictures.headers import HeaderError, ImageFormat
+from apps.core.pictures.inspection import inspect, unreadable
+from apps.core.pictures.wholeness import check_whole
 
 CONTENT_TYPES = {
     "image/png": ImageFormat.PNG,

@@ -17,10 +17,10 @@ from apps.core.api.views import EndpointView, OperationView
 from apps.core.dialects.base import Answer
 from apps.core.dialects.code_message import CODE_MESSAGE, succeeded, task_data
 from apps.core.errors import Fault, invalid
-from apps.core.image_headers import HeaderError
-from apps.core.inspection import unreadable
 from apps.core.models import IdempotencyKey, Job
-from apps.core.wholeness import check_whole
+from apps.core.pictures.headers import HeaderError
+from apps.core.pictures.inspection import unreadable
+from apps.core.pictures.wholeness import check_whole
 
 # `applied` is as of a client that sent `Prefer: respond-async`: only the queue's cap refuses it.
 AT_ONCE = AnswerForm(binary=False, wait_s=0.0, late_is_accepted=True, applied="respond-async")

@@ -34,10 +34,10 @@ from apps.core.dialects.base import Answer, Dialect
 from apps.core.dialects.envelope import ENVELOPE, envelope, job_data, job_meta
 from apps.core.errors import AppError, ErrorCode
 from apps.core.funding import funding_named
+from apps.core.intake.uploads import has_url, open_uploads
 from apps.core.models import FINAL_STATES, IdempotencyKey, Job, State
 from apps.core.operations import Operation
 from apps.core.results import error_of, outcome_of, visible_state
-from apps.core.uploads import has_url, open_uploads
 
 _WITH_BODY = {"POST", "PUT", "PATCH"}
 _MORE_BODIES = 16  # beyond an account's jobs at once: what is refused, replayed or asked at the same moment

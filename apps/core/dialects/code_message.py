@@ -80,7 +80,7 @@ class CodeMessageDialect:
         return JsonResponse(body, status=status, headers=_NO_STORE)
 
     def responses(self, operation: Operation) -> dict[str, Any]:  # noqa: ARG002 - one form for all
-        from apps.core.dialects.code_message_schema import operation_responses  # only /openapi.json needs it
+        from apps.core.openapi.code_message import operation_responses  # only /openapi.json needs it
 
         return operation_responses()
 

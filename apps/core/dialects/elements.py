@@ -115,7 +115,7 @@ class ElementsDialect:
         return JsonResponse(body, status=status, headers=_NO_STORE)
 
     def responses(self, operation: Operation) -> dict[str, Any]:  # noqa: ARG002 - one form for all
-        from apps.core.dialects.elements_schema import operation_responses  # only /openapi.json needs it
+        from apps.core.openapi.elements import operation_responses  # only /openapi.json needs it
 
         return operation_responses()
 

@@ -56,7 +56,7 @@ class EnvelopeDialect:
         return envelope(request, error=error_data(error), status=error.code.status)
 
     def responses(self, operation: Operation) -> dict[str, Any]:
-        from apps.core.dialects.envelope_schema import operation_responses  # only /openapi.json needs it
+        from apps.core.openapi.envelope import operation_responses  # only /openapi.json needs it
 
         return operation_responses(operation)
 

@@ -56,7 +56,7 @@ class RawDialect:
         return response
 
     def responses(self, operation: Operation) -> dict[str, Any]:  # noqa: ARG002 - one form for all
-        from apps.core.dialects.raw_schema import operation_responses  # only /openapi.json needs it
+        from apps.core.openapi.raw import operation_responses  # only /openapi.json needs it
 
         return operation_responses()
 

@@ -98,7 +98,7 @@ class RemoveBgDialect:
         return JsonResponse({"errors": errors}, status=_STATUSES.get(error.code, error.code.status), headers=_NO_STORE)
 
     def responses(self, operation: Operation) -> dict[str, Any]:  # noqa: ARG002 - one form for all
-        from apps.core.dialects.removebg_schema import operation_responses  # only /openapi.json needs it
+        from apps.core.openapi.removebg import operation_responses  # only /openapi.json needs it
 
         return operation_responses()
 

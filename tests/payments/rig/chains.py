@@ -163,7 +163,7 @@ def _start(name: str, options: list[str], token: str, port: int | None) -> Chain
     (ROOT / "var" / "log").mkdir(parents=True, exist_ok=True)
     log = (ROOT / "var" / "log" / f"rig-{name}-{port}.log").open("wb")
     argv = [str(program), "--host", "127.0.0.1", "--port", str(port), "--silent", *options]
-    from apps.stack.parent_death import die_with_parent
+    from apps.parent_death import die_with_parent
 
     parent = os.getpid()
     process = subprocess.Popen(

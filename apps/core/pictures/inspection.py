@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from apps.core.errors import AppError, Fault, invalid
-from apps.core.foreign_files import is_text, name_of
-from apps.core.image_headers import HeaderError, ImageFormat, TooMuchWorkError, read_header
-from apps.core.jpeg_layout import JpegLayout, read_layout
+from apps.core.pictures.foreign_files import is_text, name_of
+from apps.core.pictures.headers import HeaderError, ImageFormat, TooMuchWorkError, read_header
+from apps.core.pictures.jpeg_layout import JpegLayout, read_layout
 
 __all__ = ["ImageFormat", "ImageHeader", "ImageLimits", "inspect"]
 

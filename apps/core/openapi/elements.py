@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from apps.core.dialects.elements import TABLE
-from apps.core.openapi import FAILURE_TEXTS, QUOTE, failures, json_content, named, ref
+from apps.core.openapi.parts import FAILURE_TEXTS, QUOTE, failures, json_content, named, ref
 
 _TEXTS = {
     **FAILURE_TEXTS,

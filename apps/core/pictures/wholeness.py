@@ -14,10 +14,10 @@ from typing import BinaryIO, cast
 
 from isal import isal_zlib
 
-from apps.core.image_headers import MAX_CHUNKS, HeaderError, ImageFormat, check_first_frame
-from apps.core.inspection import ImageHeader
-from apps.core.jpeg_layout import JpegLayout, read_layout
-from apps.core.jpeg_trial import check_headers, check_last_pixels
+from apps.core.pictures.headers import MAX_CHUNKS, HeaderError, ImageFormat, check_first_frame
+from apps.core.pictures.inspection import ImageHeader
+from apps.core.pictures.jpeg_layout import JpegLayout, read_layout
+from apps.core.pictures.jpeg_trial import check_headers, check_last_pixels
 
 MAX_INFLATED_BYTES = 200 * 1024 * 1024
 """

@@ -20,13 +20,12 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 
 from apps.core import broker, lifecycle
-from apps.core.engine import Runner
-from apps.core.execution import Work
 from apps.core.models import FINAL_STATES, Job
 from apps.core.operations import operation_named
 from apps.core.outcome import Outcome
 from apps.core.storage import StoreAwayError
-from apps.core.tasks import wake_worker
+from apps.core.work.engine import Runner
+from apps.core.work.execution import Work
 from ml.errors import DeviceLostError
 
 log = logging.getLogger(__name__)
@@ -188,8 +187,6 @@ def start_worker(runners: dict[str, Runner], facts: dict[str, Any]) -> None:
     worker = Worker(name=name, runners=runners, facts={"name": name, **facts})
     adopt_worker(worker)
     worker.start()
-    for _ in range(worker.places):  # jobs may be waiting whose wake-ups a dead worker took along
-        wake_worker()
 
 
 def worker_name() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.core.openapi import FAILURE_TEXTS, QUOTE, failures, json_content, named
+from apps.core.openapi.parts import FAILURE_TEXTS, QUOTE, failures, json_content, named
 
 _FILES = ("image/png", "image/jpeg", "image/webp", "application/zip")
 _COUNT = {"type": "integer", "minimum": 0}

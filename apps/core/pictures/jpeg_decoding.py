@@ -8,8 +8,8 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from apps.core.image_headers import HeaderError
-from apps.core.jpeg_layout import EOI, JpegLayout
+from apps.core.pictures.headers import HeaderError
+from apps.core.pictures.jpeg_layout import EOI, JpegLayout
 
 _END = bytes([0xFF, EOI])
 _COLOURS = {1: "GRAY", 3: "RGB", 4: "CMYK"}

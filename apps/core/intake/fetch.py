@@ -9,8 +9,8 @@ from typing import BinaryIO, cast
 import requests
 
 from apps.core.errors import AppError, ErrorCode, Fault, invalid
-from apps.core.inspection import too_large
-from apps.core.outbound import Network, OutboundError, Refusal, send
+from apps.core.intake.outbound import Network, OutboundError, Refusal, send
+from apps.core.pictures.inspection import too_large
 
 SPOOL_BYTES = 1024 * 1024  # more than this goes to disk
 _CHUNK_BYTES = 64 * 1024

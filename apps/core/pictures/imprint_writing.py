@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from apps.core.imprint import Imprint
+from apps.core.pictures.imprint import Imprint
 
 _ARTIST, _COPYRIGHT, _X_RESOLUTION, _Y_RESOLUTION, _UNIT, _INCH = 0x013B, 0x8298, 0x011A, 0x011B, 0x0128, 2
 _JFIF = 20  # bytes from the start to the end of its segment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.core.openapi import COMPONENTS, QUOTE, enveloped, failures, json_content, named
+from apps.core.openapi.parts import COMPONENTS, QUOTE, enveloped, failures, json_content, named
 from apps.core.operations import Operation
 
 _IMAGES = ("image/png", "image/webp", "image/jpeg")

@@ -12,8 +12,8 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from apps.core.image_headers import ImageFormat, jpeg_segments, png_chunks, webp_chunks
-from apps.core.png_colour import COLOUR_CHUNKS, png_colour
+from apps.core.pictures.headers import ImageFormat, jpeg_segments, png_chunks, webp_chunks
+from apps.core.pictures.png_colour import COLOUR_CHUNKS, png_colour
 
 MAX_PROFILE_BYTES = 4 * 1024 * 1024  # the large ones for CMYK presses have 1 to 3 MB
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.core.openapi import SECURITY, failures, json_content, named, ref, success
+from apps.core.openapi.parts import SECURITY, failures, json_content, named, ref, success
 
 _JOB_ID = [{"$ref": "#/components/parameters/JobId"}]
 _COMMON = failures("400", "401", "404", "405", "429", "500", "503")

@@ -14,7 +14,7 @@ from apps.core.outcome import Outcome
 from ml.registry import SamChoice
 
 if TYPE_CHECKING:
-    from apps.core.execution import Work
+    from apps.core.work.execution import Work
     from ml.sessions.slots import InferenceSlots
     from ml.weights.specs import Profile
 

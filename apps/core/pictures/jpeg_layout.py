@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import BinaryIO
 
-from apps.core.image_headers import MAX_SEGMENTS, HeaderError, TooMuchWorkError, jpeg_segments
+from apps.core.pictures.headers import MAX_SEGMENTS, HeaderError, TooMuchWorkError, jpeg_segments
 
 MAX_SCANS = 500
 """The bound of libjpeg-turbo's own fuzzers; programs write ten to twenty."""

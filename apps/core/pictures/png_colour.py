@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.core.colour import usable_profile
+from apps.core.pictures.colour import usable_profile
 
 Floats: TypeAlias = NDArray[np.float64]
 Primaries: TypeAlias = tuple[float, float, float, float, float, float, float, float]

@@ -23,7 +23,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from apps.core.colour import (
+from apps.core.pictures.colour import (
     WHITE,
     GreyImage,
     cmyk_to_srgb,
@@ -33,14 +33,14 @@ from apps.core.colour import (
     row_strips,
     usable_profile,
 )
-from apps.core.image_headers import HeaderError, ImageFormat, webp_chunks
-from apps.core.imprint import NO_IMPRINT, Imprint, read_imprint
-from apps.core.inspection import ImageHeader, ImageLimits, inspect, unreadable
-from apps.core.jpeg_decoding import decode_channels, trimmed
-from apps.core.jpeg_layout import JpegLayout
-from apps.core.jpeg_trial import check_last_pixels
-from apps.core.stripping import Stripped, strip
-from apps.core.wholeness import check_structure
+from apps.core.pictures.headers import HeaderError, ImageFormat, webp_chunks
+from apps.core.pictures.imprint import NO_IMPRINT, Imprint, read_imprint
+from apps.core.pictures.inspection import ImageHeader, ImageLimits, inspect, unreadable
+from apps.core.pictures.jpeg_decoding import decode_channels, trimmed
+from apps.core.pictures.jpeg_layout import JpegLayout
+from apps.core.pictures.jpeg_trial import check_last_pixels
+from apps.core.pictures.stripping import Stripped, strip
+from apps.core.pictures.wholeness import check_structure
 from ml.picture.types import AlphaChannel, RgbImage
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_FATAL)  # a client's damaged WebP is no news for the log

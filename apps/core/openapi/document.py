@@ -19,11 +19,11 @@ from drf_spectacular.openapi import AutoSchema
 from rest_framework.serializers import Serializer
 
 from apps.core.api.fields import DeliverySerializer, FormSerializer
-from apps.core.api.system_schema import JOB_PATHS, SYSTEM_PATHS
 from apps.core.dialects.base import Dialect
 from apps.core.dialects.envelope import ENVELOPE
 from apps.core.dialects.raw import RAW
-from apps.core.openapi import COMPONENTS, EXAMPLE_IMAGE, SECURITY, image_sources, named
+from apps.core.openapi.parts import COMPONENTS, EXAMPLE_IMAGE, SECURITY, image_sources, named
+from apps.core.openapi.system import JOB_PATHS, SYSTEM_PATHS
 from apps.core.operations import Operation
 
 

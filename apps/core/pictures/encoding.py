@@ -37,8 +37,8 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 from PIL import Image
 
-from apps.core.imprint import NO_IMPRINT, Imprint
-from apps.core.imprint_writing import exif_of, into_jpeg, into_png, xmp_of
+from apps.core.pictures.imprint import NO_IMPRINT, Imprint
+from apps.core.pictures.imprint_writing import exif_of, into_jpeg, into_png, xmp_of
 
 pyvips.cache_set_max(0)  # the operation cache keeps whole results
 pyvips.concurrency_set(1)  # parallel jobs fill the cores; threads inside one only add memory

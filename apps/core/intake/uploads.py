@@ -12,10 +12,10 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import connection
 
 from apps.core.errors import AppError, Detail, ErrorCode, Fault, invalid
-from apps.core.fetch import fetch_image
-from apps.core.inline import LongText, read_base64
-from apps.core.inspection import ImageFormat, ImageHeader, inspect
+from apps.core.intake.fetch import fetch_image
+from apps.core.intake.inline import LongText, read_base64
 from apps.core.operations import ImageInput, Operation
+from apps.core.pictures.inspection import ImageFormat, ImageHeader, inspect
 
 _CONTENT_TYPES = {
     ImageFormat.JPEG: "image/jpeg",

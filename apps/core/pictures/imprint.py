@@ -1,8 +1,9 @@
 """
 What of a file's metadata belongs to the picture: its resolution, who made it and whose it is. Worker only.
 
-Read from JFIF, EXIF, XMP, IPTC and PNG's own chunks; never copied: each is a few short texts and two numbers, which
-`apps.core.imprint_writing` writes anew. All else (place, camera, serial numbers, owner, thumbnails, software) is left behind.
+Read from JFIF, EXIF, XMP, IPTC and PNG's own chunks; never copied: each is a few short texts and two numbers,
+which `imprint_writing` beside this writes anew. All else (place, camera, serial numbers,
+owner, thumbnails, software) is left behind.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from xml.parsers import expat
 
-from apps.core.image_headers import MAX_EXIF_BYTES, HeaderError, ImageFormat, jpeg_segments, png_chunks, webp_chunks
+from apps.core.pictures.headers import MAX_EXIF_BYTES, HeaderError, ImageFormat, jpeg_segments, png_chunks, webp_chunks
 
 MAX_TEXT = 2_000  # characters; with every one of them escaped, all texts fit into one segment of a JPEG
 MAX_CREATORS = 10

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import IO, BinaryIO, cast
 
 from apps.core.errors import Fault, invalid
-from apps.core.fetch import SPOOL_BYTES
-from apps.core.inspection import too_large
+from apps.core.intake.fetch import SPOOL_BYTES
+from apps.core.pictures.inspection import too_large
 
 _DATA_URL = re.compile(rb"\s*data:[^,;]{0,100}(?:;[^,;]{0,100}){0,4};base64,", re.IGNORECASE)
 _PREFIX_BYTES = 1024

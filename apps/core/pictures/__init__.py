@@ -1,0 +1,1 @@
+"""Files of pictures: told apart, measured, tried, read and written. Nothing here knows jobs or money."""
