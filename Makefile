@@ -3,13 +3,14 @@
 PYTHON ?= $(shell for p in python3.11 python3 python; do \
   if $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 PY := .venv/bin/python
-PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --no-input
-INSTALL_TRAINING = $(PIP_INSTALL) setuptools wheel -r requirements/training.txt && \
-  $(PIP_INSTALL) --no-deps --no-build-isolation -r requirements/training-encoder.txt
+PIP_OPTIONS := --quiet --disable-pip-version-check --no-input --require-hashes
+INSTALL_TRAINING = $(PY) -m pip install $(PIP_OPTIONS) -r requirements/training.lock && \
+  $(PY) -m pip install $(PIP_OPTIONS) --no-deps -r requirements/training-encoder.lock
+TOOLS := var/tools
 # Commands that only look at the code: the settings insist on a secret, and nothing is signed with this one.
 WITH_SECRET = DJANGO_SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_hex(32))')
 
-.PHONY: help run start stop status demo test check check-clients bench evaluate packages weights train-judge train-clothing train-watermark payments-rig test-payments mutants
+.PHONY: help run start stop status demo test check check-clients bench evaluate lock audit hooks tools packages weights train-judge train-clothing train-watermark payments-rig test-payments mutants
 
 help:
 	@echo 'make run       set up, start everything, cut out a first picture, serve until Ctrl-C'
@@ -17,6 +18,9 @@ help:
 	@echo 'make demo      cut out the demo photo through the running service once more'
 	@echo 'make test      install what the tests need and run all that this machine can run; it tells which it cannot, and why'
 	@echo 'make check     lint, format, types, import contracts, lengths, migrations, OpenAPI document'
+	@echo 'make lock      write requirements/*.lock anew after a change to requirements/*.txt; UPGRADE=1 takes the newest of all'
+	@echo 'make audit     ask whether a fault of a locked package is known (needs an index)'
+	@echo 'make hooks     install the git hooks of .pre-commit-config.yaml'
 	@echo 'make mutants   break the product in one line after the other: each time a test must fail (MUTANTS_ARGS="-k money -j 2")'
 	@echo 'make check-clients  generate clients from the running service and call it with them (needs Java)'
 	@echo 'make bench     latency, throughput and memory of a service of its own beside bare onnxruntime and rembg'
@@ -56,6 +60,25 @@ check: packages
 	@$(WITH_SECRET) $(PY) -W ignore manage.py makemigrations --check --dry-run
 	@$(WITH_SECRET) $(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
 
+# dev comes first: whatever is in two locks has one version.
+lock: tools
+	@set -e; cd requirements; \
+	compile() { name=$$1; shift; ../$(TOOLS)/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes \
+	  --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) "$$@" $$name.txt -o $$name.lock; }; \
+	compile dev; \
+	for name in build web worker training; do compile $$name --constraints dev.lock; done; \
+	compile worker-gpu --constraints worker.lock; \
+	for name in training-encoder rembg; do compile $$name --no-deps; done; \
+	for name in rig clients tools; do compile $$name; done
+	@echo 'Written. torch-cpu.txt is changed by hand: its comment says from where.'
+
+audit: tools
+	@$(PYTHON) .ci/audit.py $(TOOLS)/bin/pip-audit \
+	  $(foreach lock,dev build worker-gpu training training-encoder rig clients rembg tools,requirements/$(lock).lock)
+
+hooks: packages tools
+	@$(TOOLS)/bin/pre-commit install
+
 mutants: packages
 	@$(PY) -m tests.mutants $(MUTANTS_ARGS)
 
@@ -84,6 +107,12 @@ packages:
 	  echo 'Keyline needs Python 3.11: apt-get install python3.11 python3.11-venv,' \
 	       'or name one: make PYTHON=/path/to/python3.11' >&2; exit 1; fi
 	@$(PYTHON) -I apps/stack/bootstrap.py
+
+tools:
+	@cmp -s requirements/tools.lock $(TOOLS)/tools.lock || { \
+	  echo 'Installing the tools into $(TOOLS) (once) ...' && rm -rf $(TOOLS) && $(PYTHON) -m venv $(TOOLS) && \
+	  $(TOOLS)/bin/python -m pip install $(PIP_OPTIONS) -r requirements/tools.lock && \
+	  cp requirements/tools.lock $(TOOLS)/; }
 
 weights:
 	@$(PY) -m ml.weights fetch

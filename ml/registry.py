@@ -126,8 +126,8 @@ def _load_sam(weights_dir: Path, choice: SamChoice, slots: InferenceSlots) -> tu
         from ml.pointing import sam, sam_checkpoint
     except ImportError as error:
         raise WeightsMissingError(
-            f"{error.name or 'torch'} cannot be imported. Run `.venv/bin/pip install --extra-index-url "
-            f"{TORCH_CPU_INDEX} -r requirements/worker.txt`, then restart the worker."
+            f"{error.name or 'torch'} cannot be imported. Run `.venv/bin/pip install --no-deps --index-url "
+            f"{TORCH_CPU_INDEX} -r requirements/torch-cpu.txt`, then restart the worker."
         ) from error
     if choice.checkpoint is not None:
         model = sam_checkpoint.load_checkpoint(choice.checkpoint, model_type=choice.model_type, slots=slots)

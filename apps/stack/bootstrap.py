@@ -1,5 +1,5 @@
 """
-Make `.venv` and install the pinned packages: run by the system's Python, before anything else exists.
+Make `.venv` and install the locked packages: run by the system's Python, before anything else exists.
 
     python3.11 -I apps/stack/bootstrap.py
 
@@ -19,11 +19,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 STAMP = VENV / ".keyline-pins"
-REQUIREMENTS = ROOT / "requirements" / "dev.txt"
+LOCK = ROOT / "requirements" / "dev.lock"
+BUILD_LOCK = ROOT / "requirements" / "build.lock"
+TORCH_PIN = ROOT / "requirements" / "torch-cpu.txt"
 LEAST_FREE_BYTES = 3_500_000_000
 _PIP = [str(VENV / "bin" / "python"), "-m", "pip"]
 TORCH = "torch==2.13.0"
-TORCH_CPU_BUILD = f"{TORCH}+cpu"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """PyPI's torch for Linux brings gigabytes of CUDA; only here, and in mirrors of it, is the build without."""
 
@@ -46,9 +47,9 @@ def main() -> int:
 
 
 def _pins() -> str:
-    """One line that changes with any pin, with Python and with the checkout's place."""
+    """One line that changes with whatever is installed here and with the checkout's place."""
     digest = hashlib.sha256()
-    for path in sorted((ROOT / "requirements").glob("*.txt")):
+    for path in (BUILD_LOCK, LOCK, TORCH_PIN):
         digest.update(path.read_bytes())
     return f"{digest.hexdigest()} {VENV}\n"
 
@@ -83,11 +84,11 @@ def _make_venv() -> str | None:
 
 
 def _install() -> str | None:
-    print("Installing the pinned packages (some minutes the first time) ... ", end="", flush=True)
+    print("Installing the locked packages (some minutes the first time) ... ", end="", flush=True)
     began = time.monotonic()
     has_torch = _install_torch()
-    what = ["-r", str(REQUIREMENTS)] if has_torch else _pins_but_torch()
-    if not _pip(*what):
+    # What comes as source is built with what lies here already: pip's own builds would fetch without asking for hashes.
+    if not (_pip("-r", str(BUILD_LOCK)) and _pip("--no-build-isolation", "-r", str(LOCK))):
         return (
             "The packages could not be installed; the lines above say why. "
             "Look at the network, the package index (PIP_INDEX_URL) and the disk, then run this again."
@@ -95,8 +96,8 @@ def _install() -> str | None:
     print(f"{time.monotonic() - began:.0f} s", flush=True)
     if not has_torch:
         print(
-            f"Neither your package index nor {TORCH_CPU_INDEX} gave {TORCH_CPU_BUILD}, so requests with points or box are "
-            f"refused. To get it later: {VENV}/bin/pip install --index-url {TORCH_CPU_INDEX} {TORCH}",
+            f"Neither your package index nor {TORCH_CPU_INDEX} gave the very file of {TORCH_PIN}, so requests with points or "
+            f"box are refused. To get it later: {VENV}/bin/pip install --no-deps --index-url {TORCH_CPU_INDEX} -r {TORCH_PIN}",
             file=sys.stderr,
         )
     return None
@@ -104,7 +105,7 @@ def _install() -> str | None:
 
 def _install_torch() -> bool:
     """
-    Put in the build without CUDA before pip would choose another; whichever build of that version is there stays.
+    Put in the build without CUDA, which no lock can hold (docs/adr/0026); whichever build of that version is there stays.
 
     The index of its own is asked last, and alone: asked beside the others, one that cannot be reached would hold up
     every single package.
@@ -114,20 +115,13 @@ def _install_torch() -> bool:
     )
     if f"\n{TORCH}" in f"\n{found.stdout}":
         return True
-    return _pip(TORCH_CPU_BUILD, quiet=True) or _pip(
-        "--no-deps", "--retries", "1", "--index-url", TORCH_CPU_INDEX, TORCH_CPU_BUILD, quiet=True
-    )
-
-
-def _pins_but_torch() -> list[str]:
-    files = [REQUIREMENTS.with_name(f"{name}.txt") for name in ("web", "worker", "dev")]
-    lines = [line.strip() for file in files for line in file.read_text().splitlines()]
-    return [line for line in lines if line and not line.startswith(("#", "-r ", TORCH))]
+    pin = ("--no-deps", "-r", str(TORCH_PIN))
+    return _pip(*pin, quiet=True) or _pip("--retries", "1", "--index-url", TORCH_CPU_INDEX, *pin, quiet=True)
 
 
 def _pip(*what: str, quiet: bool = False) -> bool:
-    """Install with pip; its complaints are shown unless another way is left."""
-    options = ["-qq", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    """Install with pip what has the hashes asked for; its complaints are shown unless another way is left."""
+    options = ["--require-hashes", "-qq", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
     output = subprocess.DEVNULL if quiet else None
     return subprocess.run([*_PIP, "install", *options, *what], check=False, stderr=output).returncode == 0
 

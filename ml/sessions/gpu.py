@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 Wish = Literal["auto", "cpu", "cuda"]
 _MOST_JOBS = 24
 """Twice as many are in hand, each with a database connection and a decoded photo."""
-_INSTALL = "`pip install -r requirements/worker-gpu.txt`"
+_INSTALL = "`pip install --no-build-isolation -r requirements/worker-gpu.lock`"
 
 
 @dataclass(frozen=True, slots=True)

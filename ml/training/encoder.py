@@ -27,7 +27,7 @@ def imagenet_encoder() -> nn.Module:
     """
     spec = importlib.util.find_spec(IMAGENET_PACKAGE)
     if spec is None or spec.origin is None:
-        raise SystemExit(f"{IMAGENET_PACKAGE} is not installed: pip install -r requirements/training.txt")
+        raise SystemExit(f"{IMAGENET_PACKAGE} is not installed: `make train-judge` installs it.")
     (file,) = (Path(spec.origin).parent / "models").glob("*.pth")
     encoder: nn.Module = EfficientNet.from_name("efficientnet-lite0")
     encoder.load_state_dict(torch.load(file, weights_only=True))

@@ -20,13 +20,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.stack.paths import VarDir
+from apps.stack.paths import ROOT, VarDir
 from apps.stack.ports import free_ports
 from tests.bench.clients import Call
 from tests.bench.errors import BenchError
 from tests.bench.processes import Processes, available_gb
 
-PINS = Path(__file__).with_name("rembg.txt")
+PINS = ROOT / "requirements" / "rembg.lock"
 NAMES = {"isnet": "isnet-general-use", "u2net": "u2net"}
 """What rembg calls the networks that Keyline may use."""
 
@@ -66,9 +66,8 @@ def install(say: Callable[[str], None]) -> Path:
         raise BenchError(f"{venv.parent} has less than {_LEAST_FREE_BYTES / 1e9} GB left.")
     say(f"Installing rembg into {venv} (once, about 500 MB) ...")
     _step([sys.executable, "-m", "venv", "--clear", str(venv)])
-    _step(
-        [str(venv / "bin" / "pip"), "install", "--quiet", "--no-deps", "--disable-pip-version-check", "-r", str(PINS)]
-    )
+    quiet = ["--quiet", "--disable-pip-version-check"]
+    _step([str(venv / "bin" / "pip"), "install", *quiet, "--no-deps", "--require-hashes", "-r", str(PINS)])
     _step([str(venv / "bin" / "python"), "-c", "import rembg.bg"])  # numba compiles for a minute, once
     stamp.write_text(pins)
     return program

@@ -50,8 +50,8 @@ def _installed(folder: Path) -> Path:
     if not python.exists():
         print("Installing the generator (a minute, once) ...")
         venv.create(folder, with_pip=True)
-    packages = ROOT / "requirements" / "clients.txt"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", packages], check=True)
+    packages = ROOT / "requirements" / "clients.lock"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", packages], check=True)
     return python
 
 

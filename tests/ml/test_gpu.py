@@ -32,7 +32,7 @@ def test_missing_torch_is_named(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
 
-    with pytest.raises(GpuMissingError, match=r"^DEVICE=cuda, but torch is not installed: .*worker-gpu\.txt"):
+    with pytest.raises(GpuMissingError, match=r"^DEVICE=cuda, but torch is not installed: .*worker-gpu\.lock"):
         choose_gpu("cuda", is_required=False)
     assert choose_gpu("auto", is_required=False) is None
     assert "torch is not installed" in caplog.text, "a GPU lies idle and nobody is told"

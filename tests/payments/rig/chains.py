@@ -25,6 +25,7 @@ from apps.stack.paths import ROOT
 from apps.stack.ports import free_ports
 
 HERE = Path(__file__).parent
+LOCK = ROOT / "requirements" / "rig.lock"
 NODE_MODULES = ROOT / "var" / "rig" / "node_modules"
 PYTHON = ROOT / "var" / "rig" / "python" / "bin" / "python"
 USDC = "0x036CbD53842c5426634e7929541eC2318f3dCF7e"
@@ -114,7 +115,7 @@ def install() -> None:
 
 
 def _install(folder: Path) -> None:
-    pins = (HERE / "package.json").read_text() + (ROOT / "requirements" / "rig.txt").read_text()
+    pins = (HERE / "package.json").read_text() + LOCK.read_text()
     mark = folder / ".installed"
     if mark.is_file() and mark.read_text() == pins:
         return
@@ -124,7 +125,7 @@ def _install(folder: Path) -> None:
     commands = [
         ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", "--legacy-peer-deps"],
         [sys.executable, "-m", "venv", str(folder / "python")],
-        [str(PYTHON), "-m", "pip", "install", *quiet, "-r", str(ROOT / "requirements" / "rig.txt")],
+        [str(PYTHON), "-m", "pip", "install", *quiet, "--require-hashes", "-r", str(LOCK)],
     ]
     try:
         for command in commands:
