@@ -84,7 +84,7 @@ def _load_models() -> int:
     from apps.core.work.engine import Engine, facts_of, load_runners
     from apps.core.work.tables import wait_for_tables
     from apps.core.work.worker import inherit, start_worker, this_worker
-    from ml.registry import SamChoice
+    from ml.models import Models, SamChoice
     from ml.sessions.gpu import choose_gpu
     from ml.sessions.slots import InferenceSlots
 
@@ -92,15 +92,11 @@ def _load_models() -> int:
     gpu = choose_gpu(settings.DEVICE, is_required=settings.REQUIRE_GPU, jobs=jobs, max_batch=settings.GPU_MAX_BATCH)
     inherit()
     slots = InferenceSlots(jobs or None, share=settings.SHARE_SLOT) if gpu is None else InferenceSlots(gpu=gpu)
-    engine = Engine(
-        profile=settings.WEIGHTS_PROFILE,
-        weights_dir=Path(settings.WEIGHTS_DIR),
-        slots=slots,
-        sam=SamChoice(
-            checkpoint=Path(settings.SAM_CHECKPOINT) if settings.SAM_CHECKPOINT else None,
-            model_type=settings.SAM_MODEL_TYPE or None,
-        ),
+    sam = SamChoice(
+        checkpoint=Path(settings.SAM_CHECKPOINT) if settings.SAM_CHECKPOINT else None,
+        model_type=settings.SAM_MODEL_TYPE or None,
     )
+    engine = Engine(Models(Path(settings.WEIGHTS_DIR), profile=settings.WEIGHTS_PROFILE, slots=slots, sam=sam))
     runners = load_runners(all_operations(), engine)
     wait_for_tables()
     start_worker(runners, facts_of(runners, engine))

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
 from django.test import Client
 
 from tests import drawing
-from tests.garments import GarmentsByColour
-from tests.watermarks import MarksByColour
+from tests.stand_ins import OneColour, StandInModels
 
 
 @pytest.fixture(scope="session")
@@ -71,94 +67,26 @@ def upload(data: bytes, name: str = "photo.bin") -> SimpleUploadedFile:
     return SimpleUploadedFile(name, data, content_type="application/octet-stream")
 
 
-class NotTheCornersColour:
-    """Stands in for the network: the subject is what differs from the top left corner's colour."""
-
-    device = "cpu"
-
-    def predict_native(self, image: Any) -> Any:
-        difference = np.abs(image.astype(np.int16) - image[0, 0].astype(np.int16)).max(axis=2)
-        # The pipeline shows it the photo grown to a square: an edge is where half of the way is gone.
-        return (difference > max(24, int(difference.max()) // 2)).astype(np.float32)
-
-
-@dataclass
-class SeenColours:
-    """Stands in for SAM's embedding: the picture itself."""
-
-    features: Any
-    shape_hw: tuple[int, int]
-
-
-class OneColour:
-    """Stands in for SAM: what is meant is what hangs together in the clicked pixel's colour, or fills the box."""
-
-    device = "cpu"
-
-    def __init__(self) -> None:
-        self.looks = 0
-
-    def embed(self, image: Any) -> SeenColours:
-        self.looks += 1
-        return SeenColours(image, image.shape[:2])
-
-    def segment(self, embedding: SeenColours, *, points_xy: Any, labels: Any, box_xyxy: Any, is_ambiguous: bool) -> Any:
-        mask = np.zeros(embedding.shape_hw, bool)
-        if box_xyxy is not None:
-            x0, y0, x1, y1 = np.asarray(box_xyxy, int)
-            mask[y0:y1, x0:x1] = True
-        elif labels[0] == 1:
-            mask = self._region(embedding.features, points_xy[0])
-        logits = np.where(mask, 5, -5).astype(np.float32)[None]
-        return (np.repeat(logits, 3, 0), np.full(3, 0.9)) if is_ambiguous else (logits, np.full(1, 0.9))
-
-    def _region(self, image: Any, point_xy: Any) -> Any:
-        column, row = int(point_xy[0]), int(point_xy[1])
-        same = (np.abs(image.astype(np.int16) - image[row, column].astype(np.int16)).max(axis=2) < 25).astype(np.uint8)
-        labels = cv2.connectedComponents(same)[1]
-        return labels == labels[row, column]
+@pytest.fixture(scope="session")
+def stand_ins() -> StandInModels:
+    """What the in-process worker works with."""
+    return StandInModels()
 
 
 @pytest.fixture(scope="session")
-def sam_stand_in() -> OneColour:
-    """What the in-process worker points with."""
-    return OneColour()
+def sam_stand_in(stand_ins: StandInModels) -> OneColour:
+    """What it points with."""
+    return stand_ins.pointer
 
 
 @pytest.fixture(scope="session")
-def _worker(sam_stand_in: OneColour) -> None:
+def _worker(stand_ins: StandInModels) -> None:
     """Make this process a worker whose networks are stand-ins."""
-    from apps.background.removebg_runner import RemoveBgRunner
-    from apps.background.runner import BackgroundRunner
-    from apps.clothing.runner import ClothingRunner, CostumeRunner
-    from apps.core.work.engine import Engine
+    from apps.core.operations import all_operations
+    from apps.core.work.engine import Engine, load_runners
     from apps.core.work.worker import Worker, adopt_worker
-    from apps.watermark.runner import WatermarkRunner
-    from ml import registry
-    from ml.background.pipeline import BackgroundPipeline
-    from ml.pointing.pipeline import PointingPipeline
-    from ml.sessions.slots import InferenceSlots
 
-    patch = pytest.MonkeyPatch()
-    stand_in = BackgroundPipeline(NotTheCornersColour(), model_name="stand-in", model_version="1")
-    patch.setattr(registry, "load_background", lambda *_, **__: stand_in)
-    pointing = PointingPipeline(
-        sam_stand_in, matte=NotTheCornersColour().predict_native, model_name="one-colour", model_version="1"
-    )
-    patch.setattr(registry, "load_pointing", lambda *_, **__: pointing)
-    patch.setattr(registry, "load_clothing", lambda *_, **__: GarmentsByColour())
-    patch.setattr(registry, "load_watermark", lambda *_, **__: MarksByColour())
-    engine = Engine(profile="best", weights_dir=Path(), slots=InferenceSlots(1))
-    background = BackgroundRunner(engine)
-    runners = {
-        "remove-bg": background,
-        "removebg": RemoveBgRunner(engine),
-        "remove-background": background,
-        "clothing-segmentation": ClothingRunner(engine),
-        "apparel-background-removal": CostumeRunner(engine),
-        "watermark-removal": WatermarkRunner(engine),
-    }
-    patch.undo()
+    runners = load_runners(all_operations(), Engine(stand_ins))
     adopt_worker(Worker(name="in-process", runners=runners, facts={}))
 
 

@@ -6,14 +6,12 @@ import hashlib
 from typing import Any
 
 from apps.core.errors import AppError, Detail, ErrorCode
-from apps.core.work.engine import Engine
+from apps.core.work.engine import Engine, load_or_do_without
 from apps.core.work.execution import Work
 from apps.core.work.recent import Recent
-from ml import registry
-from ml.errors import WeightsError
 from ml.picture.subject import FoundSubject
 from ml.picture.types import AlphaChannel, RgbImage
-from ml.pointing.pipeline import Look, PointingPipeline, Prompts
+from ml.pointing.pipeline import Look, Prompts
 
 KEPT_COUNT = 16
 KEPT_BYTES = 80_000_000
@@ -26,18 +24,10 @@ class Pointing:
     """One for the process."""
 
     def __init__(self, engine: Engine) -> None:
-        self.models: list[str] = []
-        self.warnings: list[str] = []
-        self._pipeline: PointingPipeline | None = None
         self._looks: Recent[Look] = Recent(max_count=KEPT_COUNT, max_bytes=KEPT_BYTES, max_age_s=KEPT_S)
-        try:
-            self._pipeline = registry.load_pointing(
-                engine.profile, engine.weights_dir, choice=engine.sam, slots=engine.slots
-            )
-        except WeightsError as error:
-            self.warnings.append(f"Requests with points or box are refused. {error}")
-        else:
-            self.models.append(f"{self._pipeline.model_name}@{self._pipeline.model_version}")
+        self.loaded = load_or_do_without(
+            engine.models.pointing, what="SAM", lost="Requests with points or box are refused."
+        )
 
     def run(self, work: Work, data: bytes, image: RgbImage, opacity: AlphaChannel | None) -> FoundSubject:
         """
@@ -50,16 +40,17 @@ class Pointing:
         Raises:
             AppError: VALIDATION_ERROR where this worker has no SAM: the client can only leave the fields out.
         """
-        if self._pipeline is None:
+        pipeline = self.loaded.pipeline
+        if pipeline is None:
             raise _refusal(work.params)
         # With the account in the key, nobody can tell from an answer's speed what others have sent.
         key = work.owner.account_id, hashlib.sha256(data).digest()
         look = self._looks.get(key)
         if look is None:
-            look = self._pipeline.look(image, opacity=opacity)
+            look = pipeline.look(image, opacity=opacity)
             if work.is_kept:
                 self._looks.put(key, look)
-        return self._pipeline.run(image, prompts_of(work.params), look=look, opacity=opacity)
+        return pipeline.run(image, prompts_of(work.params), look=look, opacity=opacity)
 
 
 def points_at_something(params: dict[str, Any]) -> bool:

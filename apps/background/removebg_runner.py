@@ -14,70 +14,55 @@ from numpy.typing import NDArray
 from apps.background.removebg import MEGAPIXELS, MOST_PNG_MEGAPIXELS, region_px, x_type
 from apps.background.removebg_fields import Length
 from apps.core.errors import Fault, invalid
-from apps.core.outcome import Outcome, WarningCode
+from apps.core.outcome import Outcome
 from apps.core.pictures.colour import rgb_to_srgb
-from apps.core.pictures.decoding import Photo, decode
-from apps.core.pictures.encoding import encode_jpeg, encode_png, encode_webp
+from apps.core.pictures.decoding import Photo
 from apps.core.pictures.imprint import Imprint
-from apps.core.work.engine import Engine
-from apps.core.work.execution import Work
-from ml import registry
+from apps.core.work.engine import Engine, Runner, load
+from apps.core.work.execution import File, Work
 from ml.background.pipeline import Subject
 from ml.picture import arrange, compositing, shadows
 from ml.picture.foreground import estimate_foreground
-from ml.picture.stamp import stamp
 from ml.picture.subject import FoundSubject
 from ml.picture.types import AlphaChannel, BoxXywh, RgbaImage, RgbImage
 
 WIDE_RATIO = 1.6
 """Without a type, what is this much wider than high stands on the ground: cars, sofas, shoes, four-legged animals."""
 
-_CONTENT_TYPES = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg", "zip": "application/zip"}
 _WHITE = np.full((1, 1, 4), 255, np.uint8)
 _STANDING_TYPES = frozenset({"person", "animal", "car", "transportation"})
 _LYING_TYPES = frozenset({"product", "graphic", "graphics", "car_part", "car_interior"})
 
 
-class RemoveBgRunner:
-    """One for the process; its networks are those of the BackgroundRunner."""
+class RemoveBgRunner(Runner):
+    """Its networks are those of the BackgroundRunner."""
 
     def __init__(self, engine: Engine) -> None:
-        self._pipeline = registry.load_background(engine.profile, engine.weights_dir, slots=engine.slots)
-        self.models = [f"{self._pipeline.model_name}@{self._pipeline.model_version}"]
-        self.device = self._pipeline.device
-        self.warnings = list(self._pipeline.warnings)
+        self._background = load(engine.models.background)
+        self.loaded = (self._background,)
 
     def run(self, work: Work) -> Outcome:
         """Do the job. Raises AppError(VALIDATION_ERROR) when a file can't be decoded, or nothing is found."""
-        fields = work.operation.image_fields
-        data = work.input("image")
-        with work.timed("decode"):
-            photo = decode(data, limits=work.operation.image_limits, field=fields.file)
-            background = _read_background(work)
+        photo = work.photo()
+        background = _read_background(work)
         with work.stage("infer", progress=0.2):
             result = self._find(photo, work.params)
         if result.bbox_xywh is None:
-            raise invalid(fields.file, "No foreground was found in the image.", Fault.NO_FOREGROUND)
+            raise invalid(
+                work.operation.image_fields.file, "No foreground was found in the image.", Fault.NO_FOREGROUND
+            )
         with work.stage("compose", progress=0.6):
             scene = _arrange(photo, result, result.bbox_xywh, background, work.params)
-            if work.is_sandbox:
-                scene = replace(scene, picture=stamp(scene.picture))
         with work.stage("encode", progress=0.8):
-            kind, encoded = _encode(scene, work.params["format"])
-        height, width = scene.picture.shape[:2]
-        image = work.keep("image", encoded, content_type=_CONTENT_TYPES[kind], size_wh=(width, height))
+            file = _encode(work, scene)
+        work.store("image", file)
         subject = {
             "bbox": list(scene.box_xywh),
             "areaRatio": result.area_ratio,
             "confidence": round(result.confidence, 3),
         }
-        return Outcome(
-            artifacts={"image": image},
-            facts={"subject": subject, "type": x_type(work.params)},
-            warnings=(WarningCode.FIRST_FRAME_ONLY,) if photo.is_animated else (),
-            model=self.models[0],
-            device=self.device,
-            timings_ms=work.timings_ms,
+        return work.outcome(
+            self._background, facts={"subject": subject, "type": x_type(work.params)}, box_xywh=scene.box_xywh
         )
 
     def _find(self, photo: Photo, params: Mapping[str, Any]) -> FoundSubject:
@@ -85,13 +70,13 @@ class RemoveBgRunner:
         subject: Subject = params["subject"]
         roi: list[Length] | None = params.get("roi")
         if roi is None:
-            return self._pipeline.run(photo.to_srgb(), subject=subject, opacity=photo.opacity)
+            return self._background.needed().run(photo.to_srgb(), subject=subject, opacity=photo.opacity)
         height, width = photo.rgb.shape[:2]
         left, top, right, bottom = region_px(roi, (width, height))
         inside = slice(top, bottom), slice(left, right)
         opacity = None if photo.opacity is None else photo.opacity[inside]
         seen = rgb_to_srgb(photo.rgb[inside], photo.icc_profile)
-        result = self._pipeline.run(seen, subject=subject, opacity=opacity)
+        result = self._background.needed().run(seen, subject=subject, opacity=opacity)
         alpha = np.zeros((height, width), np.uint8)
         alpha[inside] = result.alpha
         box = result.bbox_xywh
@@ -148,8 +133,7 @@ class _Background:
 def _read_background(work: Work) -> _Background:
     if not work.params["has_bg_image"]:
         return _Background(work.params.get("bg_color"), None)
-    image = work.operation.more_images[0]
-    return _Background(None, decode(work.input(image.name), limits=image.limits, field=image.fields.file))
+    return _Background(None, work.photo(work.operation.more_images[0].name))
 
 
 def _arrange(
@@ -171,7 +155,7 @@ def _arrange(
         alpha = arrange.harden(alpha)
     box = compositing.bounding_box(alpha) or (0, 0, *layout.size_wh)
     if _is_mask(params):
-        return _Scene(alpha, box, None, photo.imprint.of_a_mask())
+        return _Scene(alpha, box, None, photo.imprint)
     has_ground = background.exists or params["format"] == "jpg"
     photo = photo.in_srgb() if has_ground else photo.over(None)
     foreground = _foreground(photo, result, layout, alpha)
@@ -251,32 +235,23 @@ def _on_white(background: RgbaImage | None) -> RgbaImage:
     return np.dstack([flat, np.full(flat.shape[:2], 255, np.uint8)])
 
 
-def _encode(scene: _Scene, wanted: str) -> tuple[str, bytes]:
-    """The file, and which kind it became: `auto` is png where something is transparent, and for masks."""
-    picture, profile, imprint = scene.picture, scene.icc_profile, scene.imprint
+def _encode(work: Work, scene: _Scene) -> File:
+    """The picture as the kind of file that was asked for: `auto` is png where something is transparent, and for masks."""
+    picture, wanted = scene.picture, work.params["format"]
     if picture.ndim == 2:
-        return _encode_mask(picture, wanted, imprint)
+        return work.encode(picture, format=wanted if wanted in {"jpg", "webp"} else "png", imprint=scene.imprint)
     is_opaque = bool(picture[..., 3].min() == 255)
     kind = wanted if wanted != "auto" else "jpg" if is_opaque else "png"
     rgb = picture[..., :3]  # the encoders copy it where they must
     if kind == "jpg":
-        return kind, encode_jpeg(rgb, icc_profile=profile, imprint=imprint)
+        return work.encode(rgb, format=kind, icc_profile=scene.icc_profile, imprint=scene.imprint)
     if kind == "zip":
         spread = rgb if is_opaque else arrange.spread_colours(picture)
-        colour = encode_jpeg(spread, icc_profile=profile, imprint=imprint)
-        alpha = encode_png(np.ascontiguousarray(picture[..., 3]), imprint=imprint.of_a_mask())
-        return kind, _zip({"color.jpg": colour, "alpha.png": alpha})
-    encode = encode_png if kind == "png" else encode_webp
+        colour = work.encode(spread, format="jpg", icc_profile=scene.icc_profile, imprint=scene.imprint)
+        alpha = work.encode(np.ascontiguousarray(picture[..., 3]), format="png", imprint=scene.imprint)
+        return File(_zip({"color.jpg": colour.data, "alpha.png": alpha.data}), "zip", colour.size_wh)
     shown = np.ascontiguousarray(rgb) if is_opaque and not scene.is_cut_out else picture
-    return kind, encode(shown, icc_profile=profile, imprint=imprint)
-
-
-def _encode_mask(mask: AlphaChannel, wanted: str, imprint: Imprint) -> tuple[str, bytes]:
-    if wanted == "jpg":
-        return wanted, encode_jpeg(mask, imprint=imprint)
-    if wanted == "webp":
-        return wanted, encode_webp(np.repeat(mask[..., None], 3, axis=2), imprint=imprint)
-    return "png", encode_png(mask, imprint=imprint)
+    return work.encode(shown, format=kind, icc_profile=scene.icc_profile, imprint=scene.imprint)
 
 
 def _zip(files: Mapping[str, bytes]) -> bytes:

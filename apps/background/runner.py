@@ -10,44 +10,36 @@ import numpy as np
 from apps.background.pointing import Pointing, points_at_something
 from apps.core.outcome import Outcome, WarningCode
 from apps.core.pictures.colour import WHITE
-from apps.core.pictures.decoding import Photo, decode
-from apps.core.pictures.encoding import encode_jpeg, encode_png, encode_webp
-from apps.core.work.engine import Engine
+from apps.core.pictures.decoding import Photo
+from apps.core.work.engine import Engine, Runner, load
 from apps.core.work.execution import Work
-from ml import registry
 from ml.background.confidence import LOW_BELOW
 from ml.picture import compositing
 from ml.picture.foreground import estimate_foreground
-from ml.picture.stamp import stamp
 from ml.picture.subject import FoundSubject
 from ml.picture.types import AlphaChannel, BoxXywh
 
-_CONTENT_TYPES = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
-_ENCODERS = {"png": encode_png, "webp": encode_webp, "jpg": encode_jpeg}
 
-
-class BackgroundRunner:
-    """One for the process; it holds the networks and nothing of any job."""
+class BackgroundRunner(Runner):
+    """It holds the networks, and what pointing has seen of the last photos."""
 
     def __init__(self, engine: Engine) -> None:
         with ThreadPoolExecutor(1) as beside:  # torch takes seconds to import, and the networks seconds to compile
             pointing = beside.submit(Pointing, engine)
-            self._pipeline = registry.load_background(engine.profile, engine.weights_dir, slots=engine.slots)
+            self._background = load(engine.models.background)
             self._pointing = pointing.result()
-        self.models = [f"{self._pipeline.model_name}@{self._pipeline.model_version}", *self._pointing.models]
-        self.device = self._pipeline.device
-        self.warnings = [*self._pipeline.warnings, *self._pointing.warnings]
+        self.loaded = (self._background, self._pointing.loaded)
 
     def run(self, work: Work) -> Outcome:
         """Do the job. Raises AppError(VALIDATION_ERROR) when the file can't be decoded after all."""
-        data = work.input("image")
-        with work.timed("decode"):
-            photo = decode(data, limits=work.operation.image_limits)
+        data = work.input()
+        photo = work.photo(data=data)
+        is_pointed_at = points_at_something(work.params)
         with work.stage("infer", progress=0.2):
-            if points_at_something(work.params):
+            if is_pointed_at:
                 result = self._pointing.run(work, data, photo.to_srgb(), photo.opacity)
             else:
-                result = self._pipeline.run(
+                result = self._background.needed().run(
                     photo.to_srgb(),
                     subject=work.params["subject"],
                     quality=work.params["quality"],
@@ -58,24 +50,15 @@ class BackgroundRunner:
             photo = photo.over(colour)
             most_pixels = work.operation.image_limits.max_pixels
             pixels = _picture(photo, result, work.params, colour=colour, max_pixels=most_pixels)
-            if work.is_sandbox:
-                pixels = stamp(pixels)
-            profile, imprint = photo.icc_profile, photo.imprint
-            if pixels.ndim == 2:
-                profile, imprint = None, imprint.of_a_mask()
-            encoded = _ENCODERS[work.params["format"]](pixels, icc_profile=profile, imprint=imprint)
-        height, width = pixels.shape[:2]
-        content_type = _CONTENT_TYPES[work.params["format"]]
-        image = work.keep("image", encoded, content_type=content_type, size_wh=(width, height))
-        warnings = [WarningCode.FIRST_FRAME_ONLY] if photo.is_animated else []
-        warnings += warnings_about(result)
-        return Outcome(
-            artifacts={"image": image},
-            facts={"subject": _subject(result)},
-            warnings=tuple(warnings),
-            model=self.models[-1] if points_at_something(work.params) else self.models[0],
-            device=self.device,
-            timings_ms=work.timings_ms,
+        work.deliver(
+            "image", pixels, format=work.params["format"], icc_profile=photo.icc_profile, imprint=photo.imprint
+        )
+        subject = _subject(result)
+        return work.outcome(
+            self._pointing.loaded if is_pointed_at else self._background,
+            facts={"subject": subject},
+            box_xywh=subject["bbox"],
+            warnings=warnings_about(result),
             chargeable=not result.is_empty,
         )
 

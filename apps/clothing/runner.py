@@ -8,41 +8,28 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.core.errors import AppError, ErrorCode, Fault, invalid
-from apps.core.outcome import Outcome, WarningCode
+from apps.core.errors import Fault, invalid
+from apps.core.outcome import Box, Outcome, WarningCode
 from apps.core.pictures.colour import WHITE
-from apps.core.pictures.decoding import Photo, decode
-from apps.core.pictures.encoding import encode_png
-from apps.core.work.engine import Engine
-from apps.core.work.execution import Work
-from ml import registry
-from ml.clothing.pipeline import ClothingPipeline, Garment
-from ml.errors import WeightsError
+from apps.core.pictures.decoding import Photo
+from apps.core.work.engine import Engine, Runner, load_or_do_without
+from apps.core.work.execution import File, Work
+from ml.clothing.pipeline import Garment
 from ml.picture import compositing
 from ml.picture.foreground import estimate_foreground
-from ml.picture.stamp import stamp
 from ml.picture.types import AlphaChannel, RgbImage
 
 _ABSENT = {"present": False, "areaRatio": 0.0, "bbox": None, "confidence": 0.0}
 
 
-class ClothingRunner:
-    """One for the process; it holds the network and nothing of any job. Without weights it refuses, and the rest works."""
+class ClothingRunner(Runner):
+    """Without its weights it refuses, and the rest works."""
 
     def __init__(self, engine: Engine) -> None:
-        self.models: list[str] = []
-        self.device = "cpu"
-        self.warnings: list[str] = []
-        self._pipeline: ClothingPipeline | None = None
-        try:
-            pipeline = registry.load_clothing(engine.weights_dir, slots=engine.slots)
-        except WeightsError as error:
-            self.warnings.append(f"Requests for garments are refused. {error}")
-            return
-        self._pipeline = pipeline
-        self.models.append(f"{pipeline.model_name}@{pipeline.model_version}")
-        self.device = pipeline.device
-        self.warnings.extend(pipeline.warnings)
+        self._clothing = load_or_do_without(
+            engine.models.clothing, what="the network for garments", lost="Requests for garments are refused."
+        )
+        self.loaded = (self._clothing,)
 
     def run(self, work: Work) -> Outcome:
         """
@@ -56,16 +43,11 @@ class ClothingRunner:
 
     def _find(self, work: Work) -> tuple[Photo, dict[str, Garment]]:
         """The photo, and those of the requested classes that it shows."""
-        if self._pipeline is None:
-            raise AppError(
-                ErrorCode.OVERLOADED, "This service is set up without the network for garments; ask its operator."
-            )
-        data = work.input("image")
-        with work.timed("decode"):
-            photo = decode(data, limits=work.operation.image_limits, field=work.operation.image_fields.file)
+        pipeline = self._clothing.needed()
+        photo = work.photo()
         with work.stage("infer", progress=0.2):
             is_separate = work.params["dress"] == "separate"
-            found = self._pipeline.run(photo.to_srgb(), separate_dress=is_separate, opacity=photo.opacity).garments
+            found = pipeline.run(photo.to_srgb(), separate_dress=is_separate, opacity=photo.opacity).garments
         return photo, {name: found[name] for name in work.params["cloth_class"] if name in found}
 
     def _keep(self, work: Work, photo: Photo, garments: dict[str, Garment]) -> Outcome:
@@ -73,21 +55,14 @@ class ClothingRunner:
         with work.stage("encode", progress=0.6):
             photo = photo.over(WHITE if work.params["return_form"] == "whiteBK" else None)
             files = _files(work, photo, garments)
-        height, width = photo.rgb.shape[:2]
-        artifacts = {
-            name: work.keep(name, data, content_type="image/png", size_wh=(width, height))
-            for name, data in files.items()
-        }
-        warnings = [WarningCode.FIRST_FRAME_ONLY] if photo.is_animated else []
-        warnings += [] if garments else [WarningCode.NO_GARMENT]
+        for name, file in files.items():
+            work.store(name, file)
         told = {name: _told(garments[name]) if name in garments else _ABSENT for name in work.params["cloth_class"]}
-        return Outcome(
-            artifacts=artifacts,
-            facts={"classes": told, "subject": {"bbox": _common_box(garments)}},
-            warnings=tuple(warnings),
-            model=self.models[0],
-            device=self.device,
-            timings_ms=work.timings_ms,
+        return work.outcome(
+            self._clothing,
+            facts={"classes": told},
+            box_xywh=_common_box(garments),
+            warnings=() if garments else (WarningCode.NO_GARMENT,),
             chargeable=bool(garments),
         )
 
@@ -105,7 +80,7 @@ class CostumeRunner(ClothingRunner):
         return self._keep(work, photo, garments)
 
 
-def _files(work: Work, photo: Photo, garments: dict[str, Garment]) -> dict[str, bytes]:
+def _files(work: Work, photo: Photo, garments: dict[str, Garment]) -> dict[str, File]:
     """All together as `image`, then each class under its name."""
     image = _file(work, photo, _together(photo, garments))
     if len(garments) == 1:  # nothing else to draw
@@ -120,13 +95,9 @@ def _together(photo: Photo, garments: dict[str, Garment]) -> AlphaChannel:
     return alpha
 
 
-def _file(work: Work, photo: Photo, alpha: AlphaChannel) -> bytes:
+def _file(work: Work, photo: Photo, alpha: AlphaChannel) -> File:
     picture = _picture(photo, alpha, form=work.params["return_form"])
-    if work.is_sandbox:
-        picture = stamp(picture)
-    if picture.ndim == 2:
-        return encode_png(picture, imprint=photo.imprint.of_a_mask())
-    return encode_png(picture, icc_profile=photo.icc_profile, imprint=photo.imprint)
+    return work.encode(picture, format="png", icc_profile=photo.icc_profile, imprint=photo.imprint)
 
 
 def _picture(photo: Photo, alpha: AlphaChannel, *, form: str) -> NDArray[np.uint8]:
@@ -156,11 +127,11 @@ def _told(garment: Garment) -> dict[str, Any]:
     }
 
 
-def _common_box(garments: dict[str, Garment]) -> list[int] | None:
+def _common_box(garments: dict[str, Garment]) -> Box | None:
     """The smallest box around all of them."""
     if not garments:
         return None
     boxes = [garment.bbox_xywh for garment in garments.values()]
     left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
     right, bottom = max(box[0] + box[2] for box in boxes), max(box[1] + box[3] for box in boxes)
-    return [int(left), int(top), int(right - left), int(bottom - top)]
+    return int(left), int(top), int(right - left), int(bottom - top)

@@ -36,6 +36,10 @@ _SENTENCES = {
 }
 
 
+Box = tuple[int, int, int, int]
+"""Left, top, width and height, in pixels."""
+
+
 @dataclass(frozen=True)
 class Artifact:
     """One object in the result store."""
@@ -56,6 +60,7 @@ class Outcome:
     Args:
         artifacts: by name; the operation says which one is the binary answer.
         facts: what the operation's `data` holds besides images (JSON values only).
+        box_xywh: where in the picture that is which was asked for; None for nowhere, or where there is no such thing.
         warnings: codes, in the order in which they arose.
         model: name and version of the network, `name@version`.
         device: `cpu` or the GPU's name.
@@ -65,6 +70,7 @@ class Outcome:
 
     artifacts: dict[str, Artifact]
     facts: dict[str, Any] = field(default_factory=dict)
+    box_xywh: Box | None = None
     warnings: tuple[WarningCode, ...] = ()
     model: str = ""
     device: str = "cpu"
@@ -80,4 +86,7 @@ class Outcome:
         artifacts = {name: Artifact(**fields) for name, fields in data["artifacts"].items()}
         warnings = tuple(WarningCode(code) for code in data["warnings"])
         timings_ms = dict(data["timings_ms"])
-        return cls(**{**data, "artifacts": artifacts, "warnings": warnings, "timings_ms": timings_ms})
+        box = data.get("box_xywh")
+        box_xywh = None if box is None else tuple(box)
+        made = {"artifacts": artifacts, "box_xywh": box_xywh, "warnings": warnings, "timings_ms": timings_ms}
+        return cls(**{**data, **made})

@@ -10,48 +10,37 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.core.errors import AppError, ErrorCode, invalid
+from apps.core.errors import invalid
 from apps.core.outcome import Outcome, WarningCode
 from apps.core.pictures.colour import WHITE, srgb_to_rgb
-from apps.core.pictures.decoding import Photo, decode
-from apps.core.pictures.encoding import encode_jpeg, encode_png, encode_webp
-from apps.core.work.engine import Engine
+from apps.core.pictures.decoding import Photo
+from apps.core.work.engine import Engine, Runner, load_or_do_without
 from apps.core.work.execution import Work
 from apps.watermark.learning import TemplateMemory
-from ml import registry
-from ml.errors import SmearError, WeightsError
+from ml.errors import SmearError
 from ml.picture import compositing
-from ml.picture.stamp import stamp
 from ml.picture.types import AlphaChannel, Mask, RgbImage
 from ml.watermark.pipeline import Removal, WatermarkPipeline
 from ml.watermark.smear import read_smear
 
-_CONTENT_TYPES = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
-_ENCODERS = {"png": encode_png, "webp": encode_webp, "jpg": encode_jpeg}
 _BEGINS, _ENDS = 0.1, 0.8
 """The pipeline's share of the progress."""
 
 _TOLD_EVERY = 0.1
 
 
-class WatermarkRunner:
-    """One for the process; it holds the network and nothing of any job. Without weights it refuses, and the rest works."""
+class WatermarkRunner(Runner):
+    """Without its weights it refuses, and the rest works."""
 
     def __init__(self, engine: Engine) -> None:
-        self.models: list[str] = []
-        self.device = "cpu"
-        self.warnings: list[str] = []
-        self._pipeline: WatermarkPipeline | None = None
-        try:
-            pipeline = registry.load_watermark(slots=engine.slots)
-        except WeightsError as error:
-            self.warnings.append(f"Requests to remove watermarks are refused. {error}")
-            return
-        self._pipeline = pipeline
-        self._templates = TemplateMemory(pipeline)
-        self.models.append(f"{pipeline.model_name}@{pipeline.model_version}")
-        self.device = pipeline.device
-        self.warnings.extend(pipeline.warnings)
+        self._watermark = load_or_do_without(
+            engine.models.watermark,
+            what="the network for watermarks",
+            lost="Requests to remove watermarks are refused.",
+        )
+        self.loaded = (self._watermark,)
+        if self._watermark.pipeline is not None:
+            self._templates = TemplateMemory(self._watermark.pipeline)
 
     def run(self, work: Work) -> Outcome:
         """
@@ -61,15 +50,10 @@ class WatermarkRunner:
             AppError: VALIDATION_ERROR when a file can't be decoded after all, the smear or the template says nothing that can
                 be done; OVERLOADED without weights.
         """
-        if self._pipeline is None:
-            raise AppError(
-                ErrorCode.OVERLOADED, "This service is set up without the network for watermarks; ask its operator."
-            )
-        data = work.input("image")
-        with work.timed("decode"):
-            photo = decode(data, limits=work.operation.image_limits, field=work.operation.image_fields.file)
-            smear = _smear(work, photo)
-        removal = self._remove(work, self._pipeline, photo, smear)
+        pipeline = self._watermark.needed()
+        photo = work.photo()
+        smear = _smear(work, photo)
+        removal = self._remove(work, pipeline, photo, smear)
         return self._keep(work, photo, removal)
 
     def _remove(self, work: Work, pipeline: WatermarkPipeline, photo: Photo, smear: Mask | None) -> Removal:
@@ -96,27 +80,12 @@ class WatermarkRunner:
             if kind == "jpg" and photo.opacity is not None:
                 seen = seen.over(WHITE)
             picture = _picture(seen.rgb, photo.opacity, is_flat=kind == "jpg")
-            if work.is_sandbox:
-                picture, mask = stamp(picture), stamp(mask)
-            encoded = (
-                _ENCODERS[kind](picture, icc_profile=seen.icc_profile, imprint=photo.imprint),
-                encode_png(mask, imprint=photo.imprint.of_a_mask()),
-            )
-        height, width = mask.shape
-        types = {"image": _CONTENT_TYPES[kind], "mask": "image/png"}
-        artifacts = {
-            name: work.keep(name, data, content_type=content_type, size_wh=(width, height))
-            for (name, content_type), data in zip(types.items(), encoded, strict=True)
-        }
-        warnings = [WarningCode.FIRST_FRAME_ONLY] if photo.is_animated else []
-        warnings += [] if removal.detected else [WarningCode.NO_WATERMARK]
-        return Outcome(
-            artifacts=artifacts,
+        work.deliver("image", picture, format=kind, icc_profile=seen.icc_profile, imprint=photo.imprint)
+        work.deliver("mask", mask, format="png", imprint=photo.imprint)
+        return work.outcome(
+            self._watermark,
             facts=_facts(removal),
-            warnings=tuple(warnings),
-            model=self.models[0],
-            device=self.device,
-            timings_ms=work.timings_ms,
+            warnings=() if removal.detected else (WarningCode.NO_WATERMARK,),
             chargeable=removal.detected,
         )
 
@@ -143,7 +112,7 @@ def _smear(work: Work, photo: Photo) -> Mask | None:
     smear = work.operation.more_images[0]
     if not work.params["has_smear"]:
         return None
-    drawn = decode(work.input(smear.name), limits=smear.limits, field=smear.fields.file)
+    drawn = work.photo(smear.name)
     height, width = photo.rgb.shape[:2]
     try:
         return read_smear(drawn.to_srgb(), size_wh=(width, height), opacity=drawn.opacity)

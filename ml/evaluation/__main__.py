@@ -22,16 +22,17 @@ from ml.evaluation.errors import EvaluationError
 from ml.evaluation.measuring import Judged
 from ml.evaluation.sets import SETS, LabelledSet, SetReader, choose
 from ml.evaluation.sheet import Sheet
+from ml.models import Models
 from ml.weights.fetch import default_dir
 
 DATA = "EVALUATION_DATA"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, models: Models | None = None) -> int:
     """Measure and print; 0 when it was done, 1 with a sentence when it could not be, 130 when it was broken off."""
     options = _arguments(argv)
     try:
-        return _evaluate(options)
+        return _evaluate(options, models or Models(options.weights))
     except MlError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -56,10 +57,10 @@ def _at_least_one(text: str) -> int:
     return value
 
 
-def _evaluate(options: argparse.Namespace) -> int:
+def _evaluate(options: argparse.Namespace, models: Models) -> int:
     folder = _folder(options.data)
     wanted = _there(choose(options.sets), folder, is_named=bool(options.sets))
-    loaded = recipes.load(options.recipe, options.weights)
+    loaded = recipes.load(options.recipe, models)
     sheet = Sheet() if options.sheet else None
     judged: list[Judged] = []
     edges: list[EdgeColours] = []

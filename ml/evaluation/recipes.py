@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from ml import registry
 from ml.background.pipeline import BackgroundPipeline, Quality, Subject
 from ml.evaluation.errors import EvaluationError
+from ml.models import Models
 from ml.picture.types import Matte, RgbImage
 
 PLAIN = "plain"
@@ -37,13 +36,13 @@ class Cut:
 Recipe = Callable[[RgbImage, Subject], Cut]
 
 
-def load(names: str, weights_dir: Path) -> dict[str, Recipe]:
+def load(names: str, models: Models) -> dict[str, Recipe]:
     """
     Load what the recipes need.
 
     Args:
         names: of recipes, comma separated.
-        weights_dir: the folder that `python -m ml.weights fetch` filled.
+        models: where the networks come from.
 
     Raises:
         EvaluationError: there is no recipe of that name.
@@ -57,9 +56,7 @@ def load(names: str, weights_dir: Path) -> dict[str, Recipe]:
     recipes: dict[str, Recipe] = {}
     for name in wanted:
         recipes[name] = (
-            _plain(weights_dir)
-            if name == PLAIN
-            else ours(registry.load_background("best", weights_dir), "fast" if name == "fast" else "best")
+            _plain(models) if name == PLAIN else ours(models.background(), "fast" if name == "fast" else "best")
         )
     return recipes
 
@@ -75,7 +72,7 @@ def ours(pipeline: BackgroundPipeline, quality: Quality) -> Recipe:
     return cut
 
 
-def _plain(weights_dir: Path) -> Recipe:
+def _plain(models: Models) -> Recipe:
     """The network's matte at the photo's size, and nothing after it."""
-    network = registry.load_network(registry.choose_background("best", weights_dir).spec, weights_dir)
+    network = models.main_saliency()
     return lambda image, _: Cut(network.predict(image))

@@ -152,6 +152,7 @@ class PointingPipeline:
         self.model_name = model_name
         self.model_version = model_version
         self.device = network.device
+        self.warnings: tuple[str, ...] = ()
 
     def warm_up(self) -> None:
         """Run SAM once: a GPU chooses its algorithms then; on a CPU it would gain nothing."""

@@ -1,7 +1,7 @@
 """
 Which networks come out of packages: their weights' origin and content, and who may use them.
 
-The standard library alone: set-up (`ml.weights.fetch`) reads it. `ml.registry` loads them.
+The standard library alone: set-up (`ml.weights.fetch`) reads it. `ml.models` loads them.
 A new model is one `ModelSpec` here.
 """
 

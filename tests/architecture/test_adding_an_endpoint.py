@@ -16,16 +16,12 @@ from apps.stack.paths import ROOT
 CALL = """
 import io, pathlib
 import numpy as np
-import pytest
 from PIL import Image
 from tests.conftest import Api, upload
 from tests.drawing import photo_png
 
 
-def test_flip(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    from apps.core.work import worker
-    from apps.flip.runner import FlipRunner
-    monkeypatch.setitem(worker.this_worker()._runners, "flip", FlipRunner(engine=None))
+def test_flip(api: Api) -> None:
     photo = photo_png(60, 40, box=(0, 0, 30, 10))
 
     response = api.post("/v1/flip", {"image": upload(photo)})
@@ -69,7 +65,18 @@ def test_the_page_leads_to_a_working_endpoint(copy: Path) -> None:
     replace(copy / "config/routes.py", "\n\n@dataclass", "\nfrom apps.flip.operation import FLIP\n\n@dataclass")
     (copy / "tests/contract/test_flip.py").write_text(CALL)
 
-    command = [sys.executable, "-m", "pytest", "tests/contract/test_flip.py", "-q", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "tests/contract/test_flip.py",
+        "tests/contract/test_sandbox_mark.py",
+        "-k",
+        "flip",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    ]
     # A database of its own: the test database is named after this one, and ours is in use.
     env = os.environ | {"DATABASE_URL": os.environ["DATABASE_URL"].rpartition("/")[0] + "/flip"}
     done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, check=False, timeout=600)

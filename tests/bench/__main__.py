@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ml.errors import WeightsMissingError
-from ml.registry import choose_background
+from ml.weights.choice import choose_background
 from tests.bench import bare, photo, rembg, seams, service
 from tests.bench.errors import BenchError
 from tests.bench.measuring import FULL, QUICK, Measuring, Subject

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 
 from apps.stack.paths import ROOT
-from ml.registry import JUDGE_FILE
+from ml.weights import made_here
 from ml.weights.catalogue import MODELS, U2NETP
 from tests.bench.errors import BenchError
 
@@ -110,7 +110,7 @@ def most_runs_at_once(cores: int) -> int:
 def networks(folder: Path, main: str, quality: str) -> list[Path]:
     """The graphs that a request of this quality runs, the main one first."""
     names = [main, U2NETP.name] if quality == "best" else [main]
-    return [*(folder / MODELS[name].files[0].name for name in names), JUDGE_FILE]
+    return [*(folder / MODELS[name].files[0].name for name in names), made_here.FOLDER / made_here.JUDGE.name]
 
 
 # --- the program ------------------------------------------------------------------------------------------

@@ -112,14 +112,9 @@ def _adopt_stand_in_worker() -> None:
     from apps.background.runner import BackgroundRunner
     from apps.core.work.engine import Engine
     from apps.core.work.worker import Worker, adopt_worker
-    from ml import registry
-    from ml.background.pipeline import BackgroundPipeline
-    from ml.sessions.slots import InferenceSlots
-    from tests.conftest import NotTheCornersColour
+    from tests.stand_ins import StandInModels
 
-    stand_in = BackgroundPipeline(NotTheCornersColour(), model_name="stand-in", model_version="1")
-    with mock.patch.object(registry, "load_background", return_value=stand_in):
-        runner = BackgroundRunner(Engine(profile="best", weights_dir=Path(), slots=InferenceSlots(1)))
+    runner = BackgroundRunner(Engine(StandInModels()))
     adopt_worker(Worker(name="bench", runners={"remove-bg": runner}, facts={}))
 
 

@@ -24,8 +24,8 @@ from apps.core.models import Job, State
 from apps.core.sweeper import purge_expired
 from apps.core.work import worker
 from apps.core.work.engine import Engine
-from ml import registry
 from ml.clothing.garments import GARMENTS
+from ml.models import Models
 from ml.sessions.slots import InferenceSlots
 from tests import drawing
 from tests.conftest import Api, make_api, upload
@@ -594,16 +594,15 @@ def test_scope_is_the_operations_name(api: Api) -> None:
 def test_worker_without_weights_starts_refuses_and_charges_nothing(
     api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(registry, "CLOTHING_FILE", tmp_path / "clothing.onnx")
-    runner = ClothingRunner(Engine(profile="best", weights_dir=tmp_path, slots=InferenceSlots(1)))
+    runner = ClothingRunner(Engine(Models(tmp_path, slots=InferenceSlots(1), made_here_dir=tmp_path)))
     monkeypatch.setitem(worker.this_worker()._runners, "clothing-segmentation", runner)
 
     response = call(api)
 
     assert (response.status_code, response.json()["error"]["code"]) == (503, "OVERLOADED")
     assert "operator" in response.json()["error"]["message"]
-    assert "clothing.onnx is missing" in runner.warnings[0]
-    assert runner.models == []
+    assert "clothing.onnx is missing" in runner.loaded[0].warnings[0]
+    assert runner.loaded[0].model == ""
     assert Job.objects.get().state == State.FAILED
     assert credits(api) == {"balance": 1000, "held": 0}
 

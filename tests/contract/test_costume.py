@@ -21,7 +21,7 @@ from apps.core.models import IdempotencyKey, Job, State
 from apps.core.storage import StoreAwayError
 from apps.core.work import worker
 from apps.core.work.engine import Engine
-from ml import registry
+from ml.models import Models
 from ml.sessions.slots import InferenceSlots
 from tests import drawing
 from tests.conftest import Api, make_api, upload
@@ -30,6 +30,7 @@ from tests.contract.test_clothing import DRESSED, is_gone, lives_s, plain
 from tests.contract.test_money import asleep, books_balance, credits
 from tests.contract.test_retention import stored_below
 from tests.garments import BOXES, COLOURS, garments_png
+from tests.stand_ins import StandInModels
 
 PATH = "/api/cutout/general/apparel-background-removal"
 JSON = "application/json"
@@ -304,15 +305,14 @@ class Broken:
         raise ZeroDivisionError
 
 
-def use(monkeypatch: pytest.MonkeyPatch, load: Any) -> None:
-    """Give the in-process worker another pipeline."""
-    monkeypatch.setattr(registry, "load_clothing", load)
-    runner = CostumeRunner(Engine(profile="best", weights_dir=Path(), slots=InferenceSlots(1)))
+def use(monkeypatch: pytest.MonkeyPatch, models: Models) -> None:
+    """Give the in-process worker other networks."""
+    runner = CostumeRunner(Engine(models))
     monkeypatch.setitem(worker.this_worker()._runners, "apparel-background-removal", runner)
 
 
 def test_pipeline_that_fails_is_a_500_and_free(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    use(monkeypatch, lambda *_, **__: Broken())
+    use(monkeypatch, StandInModels(clothing=Broken()))
 
     body = assert_failed(call(api), 500, "PROCESSING_FAILURE")
 
@@ -321,8 +321,7 @@ def test_pipeline_that_fails_is_a_500_and_free(api: Api, monkeypatch: pytest.Mon
 
 
 def test_worker_without_weights_is_a_503_and_free(api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(registry, "CLOTHING_FILE", tmp_path / "clothing.onnx")
-    use(monkeypatch, registry.load_clothing)
+    use(monkeypatch, Models(tmp_path, slots=InferenceSlots(1), made_here_dir=tmp_path))
 
     assert_failed(call(api), 503, "ERROR_INSUFFICIENT_RESOURCES")
     assert credits(api) == {"balance": 1000, "held": 0}

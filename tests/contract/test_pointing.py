@@ -15,8 +15,9 @@ from apps.background.pointing import Pointing
 from apps.core.models import Job
 from apps.core.work.engine import Engine
 from apps.core.work.worker import this_worker
-from tests.conftest import Api, OneColour, make_api, upload
+from tests.conftest import Api, make_api, upload
 from tests.drawing import exif_of, saved
+from tests.stand_ins import OneColour
 
 RED, BLUE = (140, 30, 30), (30, 40, 160)
 ON_RED, ON_BLUE, NOWHERE = (50, 50), (150, 50), (100, 90)

@@ -6,7 +6,6 @@ import base64
 import io
 import urllib.request
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,10 @@ from apps.billing.models import Price
 from apps.core import jobs, lifecycle
 from apps.core.models import Job, State
 from apps.core.work import worker
+from apps.core.work.engine import Engine, load
 from apps.watermark.runner import WatermarkRunner
-from ml import registry
+from ml.models import Models
+from ml.sessions.slots import InferenceSlots
 from tests import drawing
 from tests.conftest import Api, make_api, upload
 from tests.contract.samples import same_as_sample
@@ -591,16 +592,15 @@ def test_scope_is_the_operations_name(api: Api) -> None:
 def test_worker_without_weights_starts_refuses_and_charges_nothing(
     api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(registry, "WATERMARK_FILE", tmp_path / "watermark.onnx")
-    runner = WatermarkRunner(SimpleNamespace(slots=None))
+    runner = WatermarkRunner(Engine(Models(tmp_path, slots=InferenceSlots(1), made_here_dir=tmp_path)))
     monkeypatch.setitem(worker.this_worker()._runners, "watermark-removal", runner)
 
     response = call(api)
 
     assert (response.status_code, response.json()["error"]["code"]) == (503, "OVERLOADED")
     assert "operator" in response.json()["error"]["message"]
-    assert "watermark.onnx is missing" in runner.warnings[0]
-    assert runner.models == []
+    assert "watermark.onnx is missing" in runner.loaded[0].warnings[0]
+    assert runner.loaded[0].model == ""
     assert credits(api) == {"balance": 1000, "held": 0}
 
 
@@ -618,7 +618,8 @@ def test_many_small_steps_of_the_pipeline_are_few_writes_of_progress(api: Api, m
         "report",
         lambda job, *, stage, progress: told.append(progress) or report(job, stage=stage, progress=progress),
     )
-    monkeypatch.setattr(worker.this_worker()._runners["watermark-removal"], "_pipeline", Stepwise())
+    runner = worker.this_worker()._runners["watermark-removal"]
+    monkeypatch.setattr(runner, "_watermark", load(Stepwise))
 
     assert call(api).status_code == 200
 

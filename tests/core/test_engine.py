@@ -7,6 +7,7 @@ from pathlib import Path
 
 from apps.background.operation import REMOVE_BACKGROUND
 from apps.core.work.engine import Engine, load_runners
+from ml.models import Models
 from ml.sessions.slots import InferenceSlots
 
 PATH = f"{__name__}.CountedRunner"
@@ -22,7 +23,7 @@ class CountedRunner:
 
 
 def test_operations_of_one_runner_share_it() -> None:
-    engine = Engine(profile="best", weights_dir=Path(), slots=InferenceSlots(1))
+    engine = Engine(Models(Path(), slots=InferenceSlots(1)))
     first, second = (replace(REMOVE_BACKGROUND, slug=slug, runner=PATH) for slug in ("first", "second"))
 
     runners = load_runners([first, second], engine)

@@ -9,14 +9,15 @@ import cv2
 import numpy as np
 import pytest
 
-from ml import registry
 from ml.background.confidence import LOW_BELOW
 from ml.background.pipeline import BackgroundPipeline, Quality, Subject
 from ml.errors import WeightsMissingError
+from ml.models import Models
 from ml.picture import compositing
 from ml.picture.types import AlphaChannel, Mask, RgbImage
 from ml.sessions.slots import InferenceSlots
 from ml.weights.fetch import default_dir
+from ml.weights.specs import Profile
 
 pytestmark = pytest.mark.golden
 PHOTOS = Path(__file__).parent / "photos"
@@ -34,9 +35,9 @@ def best() -> BackgroundPipeline:
     return _load("best")
 
 
-def _load(profile: registry.Profile) -> BackgroundPipeline:
+def _load(profile: Profile) -> BackgroundPipeline:
     try:
-        pipeline = registry.load_background(profile, default_dir())
+        pipeline = Models(default_dir(), profile=profile).background()
     except WeightsMissingError as error:
         pytest.skip(str(error))
     if pipeline.warnings:
@@ -93,9 +94,7 @@ def test_a_person_who_fills_the_picture_is_whole_and_keeps_what_she_holds(best: 
 
 
 @pytest.mark.parametrize(("profile", "quality"), [("permissive", "best"), ("permissive", "fast"), ("best", "fast")])
-def test_a_portrait_keeps_its_head_without_the_network_that_knows_people(
-    profile: registry.Profile, quality: Quality
-) -> None:
+def test_a_portrait_keeps_its_head_without_the_network_that_knows_people(profile: Profile, quality: Quality) -> None:
     result = _load(profile).run(_photo(PHOTOS / "astronaut.jpg"), subject="human", quality=quality)
 
     assert result.alpha[30:60, 205:255].min() > 200, "hair"
@@ -104,7 +103,7 @@ def test_a_portrait_keeps_its_head_without_the_network_that_knows_people(
 
 def test_people_in_all_proportions_leave_no_memory_behind(best: BackgroundPipeline) -> None:
     """In an arena it piled up: 170 MB after one photo, 310 MB after six."""
-    people = registry._load_people(default_dir(), InferenceSlots())
+    people = Models(default_dir(), slots=InferenceSlots()).people()
     before = _resident_mb()
 
     for size_hw in ((866, 1154), (1154, 866), (900, 1200), (600, 1154), (1200, 700), (500, 1000)):

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ml import registry
 from ml.clothing.pipeline import ClothingPipeline
+from ml.models import Models
 from ml.picture.types import RgbImage
 from ml.weights.fetch import default_dir
 
@@ -28,7 +28,7 @@ GARMENTS = {
 
 @pytest.fixture(scope="module")
 def pipeline() -> ClothingPipeline:
-    return registry.load_clothing(default_dir())
+    return Models(default_dir()).clothing()
 
 
 def _photo(name: str) -> RgbImage:

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ml import registry
 from ml.errors import WeightsMissingError
+from ml.models import Models
 from ml.picture.subject import FoundSubject
 from ml.picture.types import Mask, RgbImage
 from ml.pointing.pipeline import Look, PointingPipeline, Prompts
@@ -47,7 +47,7 @@ def iou(result: FoundSubject, expected: Mask) -> float:
 @pytest.fixture(scope="module")
 def pipeline() -> PointingPipeline:
     try:
-        return registry.load_pointing("best", default_dir(), choice=registry.SamChoice())
+        return Models(default_dir()).pointing()
     except WeightsMissingError as error:
         pytest.skip(str(error))
 

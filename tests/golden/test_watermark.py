@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ml import registry
 from ml.errors import TemplateError
+from ml.models import Models
 from ml.picture.types import Mask, Matte, RgbImage
 from ml.watermark.pipeline import WatermarkPipeline
 from ml.watermark.template.mark import template_from_png
+from ml.weights import made_here
+from ml.weights.fetch import default_dir
 
 pytestmark = pytest.mark.golden
 PHOTO = Path(__file__).parent / "photos" / "canyon-wren.jpg"
@@ -21,9 +23,9 @@ PHOTO = Path(__file__).parent / "photos" / "canyon-wren.jpg"
 
 @pytest.fixture(scope="module")
 def pipeline() -> WatermarkPipeline:
-    if not registry.WATERMARK_FILE.is_file():
+    if not (made_here.FOLDER / made_here.WATERMARK.name).is_file():
         pytest.skip("ml/weights has no network for watermarks")
-    return registry.load_watermark()
+    return Models(default_dir()).watermark()
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from ml import registry
+from ml.models import Models
 from ml.picture.types import RgbImage
 from ml.watermark.pipeline import WatermarkPipeline
+from ml.weights import made_here
+from ml.weights.fetch import default_dir
 from tests.golden.repeated import as_seen, pictures
 
 pytestmark = pytest.mark.golden
@@ -21,9 +23,9 @@ PICTURES = pictures()
 
 @pytest.fixture(scope="module")
 def pipeline() -> WatermarkPipeline:
-    if not registry.WATERMARK_FILE.is_file():
+    if not (made_here.FOLDER / made_here.WATERMARK.name).is_file():
         pytest.skip("ml/weights has no network for watermarks")
-    return registry.load_watermark()
+    return Models(default_dir()).watermark()
 
 
 def as_jpeg(image: RgbImage, quality: int) -> RgbImage:

@@ -7,11 +7,11 @@ from functools import cache
 import cv2
 import numpy as np
 
-from ml.registry import REPAIR_FILE
+from ml.sessions.slots import InferenceSlots
 from ml.watermark.finder import Sight
 from ml.watermark.pipeline import WatermarkPipeline
 from ml.watermark.repair_network import RepairNetwork
-from ml.weights.own import open_own
+from ml.weights import made_here
 
 
 def photo(seed: int, *, height: int = 240, width: int = 320) -> np.ndarray:
@@ -59,7 +59,7 @@ class Network:
 @cache
 def repairer() -> RepairNetwork:
     """The real one: it is small."""
-    return RepairNetwork(open_own(REPAIR_FILE, "make train-watermark", None))
+    return RepairNetwork(made_here.REPAIR.open(made_here.FOLDER, slots=InferenceSlots()))
 
 
 def pipeline(shape: np.ndarray | None = None, *, opacity: float = 0.5, sure: float = 1.0) -> WatermarkPipeline:

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml import registry
 from ml.background.pipeline import BackgroundPipeline, Quality
 from ml.evaluation import measuring, recipes, report
 from ml.evaluation.__main__ import main
@@ -23,7 +22,7 @@ from ml.evaluation.sets import SETS, Photo, SetReader, choose, is_held_out, samp
 from ml.evaluation.sheet import Sheet
 from ml.picture.subject import FoundSubject
 from ml.picture.types import Matte, RgbImage
-from tests.conftest import NotTheCornersColour
+from tests.stand_ins import NotTheCornersColour, StandInModels
 
 HELD_OUT, NOT_HELD_OUT = "0003", "0004"
 
@@ -165,7 +164,7 @@ def test_unknown_names_are_refused(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="no set nonsense"):
         choose("matting_alpha,nonsense")
     with pytest.raises(EvaluationError, match="no recipe slow"):
-        recipes.load("slow", tmp_path)
+        recipes.load("slow", StandInModels())
 
 
 # --- edge colours -------------------------------------------------------------------------------------------------
@@ -319,10 +318,12 @@ def test_command_measures_what_is_there(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(registry, "load_background", lambda *_: pipeline)
+    models = StandInModels(background=pipeline)
     monkeypatch.setenv("EVALUATION_DATA", str(folder))
 
-    status = main(["--recipe", "best", "--json", str(tmp_path / "all.json"), "--sheet", str(tmp_path / "all.png")])
+    status = main(
+        ["--recipe", "best", "--json", str(tmp_path / "all.json"), "--sheet", str(tmp_path / "all.png")], models=models
+    )
 
     said = capsys.readouterr()
     facts = json.loads((tmp_path / "all.json").read_text())

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from ml import registry
 from ml.errors import WeightsDamagedError, WeightsMissingError
 from ml.weights import __main__ as weights_command
 from ml.weights import catalogue
+from ml.weights import choice as choosing
 from ml.weights import fetch as weights
 from ml.weights.specs import ModelSpec, NpmChunks, NpmMember, WeightsFile, WheelMember
 
@@ -216,18 +216,18 @@ def test_permissive_profile_takes_nothing_from_an_agpl_package() -> None:
 
 
 def test_best_profile_falls_back_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "is_right", lambda file, _: file.name == "u2net.onnx")
+    monkeypatch.setattr(choosing, "is_right", lambda file, _: file.name == "u2net.onnx")
 
-    choice = registry.choose_background("best", tmp_path)
+    choice = choosing.choose_background("best", tmp_path)
 
     assert choice.spec is catalogue.U2NET
     assert "isnet.onnx is missing" in choice.warnings[0]
-    assert registry.choose_background("permissive", tmp_path).warnings == ()
+    assert choosing.choose_background("permissive", tmp_path).warnings == ()
 
 
 def test_no_weights_at_all_says_which_command_gets_them(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissingError, match=r"python -m ml\.weights fetch --profile best"):
-        registry.choose_background("best", tmp_path)
+        choosing.choose_background("best", tmp_path)
 
 
 def test_profile_and_folder_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

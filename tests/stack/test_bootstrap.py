@@ -10,7 +10,7 @@ import pytest
 
 from apps.stack import bootstrap
 from apps.stack.paths import ROOT
-from ml import registry
+from ml import models
 
 
 class Pip:
@@ -101,4 +101,4 @@ def test_one_version_and_one_index_in_all_places() -> None:
 
     assert f"\n{bootstrap.TORCH}+cpu " in pins["torch-cpu.txt"]
     assert f"\n{bootstrap.TORCH}\n" in pins["worker-gpu.txt"]
-    assert bootstrap.TORCH_CPU_INDEX == registry.TORCH_CPU_INDEX
+    assert bootstrap.TORCH_CPU_INDEX == models.TORCH_CPU_INDEX

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from ml import registry
+from ml.weights import made_here
 from tests.stack.conftest import PATIENCE_S, Stack
 
 pytestmark = pytest.mark.stack
@@ -70,7 +70,7 @@ def marked_photo() -> bytes:
 
 
 def test_submit_poll_and_download(stack: Stack) -> None:
-    if not registry.WATERMARK_FILE.is_file():
+    if not (made_here.FOLDER / made_here.WATERMARK.name).is_file():
         pytest.skip("ml/weights has no network for watermarks")
     client, marked = Client(stack.url, stack.api_key), marked_photo()
 

@@ -67,7 +67,7 @@ class EnvelopeDialect:
         response.headers["X-Credits-Charged"] = str(answer.job.charged_credits)
         response.headers["X-Width"] = str(artifact.width)
         response.headers["X-Height"] = str(artifact.height)
-        if bbox := (outcome.facts.get("subject") or {}).get("bbox"):
+        if bbox := outcome.box_xywh:
             for side, value in zip(("Left", "Top", "Width", "Height"), bbox, strict=True):
                 response.headers[f"X-Foreground-{side}"] = str(value)
         unknown = [WarningCode.UNKNOWN_FIELD] if getattr(request, "unknown_fields", ()) else []

@@ -72,7 +72,7 @@ def status_of(error: AppError) -> int:
 def _facts(outcome: Outcome) -> dict[str, str]:
     artifact = outcome.artifacts["image"]
     facts = {"X-Width": str(artifact.width), "X-Height": str(artifact.height)}
-    if bbox := (outcome.facts.get("subject") or {}).get("bbox"):
+    if bbox := outcome.box_xywh:
         names = ("Left", "Top", "Width", "Height")
         facts |= {f"X-Foreground-{name}": str(side) for name, side in zip(names, bbox, strict=True)}
     if outcome.warnings:

@@ -13,7 +13,7 @@ from apps.core.dialects.base import Answer
 from apps.core.dialects.envelope import usd
 from apps.core.errors import AppError, Detail, ErrorCode, Fault
 from apps.core.operations import Operation
-from apps.core.outcome import Artifact, Outcome
+from apps.core.outcome import Artifact, Box, Outcome
 from apps.core.results import outcome_of
 from apps.core.storage import result_store
 
@@ -61,6 +61,7 @@ _TITLES = {
     "roi_region_empty": "Region of interest is empty",
     "unknown_foreground": "Could not identify foreground in image",
 }
+_NOWHERE: Box = (0, 0, 0, 0)
 
 
 class RemoveBgDialect:
@@ -76,7 +77,7 @@ class RemoveBgDialect:
         outcome = outcome_of(answer.job)
         artifact = outcome.artifacts[answer.operation.main_artifact(answer.job.params)]
         data = result_store().get(artifact.key)
-        box: list[int] = outcome.facts["subject"]["bbox"]
+        box = outcome.box_xywh or _NOWHERE
         if answer.binary:
             response = HttpResponse(data, content_type=artifact.content_type)
         else:
@@ -106,7 +107,7 @@ class RemoveBgDialect:
 REMOVEBG = RemoveBgDialect()
 
 
-def _headers(answer: Answer, outcome: Outcome, artifact: Artifact, box: list[int]) -> dict[str, str]:
+def _headers(answer: Answer, outcome: Outcome, artifact: Artifact, box: Box) -> dict[str, str]:
     return {
         **_NO_STORE,
         "X-Job-Id": str(answer.job.id),

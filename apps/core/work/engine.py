@@ -3,48 +3,96 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from django.utils.module_loading import import_string
 
+from apps.core.errors import AppError, ErrorCode
 from apps.core.operations import Operation
 from apps.core.outcome import Outcome
-from ml.registry import SamChoice
+from ml.errors import WeightsError
 
 if TYPE_CHECKING:
     from apps.core.work.execution import Work
-    from ml.sessions.slots import InferenceSlots
-    from ml.weights.specs import Profile
+    from ml.models import Models
 
 
 @dataclass(frozen=True)
 class Engine:
-    """The device and the weights: `slots` knows the device and bounds how many networks run at once."""
+    """The networks of this process, on the device that it has."""
 
-    profile: Profile
-    weights_dir: Path
-    slots: InferenceSlots
-    sam: SamChoice = field(default_factory=SamChoice)
+    models: Models
 
 
-class Runner(Protocol):
+class Pipeline(Protocol):
+    """What the core knows of a pipeline: what answers and the heartbeat say of it."""
+
+    model_name: str
+    model_version: str
+    device: str
+    warnings: tuple[str, ...]
+
+
+Some = TypeVar("Some", bound=Pipeline)
+
+
+@dataclass(frozen=True)
+class Loaded(Generic[Some]):
     """
-    The code behind an operation: made once, with the Engine, when the worker starts.
+    A pipeline that a runner works with, or why it has none.
 
-    Args:
-        models: `name@version` of the networks it loaded.
-        device: where they run.
+    Attributes:
+        model: `name@version`; empty without one.
+        device: where it runs.
         warnings: sentences about what is lost in this set-up.
     """
 
-    models: list[str]
-    device: str
-    warnings: list[str]
+    pipeline: Some | None
+    what: str = ""
+    model: str = ""
+    device: str = "cpu"
+    warnings: tuple[str, ...] = ()
+
+    def needed(self) -> Some:
+        """The pipeline. Raises AppError(OVERLOADED) where there is none."""
+        if self.pipeline is None:
+            raise AppError(ErrorCode.OVERLOADED, f"This service is set up without {self.what}; ask its operator.")
+        return self.pipeline
+
+
+def load(make: Callable[[], Some]) -> Loaded[Some]:
+    """Load what a worker cannot be without. Raises WeightsError."""
+    pipeline = make()
+    model = f"{pipeline.model_name}@{pipeline.model_version}"
+    return Loaded(pipeline, model=model, device=pipeline.device, warnings=tuple(pipeline.warnings))
+
+
+def load_or_do_without(make: Callable[[], Some], *, what: str, lost: str) -> Loaded[Some]:
+    """
+    Load what a worker can be without: then some requests are refused, and the rest works.
+
+    Args:
+        what: the missing thing, for clients: "the network for garments".
+        lost: which requests are refused, for the operator: "Requests for garments are refused."
+    """
+    try:
+        return load(make)
+    except WeightsError as error:
+        return Loaded(None, what=what, warnings=(f"{lost} {error}",))
+
+
+class Runner:
+    """The code behind an operation: made once, with the Engine, when the worker starts. It holds nothing of any job."""
+
+    loaded: tuple[Loaded[Any], ...] = ()
+
+    def __init__(self, engine: Engine) -> None:
+        """Load the pipelines that it works with and name them in `loaded`."""
 
     def run(self, work: Work) -> Outcome:
-        """Do one job."""
+        """Do one job. Raises AppError for what the client can mend."""
+        raise NotImplementedError
 
 
 def load_runners(operations: Iterable[Operation], engine: Engine) -> dict[str, Runner]:
@@ -61,9 +109,10 @@ def load_runners(operations: Iterable[Operation], engine: Engine) -> dict[str, R
 
 def facts_of(runners: dict[str, Runner], engine: Engine) -> dict[str, Any]:
     """What the heartbeat tells of this worker."""
+    every = [loaded for runner in runners.values() for loaded in runner.loaded]
     return {
-        "models": sorted({model for runner in runners.values() for model in runner.models}),
-        "device": next(iter(runners.values())).device,
-        "warnings": sorted({warning for runner in runners.values() for warning in runner.warnings}),
-        "slots": engine.slots.jobs,
+        "models": sorted({loaded.model for loaded in every if loaded.model}),
+        "device": next((loaded.device for loaded in every if loaded.model), "cpu"),
+        "warnings": sorted({warning for loaded in every for warning in loaded.warnings}),
+        "slots": engine.models.slots.jobs,
     }

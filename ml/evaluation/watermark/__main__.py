@@ -21,10 +21,11 @@ from ml.errors import MlError, TemplateError
 from ml.evaluation.watermark.marks import KINDS, Kind, Marked, draw_mark
 from ml.evaluation.watermark.photos import CleanPhoto, read_photos, read_real
 from ml.evaluation.watermark.strokes import Assets, read_assets
+from ml.models import Models
 from ml.picture.types import Mask, RgbImage
-from ml.registry import load_watermark
 from ml.watermark.pipeline import Removal, WatermarkPipeline
 from ml.watermark.template.mark import MarkTemplate, template_from_png
+from ml.weights.fetch import default_dir
 
 SETS = ("photos_natural", "garments_flatlay", "saliency_ecssd")
 SEED = 20
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    pipeline = load_watermark()
+    pipeline = Models(default_dir()).watermark()
     _say("what", "value")
     _say("---", "---")
     for megapixels in (1, 12):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from ml import registry
 from ml.evaluation.errors import EvaluationError
+from ml.models import Models
 from ml.picture.types import Matte, RgbImage
 from ml.training.clothing.curves import draw_curves
 from ml.training.clothing.measure import agreement_of
@@ -21,7 +21,7 @@ from ml.training.clothing.samples import Sources
 from ml.training.clothing.train import Recipe, Training, fine, polish, start_from, steps_within
 from ml.training.encoder import imagenet_encoder
 from ml.training.onnx_file import write_onnx
-from ml.weights import catalogue
+from ml.weights import catalogue, made_here
 from ml.weights.fetch import default_dir
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def main() -> int:
     )
     parser.add_argument("--polish", type=Path, metavar="FILE", help="a third one, likewise")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=registry.CLOTHING_FILE)
+    parser.add_argument("--out", type=Path, default=made_here.FOLDER / made_here.CLOTHING.name)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if options.threads:
@@ -65,8 +65,10 @@ def main() -> int:
 
 
 def _photos(options: argparse.Namespace) -> tuple[Sources, list[LabelledPhoto]]:
+    network = Models(default_dir()).saliency(catalogue.U2NETP)
+
     def saliency(image: RgbImage) -> Matte:
-        return registry.load_network(catalogue.U2NETP, default_dir()).predict(image)
+        return network.predict(image)
 
     street = read_street(options.data, ("train", "val"), learns_ambiguous=bool(options.polish))
     flat = read_flat_lays(options.data, options.work / "flat-lays", saliency, ("train",))["train"]

@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ml import registry
 from ml.clothing.garments import DRESS, GARMENTS, SKIRT
 from ml.clothing.pipeline import ClothingPipeline, ClothingResult
+from ml.models import Models
 from ml.picture.types import Matte, RgbImage
 from ml.training.clothing.measure import NO_GARMENT, Agreement, LabelMap, fold
 from ml.training.clothing.photos import LabelledPhoto, read_flat_lays, read_street, read_without_clothes
@@ -153,11 +153,12 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("var/training/clothing"))
     parser.add_argument("--parts", default="val", help="comma separated: val, aside, flat, bare")
     options = parser.parse_args()
-    pipeline = registry.load_clothing(default_dir())
+    models = Models(default_dir())
+    pipeline = models.clothing()
     parts = options.parts.split(",")
 
     def saliency(image: RgbImage) -> Matte:
-        return registry.load_network(catalogue.U2NETP, default_dir()).predict(image)
+        return models.saliency(catalogue.U2NETP).predict(image)
 
     for part in ("val", "aside"):
         if part in parts:

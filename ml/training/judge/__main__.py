@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 
 from ml.evaluation.errors import EvaluationError
-from ml.registry import JUDGE_FILE
 from ml.training.encoder import imagenet_encoder
 from ml.training.judge.export import export
 from ml.training.judge.network import Judge
 from ml.training.judge.prepare import prepare
 from ml.training.judge.samples import Samples
 from ml.training.judge.train import Recipe, train
+from ml.weights import made_here
 from ml.weights.fetch import default_dir
 
 
@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("var/training/judge"), help="samples and state are kept here")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--epochs", type=int, default=Recipe().epochs)
-    parser.add_argument("--out", type=Path, default=JUDGE_FILE)
+    parser.add_argument("--out", type=Path, default=made_here.FOLDER / made_here.JUDGE.name)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     options.work.mkdir(parents=True, exist_ok=True)

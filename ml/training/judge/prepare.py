@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ml import registry
 from ml.evaluation.sets import SETS, LabelledSet, Photo, SetReader, is_held_out
+from ml.models import Models
 from ml.picture.transforms import shrink_or_grow
 from ml.picture.types import RgbImage
 from ml.training.judge import scenes
@@ -54,8 +54,8 @@ def prepare(data: Path, weights_dir: Path) -> Samples:
         EvaluationError: a tar is missing or damaged.
         WeightsMissingError: a network is missing.
     """
-    main = registry.load_network(catalogue.ISNET, weights_dir)
-    second = registry.load_network(catalogue.U2NETP, weights_dir)
+    models = Models(weights_dir)
+    main, second = models.saliency(catalogue.ISNET), models.saliency(catalogue.U2NETP)
     rows: list[tuple[Bytes, Bytes, Bytes, Floats, Floats]] = []
     for count, example in enumerate(_examples(data), start=1):
         square = shrink_or_grow(example.image, (catalogue.ISNET.input_side_px,) * 2)
