@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from ml.background.judge_network import JudgeNetwork
     from ml.background.people_network import PeopleNetwork
     from ml.background.pipeline import BackgroundPipeline
-    from ml.background.saliency_network import SaliencyNetwork, Session
+    from ml.background.saliency_network import SaliencyNetwork
     from ml.clothing.network import ClothingNetwork
     from ml.clothing.pipeline import ClothingPipeline
     from ml.pointing.pipeline import PointingPipeline
     from ml.pointing.sam import SamNetwork
+    from ml.sessions.session import Session
     from ml.watermark.pipeline import WatermarkPipeline
 
 Made = TypeVar("Made")

@@ -3,6 +3,7 @@ Real PostgreSQL, Valkey and S3 for one pytest session, in a folder of their own.
 
 Loaded by `-p` (pyproject.toml), because Django reads its settings before any conftest. With xdist the
 controller starts them and the workers inherit the addresses. Servers whose URLs are set already are used.
+Folders whose tests need none of them start none: `pytest tests/ml` begins at once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,18 +22,28 @@ from apps.stack.paths import ROOT, VarDir
 from apps.stack.plan import PARTS, plan
 from apps.stack.servers import embedded_servers
 
+ALONE = ("tests/ml", "tests/core", "tests/golden")
+"""Folders whose tests need no server."""
+
 _SERVERS = pytest.StashKey[contextlib.ExitStack]()
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
         _own_database(worker)
     asked = early_config.known_args_namespace
     if asked.help or asked.version or all(os.environ.get(name) for name in PARTS.values()):
         return
     servers = early_config.stash[_SERVERS] = contextlib.ExitStack()
-    servers.enter_context(own_servers())
+    servers.enter_context(no_servers() if need_none(asked.file_or_dir) else own_servers())
+
+
+def need_none(chosen: Sequence[str]) -> bool:
+    """Whether all these paths and test ids lie in folders whose tests need no server; False for none at all."""
+    alone = [ROOT / folder for folder in ALONE]
+    paths = [Path.cwd() / each.partition("::")[0] for each in chosen]
+    return bool(paths) and all(any(path.resolve().is_relative_to(folder) for folder in alone) for path in paths)
 
 
 def _own_database(worker: str) -> None:
@@ -49,12 +60,25 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @contextlib.contextmanager
 def own_servers() -> Iterator[None]:
+    """All three, with their addresses in the environment."""
+    with _folder_and_addresses() as (folder, env), embedded_servers(env | {"KEYLINE_THROWAWAY": "1"}, VarDir(folder)):
+        yield
+
+
+@contextlib.contextmanager
+def no_servers() -> Iterator[None]:
+    """The addresses alone, which the settings ask for: who calls them after all hears that nobody is there."""
+    with _folder_and_addresses():
+        yield
+
+
+@contextlib.contextmanager
+def _folder_and_addresses() -> Iterator[tuple[Path, dict[str, str]]]:
     folder = Path(tempfile.mkdtemp(prefix="keyline-tests-"))
     env = plan(os.environ, {}).env
+    os.environ.setdefault("WEIGHTS_DIR", str(ROOT / "var" / "weights"))
+    os.environ.update(env | {"KEYLINE_VAR_DIR": str(folder)})
     try:
-        with embedded_servers(env | {"KEYLINE_THROWAWAY": "1"}, VarDir(folder)):
-            os.environ.setdefault("WEIGHTS_DIR", str(ROOT / "var" / "weights"))
-            os.environ.update(env | {"KEYLINE_VAR_DIR": str(folder)})
-            yield
+        yield folder, env
     finally:
         shutil.rmtree(folder, ignore_errors=True)

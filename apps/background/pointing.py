@@ -11,7 +11,7 @@ from apps.core.work.execution import Work
 from apps.core.work.recent import Recent
 from ml.picture.subject import FoundSubject
 from ml.picture.types import AlphaChannel, RgbImage
-from ml.pointing.pipeline import Look, Prompts
+from ml.pointing.pipeline import Prompts, SeenPhoto
 
 KEPT_COUNT = 16
 KEPT_BYTES = 80_000_000
@@ -24,7 +24,7 @@ class Pointing:
     """One for the process."""
 
     def __init__(self, engine: Engine) -> None:
-        self._looks: Recent[Look] = Recent(max_count=KEPT_COUNT, max_bytes=KEPT_BYTES, max_age_s=KEPT_S)
+        self._looks: Recent[SeenPhoto] = Recent(max_count=KEPT_COUNT, max_bytes=KEPT_BYTES, max_age_s=KEPT_S)
         self.loaded = load_or_do_without(
             engine.models.pointing, what="SAM", lost="Requests with points or box are refused."
         )

@@ -7,30 +7,24 @@ from ImageNet. It answers for the three pipelines at once.
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
-from numpy.typing import NDArray
 
 from ml.errors import ShapeError
 from ml.picture.transforms import shrink_or_grow
 from ml.picture.types import Matte, RgbImage
+from ml.sessions.session import Session
 
 SIDE_PX = 320
 HEADS = ("universal", "human", "product")
 _CENTRE, _SCALE = np.float32(127), np.float32(1 / 128)
 
 
-class Session(Protocol):
-    """What runs the network: `ml.sessions.onnx.OnnxSession`, or a test's fake."""
-
-    def run(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run a (1, 5, 320, 320) float32 tensor and give the (1, 3, 320, 320) float32 maps, 0..1."""
-        ...
-
-
 class JudgeNetwork:
-    """Holds no state between calls."""
+    """
+    Holds no state between calls.
+
+    The session: run a (1, 5, 320, 320) float32 tensor and give the (1, 3, 320, 320) float32 maps, 0..1.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session

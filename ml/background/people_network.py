@@ -6,14 +6,11 @@ It was made for films and remembers earlier frames; a photo is the first frame o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
-
 import numpy as np
-from numpy.typing import NDArray
 
 from ml.picture.transforms import require_rgb, shrink_or_grow
 from ml.picture.types import Matte, RgbImage
+from ml.sessions.session import Graph
 
 OUTPUTS = ("pha",)
 """Of the graph: the matte alone, not the foreground's colours or what it remembers."""
@@ -23,16 +20,12 @@ INNER_SHARE = 0.75
 """It looks at a copy of that share, and sharpens what it found on the picture as given."""
 
 
-class Graph(Protocol):
-    """What runs the network: `ml.sessions.onnx.OnnxGraph`, or a test's fake."""
-
-    def run(self, tensors: Mapping[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        """Run `src` (1, 3, H, W), 0..1, what it remembers, and `downsample_ratio`; gives the matte (1, 1, H, W), 0..1."""
-        ...
-
-
 class PeopleNetwork:
-    """Holds no state between calls."""
+    """
+    Holds no state between calls.
+
+    The graph: run `src` (1, 3, H, W), 0..1, what it remembers, and `downsample_ratio`; gives the matte (1, 1, H, W), 0..1.
+    """
 
     def __init__(self, graph: Graph, *, side_px: int) -> None:
         """

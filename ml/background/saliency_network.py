@@ -7,28 +7,21 @@ The map is never stretched to its own minimum and maximum: on an empty photo tha
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.picture.transforms import require_rgb, resize_matte, shrink_or_grow
 from ml.picture.types import Matte, RgbImage
-
-
-class Session(Protocol):
-    """What runs the network: `ml.sessions.onnx.OnnxSession`, or a test's fake."""
-
-    device: str
-
-    def run(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run a (1, 3, side, side) float32 tensor and give the (1, 1, side, side) float32 map, 0..1."""
-        ...
+from ml.sessions.session import Session
 
 
 class SaliencyNetwork:
-    """Finds the subject of a photo. Holds no state between calls."""
+    """
+    Finds the subject of a photo. Holds no state between calls.
+
+    The session: run a (1, 3, side, side) float32 tensor and give the (1, 1, side, side) float32 map, 0..1.
+    """
 
     def __init__(
         self,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from ml.clothing.garments import GARMENTS
 from ml.picture.transforms import require_rgb
 from ml.picture.types import BoxXyxy, RgbImage
+from ml.sessions.session import Session
 
 BODY, NOTHING = len(GARMENTS), len(GARMENTS) + 1
 CHANNELS = len(GARMENTS) + 2
@@ -32,19 +32,6 @@ CENTRE, SCALE = 127.0, 128.0
 
 Shares = NDArray[np.float32]
 """(C, H, W) float32: how much each channel has of a pixel; they add up to 1."""
-
-
-class Session(Protocol):
-    """What runs the network: `ml.sessions.onnx.OnnxSession`, or a test's fake."""
-
-    @property
-    def device(self) -> str:
-        """Where it runs."""
-        ...
-
-    def run(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run (N, 3, H, W) float32, sides divisible by 32; gives (N, 10, H / 2, W / 2) float32, 0..1."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +125,11 @@ def unlook(shares: Shares, view: View, *, box_xyxy: BoxXyxy, size_wh: tuple[int,
 
 
 class ClothingNetwork:
-    """Holds no state between calls."""
+    """
+    Holds no state between calls.
+
+    The session: run (N, 3, H, W) float32, sides divisible by 32; gives (N, 10, H / 2, W / 2) float32, 0..1.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -157,7 +157,7 @@ class ClothingPipeline:
             shares[GARMENTS.index(SKIRT)] += shares[GARMENTS.index(DRESS)]
             shares[GARMENTS.index(DRESS)] = 0
         matte = self._saliency(seen) if self._saliency else None
-        shares = _named(seen, _Look(shares, view, part, matte))
+        shares = _named(seen, _SeenView(shares, view, part, matte))
         alphas = _soft(seen, shares, part)
         if opacity is not None:
             alphas = {name: np.asarray(cv2.multiply(a, opacity, scale=1 / 255), np.uint8) for name, a in alphas.items()}
@@ -188,7 +188,7 @@ class ClothingPipeline:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _SeenView:
     """What the network said of a view, the part of the photo in it, and the background network's matte of the photo."""
 
     shares: Shares
@@ -219,7 +219,7 @@ class _Look:
         )
 
 
-def _named(seen: RgbImage, look: _Look) -> Shares:
+def _named(seen: RgbImage, look: _SeenView) -> Shares:
     """(10, h, w) float32 over the part of the photo: voted on, at the size at which edges are made."""
     x0, y0, x1, y1 = look.part
     photo_wh = seen.shape[1], seen.shape[0]

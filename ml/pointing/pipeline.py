@@ -117,7 +117,7 @@ class Prompts:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class SeenPhoto:
     """
     What both networks know of one photo, whatever is pointed at; worth keeping for the next click.
 
@@ -157,10 +157,10 @@ class PointingPipeline:
     def warm_up(self) -> None:
         """Run SAM once: a GPU chooses its algorithms then; on a CPU it would gain nothing."""
         blank = np.zeros((8, 8, 3), np.uint8)
-        look = Look(self._network.embed(blank), np.zeros((8, 8), np.uint8))
+        look = SeenPhoto(self._network.embed(blank), np.zeros((8, 8), np.uint8))
         self.run(blank, Prompts(keep_xy=((4, 4),)), look=look)
 
-    def look(self, image: RgbImage, *, opacity: AlphaChannel | None = None) -> Look:
+    def look(self, image: RgbImage, *, opacity: AlphaChannel | None = None) -> SeenPhoto:
         """
         Run the slow networks, once for any number of prompts.
 
@@ -176,10 +176,10 @@ class PointingPipeline:
             seen = on_ground(image, require_alpha(opacity, (height, width)))
         embedding = self._network.embed(seen)
         size_wh = embedding.shape_hw[1], embedding.shape_hw[0]
-        return Look(embedding, to_alpha(resize_matte(self._matte(seen), size_wh)))
+        return SeenPhoto(embedding, to_alpha(resize_matte(self._matte(seen), size_wh)))
 
     def run(
-        self, image: RgbImage, prompts: Prompts, *, look: Look, opacity: AlphaChannel | None = None
+        self, image: RgbImage, prompts: Prompts, *, look: SeenPhoto, opacity: AlphaChannel | None = None
     ) -> FoundSubject:
         """
         Cut out the object that is pointed at, whatever else there is in the photo.
@@ -237,7 +237,7 @@ class _Found:
 class _Search:
     """One request's questions to SAM, in the embedding's pixels."""
 
-    def __init__(self, network: Pointer[Any], look: Look, prompts: Prompts) -> None:
+    def __init__(self, network: Pointer[Any], look: SeenPhoto, prompts: Prompts) -> None:
         self._network = network
         self._look = look
         self._prompts = _inside(prompts, look.matte.shape)

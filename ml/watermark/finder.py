@@ -8,32 +8,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from ml.picture.transforms import require_rgb, shrink_or_grow
 from ml.picture.types import Matte, RgbImage
+from ml.sessions.session import Session
 from ml.watermark.jpeg_traces import with_traces
 
 STRIDE_PX = 32
 CENTRE, SCALE = 127.0, 128.0
 """The network sees (RGB - 127) / 128."""
-
-
-class Session(Protocol):
-    """What runs the network: `ml.sessions.onnx.OnnxSession`, or a test's fake."""
-
-    @property
-    def device(self) -> str:
-        """Where it runs."""
-        ...
-
-    def run(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run (1, 3, H, W) float32, sides divisible by 32; gives (1, 3, H, W) float32, 0..1: shape, alpha, gate."""
-        ...
 
 
 CLOSER = 1.2
@@ -63,7 +49,11 @@ class Sight:
 
 
 class WatermarkNetwork:
-    """Holds no state between calls."""
+    """
+    Holds no state between calls.
+
+    The session: run (1, 3, H, W) float32, sides divisible by 32; gives (1, 3, H, W) float32, 0..1: shape, alpha, gate.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -7,7 +7,6 @@ Fully convolutional: any sides, padded to multiples of 16.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -16,23 +15,11 @@ from numpy.typing import NDArray
 from ml.errors import ShapeError
 from ml.picture.transforms import require_rgb
 from ml.picture.types import Matte, RgbImage
+from ml.sessions.session import Session
 
 STRIDE_PX = 16
 
 Floats = NDArray[np.float32]
-
-
-class Session(Protocol):
-    """What runs the network: `ml.sessions.onnx.OnnxSession`, or a test's fake."""
-
-    @property
-    def device(self) -> str:
-        """Where it runs."""
-        ...
-
-    def run(self, tensor: Floats) -> Floats:
-        """Run (1, 4, H, W) float32, 0..1, photo and mask, sides divisible by 16; gives (1, 8, H, W) float32, 0..1."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +38,11 @@ class RepairMaps:
 
 
 class RepairNetwork:
-    """Holds no state between calls."""
+    """
+    Holds no state between calls.
+
+    The session: run (1, 4, H, W) float32, 0..1, photo and mask, sides divisible by 16; gives (1, 8, H, W) float32, 0..1.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -14,7 +14,7 @@ from ml.errors import WeightsMissingError
 from ml.models import Models
 from ml.picture.subject import FoundSubject
 from ml.picture.types import Mask, RgbImage
-from ml.pointing.pipeline import Look, PointingPipeline, Prompts
+from ml.pointing.pipeline import PointingPipeline, Prompts, SeenPhoto
 from ml.weights import catalogue
 from ml.weights.fetch import default_dir
 
@@ -57,7 +57,7 @@ def point(pipeline: PointingPipeline) -> Pointing:
     """Cut out what is pointed at; each photo is looked at once."""
 
     @cache
-    def look(path: Path) -> Look:
+    def look(path: Path) -> SeenPhoto:
         return pipeline.look(photo(path))
 
     return lambda path, prompts: pipeline.run(photo(path), prompts, look=look(path))

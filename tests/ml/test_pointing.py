@@ -11,7 +11,7 @@ import pytest
 
 from ml.errors import ShapeError
 from ml.pointing.object_edges import soften
-from ml.pointing.pipeline import Look, PointingPipeline, Prompts
+from ml.pointing.pipeline import PointingPipeline, Prompts, SeenPhoto
 
 SIDE = 256
 PERSON, SHIRT, DOG = (40, 40, 120, 220), (50, 100, 110, 160), (160, 140, 230, 220)
@@ -166,7 +166,7 @@ def test_prompts_are_in_the_photos_pixels_whatever_the_network_sees() -> None:
         scene, matte=lambda _: np.zeros((8, 8), np.float32), model_name="scene", model_version="1"
     )
     large = np.full((2 * SIDE, 4 * SIDE, 3), 128, np.uint8)
-    look = Look(Drawn(np.zeros(4, np.float32), (SIDE, SIDE)), np.zeros((SIDE, SIDE), np.uint8))
+    look = SeenPhoto(Drawn(np.zeros(4, np.float32), (SIDE, SIDE)), np.zeros((SIDE, SIDE), np.uint8))
 
     result = pipeline.run(large, Prompts(keep_xy=((4 * ON_DOG[0], 2 * ON_DOG[1]),)), look=look)
 

@@ -95,7 +95,7 @@ def polish(recipe: Recipe) -> Recipe:
     )
 
 
-Look = Callable[[ClothingNetwork], float]
+Measure = Callable[[ClothingNetwork], float]
 """Measures a network on validation: mean IoU, 0..1."""
 
 
@@ -127,7 +127,7 @@ class Training:
         )
         self._step = 0
 
-    def run(self, look: Look) -> ClothingNetwork:
+    def run(self, look: Measure) -> ClothingNetwork:
         """Train to the end; gives the running mean of the weights."""
         self._resume()
         losses: list[float] = []

@@ -45,7 +45,7 @@ from ml.training.watermark.network import Served, WatermarkNetwork
 from ml.training.watermark.repair import RepairNetwork
 from ml.training.watermark.repair import Served as ServedRepair
 from ml.training.watermark.sheet import draw_sheet
-from ml.training.watermark.train import Look, Recipe, Training, as_encoded, averaged
+from ml.training.watermark.train import Measure, Recipe, Training, as_encoded, averaged
 from ml.training.watermark.views import Views, Wish, batches, on_device
 from ml.watermark.finder import WatermarkNetwork as SeeingNetwork
 
@@ -177,7 +177,7 @@ def _validation(data: Path) -> tuple[list[Marked], list[RgbImage]]:
     return marked, draw_clean(held_out, count=CLEAN, seed=SEED)
 
 
-def _look(marked: Sequence[Marked], clean: Sequence[RgbImage], device: str) -> Look:
+def _look(marked: Sequence[Marked], clean: Sequence[RgbImage], device: str) -> Measure:
     def look(network: WatermarkNetwork) -> float:
         predict = predict_with(network, device)
         maps = [predict(one.image)[..., 0] for one in marked]

@@ -95,7 +95,7 @@ class Curves:
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
-Look = Callable[[WatermarkNetwork], float]
+Measure = Callable[[WatermarkNetwork], float]
 """Measures a network on validation: mean IoU, 0..1."""
 
 
@@ -136,7 +136,7 @@ class Training:
         done = self.step / self.recipe.steps if self.recipe.steps else self._spent_s / self.recipe.seconds
         return min(1.0, done)
 
-    def run(self, look: Look | None) -> tuple[WatermarkNetwork, RepairNetwork]:
+    def run(self, look: Measure | None) -> tuple[WatermarkNetwork, RepairNetwork]:
         """Train to the end; gives the running means of the weights."""
         self._resume()
         losses: list[Tensor] = []

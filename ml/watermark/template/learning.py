@@ -41,11 +41,11 @@ IN_ALL, LEAST_SEEN = 1.1, 0.1
 
 NOTHING_SHARED = "These photos share no watermark at the same place."
 
-Look = Callable[[RgbImage], Sight]
+Finding = Callable[[RgbImage], Sight]
 """Says what it sees of marks in a picture, at its size or smaller."""
 
 
-def learn_mark(pictures: Sequence[RgbImage], *, look: Look | None = None) -> Layer:
+def learn_mark(pictures: Sequence[RgbImage], *, look: Finding | None = None) -> Layer:
     """
     Learn alpha and premultiplied colour of a mark.
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ml.errors import TemplateError
 from ml.picture.types import Matte, RgbaImage, RgbImage
-from ml.watermark.template.learning import Look, learn_mark
+from ml.watermark.template.learning import Finding, learn_mark
 
 FEWEST_PHOTOS, MOST_PHOTOS = 3, 10
 SMALLEST_SIDE_PX, LARGEST_SIDE_PX = 8, 4096
@@ -102,7 +102,7 @@ def template_from_png(image: RgbaImage) -> MarkTemplate:
     return MarkTemplate(cut, np.asarray(image[box][..., :3] * cut[..., None], np.float32))
 
 
-def template_from_photos(photos: Sequence[RgbImage], *, look: Look | None = None) -> MarkTemplate:
+def template_from_photos(photos: Sequence[RgbImage], *, look: Finding | None = None) -> MarkTemplate:
     """
     Learn a mark from photos that carry it at the same place.
 
