@@ -230,9 +230,10 @@ def test_photo_that_is_not_to_be_kept_is_not_remembered(api: Api, sam_stand_in: 
 def test_service_without_sam_says_so_and_charges_nothing(
     api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
+    from ml.models import Models
     from ml.sessions.slots import InferenceSlots
 
-    missing = Pointing(Engine(profile="best", weights_dir=tmp_path, slots=InferenceSlots(1)))
+    missing = Pointing(Engine(Models(tmp_path, slots=InferenceSlots(1))))
     monkeypatch.setattr(this_worker()._runners["remove-bg"], "_pointing", missing)
 
     response = api.remove(two_things(), points="[[50, 50, 1]]")
@@ -241,7 +242,7 @@ def test_service_without_sam_says_so_and_charges_nothing(
     assert "without SAM" in detail(response)[1]
     assert Job.objects.get().charged_credits == 0
     assert api.remove(two_things()).status_code == 200
-    (warning,) = missing.warnings
+    (warning,) = missing.loaded.warnings
     assert "points or box" in warning
     assert "python -m ml.weights fetch" in warning
 

@@ -84,7 +84,7 @@ def _task_id(request: Request) -> uuid.UUID | None:
     """None for a text that can be nobody's id. Raises AppError."""
     given = request_fields(request).get("task_id")
     if given in (None, ""):
-        raise invalid("task_id", "Send the task_id that submit_watermark_removal gave you.", Fault.MISSING)
+        raise invalid("task_id", "Send the task_id that the submitting address gave you.", Fault.MISSING)
     if not isinstance(given, str):
         raise invalid("task_id", "task_id must be a string.")
     try:
