@@ -10,13 +10,14 @@ TOOLS := var/tools
 # Commands that only look at the code: the settings insist on a secret, and nothing is signed with this one.
 WITH_SECRET = DJANGO_SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_hex(32))')
 
-.PHONY: help run start stop status demo test check check-clients bench evaluate lock audit hooks tools packages weights train-judge train-clothing train-watermark payments-rig test-payments mutants
+.PHONY: quick help run start stop status demo test check check-clients bench evaluate lock audit hooks tools packages weights train-judge train-clothing train-watermark payments-rig test-payments mutants
 
 help:
 	@echo 'make run       set up, start everything, cut out a first picture, serve until Ctrl-C'
 	@echo 'make start     the same, detached; make stop ends it, make status shows it'
 	@echo 'make demo      cut out the demo photo through the running service once more'
 	@echo 'make test      install what the tests need and run all that this machine can run; it tells which it cannot, and why'
+	@echo 'make quick     those tests that need no server and no network, in under a minute'
 	@echo 'make check     lint, format, types, import contracts, lengths, migrations, OpenAPI document'
 	@echo 'make lock      write requirements/*.lock anew after a change to requirements/*.txt; UPGRADE=1 takes the newest of all'
 	@echo 'make audit     ask whether a fault of a locked package is known (needs an index)'
@@ -48,6 +49,9 @@ test: packages weights
 	@echo 'Running every test (half an hour on two cores; the stack tests start services of their own) ...'
 	@$(INSTALL_TRAINING) || echo 'The packages of training could not be installed: what needs them is not tested.' >&2
 	@KEYLINE_RIG=$(or $(KEYLINE_RIG),auto) $(PY) -m tests.every $(PYTEST_ARGS)
+
+quick: packages
+	@$(PY) -m pytest tests/core tests/ml -n2 -q $(PYTEST_ARGS)
 
 check: packages
 	@echo 'Linting, checking types, import contracts, migrations and the OpenAPI document (about a minute) ...'

@@ -78,14 +78,18 @@ def _note_use(row: ApiKey) -> None:
 
 
 def _the_one_key(request: Request) -> str | None:
-    given = {name: request.headers[name].strip() for name in _KEY_HEADERS if name in request.headers}
+    """The one key that all headers agree on; "" where they are all empty, None without any. A header sent twice comes joined."""
+    given = [(name, key.strip()) for name in _KEY_HEADERS for key in request.headers.get(name, "").split(",")]
     scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
     if scheme:
         if scheme.lower() != "bearer":
             raise AppError(ErrorCode.UNAUTHENTICATED, "Use Authorization: Bearer with an API key, or X-Api-Key.")
-        given["Authorization"] = token.strip()
-    keys = set(given.values())
+        given.append(("Authorization", token.strip()))
+    keys = {key for _, key in given if key}
     if len(keys) > 1:
-        issue = f"Send one credential; {' and '.join(given)} carry different ones."
-        raise AppError(ErrorCode.VALIDATION_ERROR, issue, details=[Detail(name, issue) for name in given])
-    return keys.pop() if keys else None
+        names = list(dict.fromkeys(name for name, key in given if key))
+        issue = f"Send one credential; {' and '.join(names)} carry different ones."
+        raise AppError(ErrorCode.VALIDATION_ERROR, issue, details=[Detail(name, issue) for name in names])
+    if keys:
+        return keys.pop()
+    return "" if scheme or any(name in request.headers for name in _KEY_HEADERS) else None

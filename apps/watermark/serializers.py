@@ -23,7 +23,7 @@ class Sensitivity(serializers.FloatField):
         super().__init__(min_value=0.0, max_value=1.0, error_messages=said, **options)
 
     def to_internal_value(self, data: Any) -> float:
-        if isinstance(data, bool):
+        if isinstance(data, bool) or not str(data).isascii():  # Python reads the digits of every script
             raise serializers.ValidationError(_FROM_0_TO_1)
         return float(super().to_internal_value(data))
 

@@ -63,6 +63,21 @@ def test_same_key_twice_is_fine_and_two_different_ones_are_not(api: Api) -> None
     assert different.json()["error"]["code"] == "VALIDATION_ERROR"
 
 
+def test_header_that_comes_twice_counts_by_what_it_says(api: Api) -> None:
+    """A server hands them on as one, joined by a comma."""
+    same = through(api, {"X-Api-Key": f"{api.key}, {api.key}"})
+    different = through(api, {"X-Api-Key": f"{api.key},another"})
+
+    assert same.status_code == 200
+    assert (different.status_code, different.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
+    assert different.json()["error"]["details"][0]["field"] == "X-Api-Key"
+
+
+def test_empty_header_beside_a_key_says_nothing(api: Api) -> None:
+    assert through(api, {"X-Api-Key": "", "Authorization": f"Bearer {api.key}"}).status_code == 200
+    assert through(api, {"X-Api-Key": "", "X-RapidAPI-Key": ""}).status_code == 401
+
+
 def test_revoked_expired_and_locked_keys_stop_at_once(api: Api) -> None:
     row = ApiKey.objects.get()
 

@@ -305,6 +305,7 @@ def test_smear_of_another_size_is_refused_before_anything_is_submitted(api: Api)
         ({"sensitivity": "-0.1"}, "sensitivity"),
         ({"sensitivity": "nan"}, "sensitivity"),
         ({"sensitivity": "inf"}, "sensitivity"),
+        ({"sensitivity": "\u0660.\u0665"}, "sensitivity"),
         ({"sensitivity": "x" * 70_000}, "sensitivity"),
         ({"output_format": "both"}, "output_format"),
         ({"format": "gif"}, "format"),
