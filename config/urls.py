@@ -13,7 +13,6 @@ from apps.core.api.views import JobView
 from apps.core.dialects.code_message import CODE_MESSAGE
 from apps.core.dialects.elements import ELEMENTS
 from apps.core.dialects.removebg import REMOVEBG
-from apps.core.openapi.document import OpenApiView
 from apps.payments import discovery
 from apps.watermark.operation import WATERMARK_TASK
 from apps.watermark.views import TemplatesView, TemplateView
@@ -49,7 +48,7 @@ urlpatterns = [
     path("healthz", system.healthz, name="healthz"),
     path("readyz", system.readyz, name="readyz"),
     path("metrics", system.metrics, name="metrics"),
-    path("openapi.json", OpenApiView.as_view(), name="openapi"),
+    path("openapi.json", docs.OpenApiView.as_view(), name="openapi"),
     path("llms.txt", discovery.llms_txt, name="llms"),
     path(".well-known/x402", discovery.well_known_x402, name="well-known-x402"),
     path("docs", docs.docs, name="docs"),

@@ -4,8 +4,24 @@ from __future__ import annotations
 
 from apps.background.pointing_fields import refuse_outside
 from apps.background.serializers import RemoveBackgroundSerializer
+from apps.core.answers import Box, Part, Result, Share
 from apps.core.operations import MEGABYTE, Operation
 from apps.core.pictures.inspection import ImageFormat, ImageLimits
+
+
+class Subject(Part):
+    """What was kept."""
+
+    bbox: Box | None
+    area_ratio: Share
+    confidence: Share
+
+
+class CutOut(Result):
+    """The image, and what is on it."""
+
+    subject: Subject
+
 
 REMOVE_BACKGROUND = Operation(
     slug="remove-bg",
@@ -22,13 +38,6 @@ REMOVE_BACKGROUND = Operation(
     ),
     body_cap_bytes=30 * MEGABYTE,
     binary_default=True,
-    result_schema={
-        "type": "object",
-        "required": ["image", "subject"],
-        "properties": {
-            "image": {"$ref": "#/components/schemas/Image"},
-            "subject": {"$ref": "#/components/schemas/Subject"},
-        },
-    },
+    result=CutOut,
     check=refuse_outside,
 )

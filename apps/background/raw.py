@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.background.operation import CutOut
 from apps.background.serializers import RemoveBackgroundSerializer
 from apps.core.fields import Choice
 from apps.core.operations import MEGABYTE, Operation
@@ -38,12 +39,5 @@ REMOVE_BACKGROUND_RAW = Operation(
     ),
     body_cap_bytes=25 * MEGABYTE,
     binary_default=True,
-    result_schema={
-        "type": "object",
-        "required": ["image", "subject"],
-        "properties": {
-            "image": {"$ref": "#/components/schemas/Image"},
-            "subject": {"$ref": "#/components/schemas/Subject"},
-        },
-    },
+    result=CutOut,
 )

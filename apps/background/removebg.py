@@ -7,6 +7,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.background.operation import CutOut
 from apps.background.removebg_fields import Colour, CropMargins, Length, Position, Region, Scale
 from apps.core.errors import AppError, Detail, ErrorCode, Fault, invalid
 from apps.core.fields import Choice
@@ -143,6 +144,13 @@ _LIMITS = ImageLimits(
     max_pixels=100_000_000,
 )
 
+
+class RemoveBgCutOut(CutOut):
+    """As a job shows it; remove.bg's own form says the same in other words."""
+
+    type: str | None
+
+
 REMOVE_BG = Operation(
     slug="removebg",
     title="Remove the background of a photo, with remove.bg's parameters",
@@ -152,14 +160,7 @@ REMOVE_BG = Operation(
     image_limits=_LIMITS,
     body_cap_bytes=50 * MEGABYTE,
     binary_default=True,
-    result_schema={
-        "type": "object",
-        "required": ["image", "subject"],
-        "properties": {
-            "image": {"$ref": "#/components/schemas/Image"},
-            "subject": {"$ref": "#/components/schemas/Subject"},
-        },
-    },
+    result=RemoveBgCutOut,
     image_fields=SourceFields("image_file", "image_url", "image_file_b64"),
     more_images=(ImageInput("bg_image", SourceFields("bg_image_file", "bg_image_url"), _LIMITS, required=False),),
     check=_check,

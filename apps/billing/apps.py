@@ -9,9 +9,6 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.billing.funding import FUNDINGS
-        from apps.billing.schema import BILLING_PATHS
-        from apps.core.openapi.document import describe
 
-        describe(BILLING_PATHS)
         for funding in FUNDINGS:
             register_funding(funding)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Self
 
 from apps.clothing.serializers import ClothingSerializer, CostumeSerializer
-from apps.core.openapi.parts import named, nullable, ref
+from apps.core.answers import Box, Image, Part, Result, Share, Url, about, example_url
 from apps.core.operations import MEGABYTE, Operation, SourceFields
 from apps.core.pictures.inspection import ImageFormat, ImageLimits
 from ml.clothing.garments import GARMENTS
@@ -22,70 +22,47 @@ _LIMITS = ImageLimits(
 )
 _BODY_CAP_BYTES = 15 * MEGABYTE
 
-_GARMENT = {
-    "type": "object",
-    "required": ["present", "areaRatio", "bbox", "confidence", "url"],
-    "properties": {
-        "present": {"type": "boolean"},
-        "areaRatio": {"type": "number", "minimum": 0, "maximum": 1, "description": "Share of the photo."},
-        "bbox": nullable({"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems": 4}),
-        "confidence": {"type": "number", "minimum": 0, "maximum": 1},
-        "url": nullable({"type": "string", "format": "uri", "description": "Presigned; lives as long as the image's."}),
-    },
-}
-_RESULT = {
-    "type": "object",
-    "required": ["image", "classes"],
-    "properties": {
-        "image": ref("Image"),
-        "classes": {
-            "type": "object",
-            "description": "The classes that were asked for, by name; present tells whether the photo shows one.",
-            "additionalProperties": named("GarmentClass", _GARMENT),
-        },
-    },
-}
-_URL = "https://store.example/results/5d3c/1/{}.png?X-Amz-Expires=86400&X-Amz-Signature=9f0c"
-_EXAMPLE = {
-    "image": {
-        "url": _URL.format("image"),
-        "contentType": "image/png",
-        "width": 1000,
-        "height": 1500,
-        "bytes": 412345,
-        "sha256": "8c1f3a7d5e9b2046c7d8e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6",
-        "expiresAt": "2026-02-18T17:40:22.456Z",
-    },
-    "classes": {
-        "tops": {
-            "present": True,
-            "areaRatio": 0.1204,
-            "bbox": [310, 280, 390, 420],
-            "confidence": 0.94,
-            "url": _URL.format("tops"),
-        },
-        "coat": {"present": False, "areaRatio": 0.0, "bbox": None, "confidence": 0.0, "url": None},
-    },
-}
+
+class GarmentClass(Part):
+    """A class of garments that was asked for."""
+
+    present: bool
+    area_ratio: Annotated[Share, about("Share of the photo.")]
+    bbox: Box | None
+    confidence: Share
+    url: Annotated[Url | None, about("Presigned; lives as long as the image's.")]
 
 
-def _present(images: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
-    """The combined image, and the classes in the order of `GARMENTS`, which a row's JSON does not keep."""
-    told = facts["classes"]
-    return {
-        "image": images["image"],
-        "classes": {
-            name: {
-                "present": told[name]["present"],
-                "areaRatio": told[name]["areaRatio"],
-                "bbox": told[name]["bbox"],
-                "confidence": told[name]["confidence"],
-                "url": images[name]["url"] if name in images else None,
-            }
-            for name in GARMENTS
-            if name in told
-        },
-    }
+class Garments(Result):
+    """All garments together, and each class by itself."""
+
+    classes: Annotated[
+        dict[str, GarmentClass],
+        about("The classes that were asked for, by name; present tells whether the photo shows one."),
+    ]
+
+    @classmethod
+    def of(cls, images: dict[str, Image], facts: dict[str, Any]) -> Self:
+        """The classes stand in the order of `GARMENTS`, which a row's JSON does not keep."""
+        told = facts["classes"]
+        urls = {name: images[name].url if name in images else None for name in told}
+        classes = {name: {**told[name], "url": urls[name]} for name in GARMENTS if name in told}
+        return super().of({"image": images["image"]}, {"classes": classes})
+
+
+_EXAMPLE = Garments(
+    image=Image.example("image", width=1000, height=1500, size_bytes=412_345),
+    classes={
+        "tops": GarmentClass(
+            present=True,
+            area_ratio=0.1204,
+            bbox=[310, 280, 390, 420],
+            confidence=0.94,
+            url=example_url("tops"),
+        ),
+        "coat": GarmentClass(present=False, area_ratio=0.0, bbox=None, confidence=0.0, url=None),
+    },
+)
 
 
 CLOTHING_SEGMENTATION = Operation(
@@ -97,9 +74,8 @@ CLOTHING_SEGMENTATION = Operation(
     image_limits=_LIMITS,
     body_cap_bytes=_BODY_CAP_BYTES,
     binary_default=False,
-    present=_present,
-    result_schema=_RESULT,
-    result_example=_EXAMPLE,
+    result=Garments,
+    example=_EXAMPLE,
 )
 
 COSTUME_REMOVAL = Operation(
@@ -111,7 +87,6 @@ COSTUME_REMOVAL = Operation(
     image_limits=_LIMITS,
     body_cap_bytes=_BODY_CAP_BYTES,
     binary_default=False,
-    present=_present,
-    result_schema=_RESULT,
+    result=Garments,
     image_fields=SourceFields("image"),
 )

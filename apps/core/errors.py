@@ -4,34 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import StrEnum, auto
+from typing import Any, Self
 
 
-class ErrorCode(Enum):
-    """The closed list: (HTTP status in the envelope, default sentence, whether the same request may succeed later)."""
+class ErrorCode(StrEnum):
+    """What can go wrong, as a closed list: each has its HTTP status in the envelope, a sentence, and whether to try again."""
 
-    VALIDATION_ERROR = (400, "The request is not valid.", False)
-    UNAUTHENTICATED = (401, "Send a valid API key, as X-Api-Key or as Authorization: Bearer.", False)
-    INSUFFICIENT_CREDITS = (402, "The account has too few credits for this call.", False)
-    PAYMENT_REQUIRED = (402, "This call must be paid for.", False)
-    FORBIDDEN = (403, "This key may not do that.", False)
-    NOT_FOUND = (404, "There is nothing at this address.", False)
-    METHOD_NOT_ALLOWED = (405, "This address does not take that method.", False)
-    CONFLICT = (409, "A request with the same Idempotency-Key is still running.", True)
-    GONE = (410, "The result has been deleted.", False)
-    PAYLOAD_TOO_LARGE = (413, "The request body is larger than this address takes.", False)
-    UNSUPPORTED_MEDIA_TYPE = (415, "Send multipart/form-data or application/json.", False)
-    IDEMPOTENCY_MISMATCH = (422, "This Idempotency-Key was used for a different request.", False)
-    RATE_LIMITED = (429, "Too many requests.", True)
-    INTERNAL_ERROR = (500, "Something went wrong on our side; the request id helps us to find it.", True)
-    PROCESSING_FAILED = (502, "The image could not be processed.", True)
-    PROCESSING_TIMEOUT = (502, "The image was not ready in time; nothing was charged.", True)
-    OVERLOADED = (503, "The service is busy; try again shortly.", True)
+    status: int
+    sentence: str
+    retryable: bool
 
-    def __init__(self, status: int, sentence: str, retryable: bool) -> None:
-        self.status = status
-        self.sentence = sentence
-        self.retryable = retryable
+    @staticmethod
+    def _generate_next_value_(name: str, *_: Any) -> str:
+        return name
+
+    def __new__(cls, name: str, status: int, sentence: str, retryable: bool) -> Self:
+        code = str.__new__(cls, name)
+        code._value_, code.status, code.sentence, code.retryable = name, status, sentence, retryable
+        return code
+
+    VALIDATION_ERROR = auto(), 400, "The request is not valid.", False
+    UNAUTHENTICATED = auto(), 401, "Send a valid API key, as X-Api-Key or as Authorization: Bearer.", False
+    INSUFFICIENT_CREDITS = auto(), 402, "The account has too few credits for this call.", False
+    PAYMENT_REQUIRED = auto(), 402, "This call must be paid for.", False
+    FORBIDDEN = auto(), 403, "This key may not do that.", False
+    NOT_FOUND = auto(), 404, "There is nothing at this address.", False
+    METHOD_NOT_ALLOWED = auto(), 405, "This address does not take that method.", False
+    CONFLICT = auto(), 409, "A request with the same Idempotency-Key is still running.", True
+    GONE = auto(), 410, "The result has been deleted.", False
+    PAYLOAD_TOO_LARGE = auto(), 413, "The request body is larger than this address takes.", False
+    UNSUPPORTED_MEDIA_TYPE = auto(), 415, "Send multipart/form-data or application/json.", False
+    IDEMPOTENCY_MISMATCH = auto(), 422, "This Idempotency-Key was used for a different request.", False
+    RATE_LIMITED = auto(), 429, "Too many requests.", True
+    INTERNAL_ERROR = auto(), 500, "Something went wrong on our side; the request id helps us to find it.", True
+    PROCESSING_FAILED = auto(), 502, "The image could not be processed.", True
+    PROCESSING_TIMEOUT = auto(), 502, "The image was not ready in time; nothing was charged.", True
+    OVERLOADED = auto(), 503, "The service is busy; try again shortly.", True
 
 
 class Fault(StrEnum):

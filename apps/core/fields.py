@@ -13,6 +13,7 @@ from rest_framework import serializers
 _HEX = re.compile(r"#?(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 _HOURS = re.compile(r"([1-9]|1\d|2[0-4])h", re.ASCII)
 _LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)\s*(px|%)?", re.ASCII)
+FORMS = ("image", "json")
 MOST_MARGIN_PX = 500
 MOST_MARGIN_PERCENT = 50
 
@@ -101,3 +102,23 @@ class Retention(serializers.CharField):
         if text != "0" and not hours:
             raise serializers.ValidationError("Use 0, or whole hours from 1h to 24h.")
         return int(hours[1]) * 3600 if hours else 0
+
+
+class DeliverySerializer(serializers.Serializer):
+    """What every operation understands beside its own parameters, where the dialect offers it."""
+
+    retention = Retention(
+        required=False,
+        help_text="How long the result is kept: 1h to 24h (default 24h), or 0: it is deleted as soon as the answer is sent, "
+        "which only a synchronous binary answer can be.",
+    )
+
+
+class FormSerializer(serializers.Serializer):
+    """How the answer is to look, where the dialect has both forms; `asked_form` reads it."""
+
+    answer = Choice(
+        FORMS,
+        required=False,
+        help_text="image: the file itself; json: JSON. It wins over Accept, and is taken in the address too.",
+    )

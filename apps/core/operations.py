@@ -8,6 +8,7 @@ from typing import Any
 
 from rest_framework.serializers import Serializer
 
+from apps.core.answers import Result
 from apps.core.owner import Owner
 from apps.core.pictures.inspection import ImageHeader, ImageLimits
 
@@ -85,10 +86,6 @@ Checker = Callable[[Mapping[str, Any], Mapping[str, ImageHeader]], None]
 Authorizer = Callable[[Mapping[str, Any], Owner], None]
 
 
-def _side_by_side(images: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
-    return {**images, **facts}
-
-
 def _anything_goes(params: Mapping[str, Any], headers: Mapping[str, ImageHeader]) -> None:
     """Nothing more to check."""
 
@@ -117,9 +114,8 @@ class Operation:
         body_cap_bytes: largest request body; more is a 413 before it is read.
         binary_default: answer with the image itself when the client states no wish.
         main_artifact: parameters -> the artifact that a binary answer carries.
-        present: (images by artifact name, facts) -> the operation's part of `data`.
-        result_schema: JSON Schema of what `present` returns, for the OpenAPI document.
-        result_example: such a result, for the document too.
+        result: the class of the operation's part of `data`, and of its schema.
+        example: such a result, for the OpenAPI document.
         fixed: parameters that the route decides; a client that contradicts them gets a 400.
         image_fields: the fields that carry the main image.
         more_images: further images, such as a mask or a background.
@@ -136,10 +132,9 @@ class Operation:
     image_limits: ImageLimits
     body_cap_bytes: int
     binary_default: bool
-    result_schema: Mapping[str, Any]
-    result_example: Mapping[str, Any] | None = None
+    result: type[Result]
+    example: Result | None = None
     main_artifact: Callable[[Mapping[str, Any]], str] = _always_image
-    present: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]] = _side_by_side
     fixed: Mapping[str, Any] = field(default_factory=dict)
     image_fields: SourceFields = SourceFields("image", "image_url", "image_base64")
     more_images: tuple[ImageInput, ...] = ()

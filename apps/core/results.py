@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
-from typing import Any
+from typing import overload
 
 from django.conf import settings
 from django.utils import timezone
 
+from apps.core.answers import Image
 from apps.core.errors import AppError, Detail, ErrorCode, Fault
 from apps.core.models import Job, State
 from apps.core.outcome import Artifact, Outcome
 from apps.core.storage import result_store
 
 
+@overload
+def iso(moment: datetime) -> str: ...
+@overload
+def iso(moment: datetime | None) -> str | None: ...
 def iso(moment: datetime | None) -> str | None:
     """RFC 3339 in UTC with milliseconds."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z" if moment else None
@@ -46,16 +51,16 @@ def error_of(job: Job) -> AppError:
     return AppError(ErrorCode[job.error["code"]], job.error["message"], details=details)
 
 
-def image_object(job: Job, artifact: Artifact) -> dict[str, Any]:
+def image_object(job: Job, artifact: Artifact) -> Image:
     """One image of a result with a presigned URL that dies no later than the object."""
     left_s = (job.expires_at - timezone.now()).total_seconds() if job.expires_at else 0
     expires_s = max(1, min(settings.RESULT_TTL_S, math.ceil(left_s)))
-    return {
-        "url": result_store().presign(artifact.key, expires_s=expires_s),
-        "contentType": artifact.content_type,
-        "width": artifact.width,
-        "height": artifact.height,
-        "bytes": artifact.bytes,
-        "sha256": artifact.sha256,
-        "expiresAt": iso(job.expires_at),
-    }
+    return Image(
+        url=result_store().presign(artifact.key, expires_s=expires_s),
+        content_type=artifact.content_type,
+        width=artifact.width,
+        height=artifact.height,
+        bytes=artifact.bytes,
+        sha256=artifact.sha256,
+        expires_at=iso(job.expires_at),
+    )

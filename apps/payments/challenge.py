@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 from django.http import HttpResponse, JsonResponse
 
+from apps.core.answers import Part, as_json
 from apps.payments import mpp, x402
 from apps.payments.models import Rail
 from apps.payments.rails import mpp_rail, x402_rail
@@ -32,7 +32,7 @@ def challenge(
     *, rails: tuple[Rail, ...], amount: int, url: str, route: str, body_sha256: bytes = _EMPTY_SHA256, error: str
 ) -> HttpResponse:
     """The same from its parts."""
-    body: dict[str, Any] = {"error": error}
+    body: Part = x402.PaymentRequired(error=error)
     headers = dict(_NO_STORE)
     if Rail.X402 in rails:
         body = x402.challenge_v1(x402_rail(), amount=amount, url=url, error=error)
@@ -43,8 +43,8 @@ def challenge(
         if Rail.X402 not in rails:
             detail = "Payment is required; see WWW-Authenticate."
             body = mpp.problem("payment-required", status=402, detail=detail, challenge_id=offered.id)
-            return JsonResponse(body, status=402, headers=headers, content_type="application/problem+json")
-    return JsonResponse(body, status=402, headers=headers)
+            return JsonResponse(as_json(body), status=402, headers=headers, content_type="application/problem+json")
+    return JsonResponse(as_json(body), status=402, headers=headers)
 
 
 def mpp_refusal(visit: Visit, kind: str, detail: str, *, may_have_moved: bool) -> HttpResponse:
@@ -57,11 +57,11 @@ def mpp_refusal(visit: Visit, kind: str, detail: str, *, may_have_moved: bool) -
     if kind in {"bad-request", "method-unsupported"} or may_have_moved:
         status = 403 if may_have_moved else 400
         body = mpp.problem(kind, status=status, detail=detail)
-        return JsonResponse(body, status=status, headers=_NO_STORE, content_type="application/problem+json")
+        return JsonResponse(as_json(body), status=status, headers=_NO_STORE, content_type="application/problem+json")
     fresh = payment_required(visit)
     offered = fresh.headers["WWW-Authenticate"].partition('id="')[2].partition('"')[0]
     body = mpp.problem(kind, status=402, detail=detail, challenge_id=offered)
-    response = JsonResponse(body, status=402, headers=_NO_STORE, content_type="application/problem+json")
+    response = JsonResponse(as_json(body), status=402, headers=_NO_STORE, content_type="application/problem+json")
     for name in ("WWW-Authenticate", "PAYMENT-REQUIRED"):
         if name in fresh.headers:
             response.headers[name] = fresh.headers[name]

@@ -17,7 +17,9 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from msgspec import UNSET, UnsetType
 
+from apps.core.answers import Part, Url
 from apps.payments.rails import MppRail
 
 SCHEME = "Payment"
@@ -118,11 +120,21 @@ def www_authenticate(challenge: Challenge) -> str:
     return f"{SCHEME} " + ", ".join(f'{name}="{value}"' for name, value in members.items())
 
 
-def problem(kind: str, *, status: int, detail: str, challenge_id: str = "") -> dict[str, Any]:
+class PaymentProblem(Part):
+    """Why an MPP payment was refused (RFC 9457)."""
+
+    type: Url
+    title: str
+    status: int
+    detail: str
+    challenge_id: str | UnsetType = UNSET
+
+
+def problem(kind: str, *, status: int, detail: str, challenge_id: str = "") -> PaymentProblem:
     """RFC 9457's body."""
     title = kind.replace("-", " ").title()
-    body = {"type": f"{PROBLEMS}{kind}", "title": title, "status": status, "detail": detail}
-    return body | ({"challengeId": challenge_id} if challenge_id else {})
+    told = challenge_id or UNSET
+    return PaymentProblem(type=f"{PROBLEMS}{kind}", title=title, status=status, detail=detail, challenge_id=told)
 
 
 def receipt(*, transaction: str, currency: str, at: datetime) -> dict[str, Any]:

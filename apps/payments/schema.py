@@ -4,35 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.core.openapi.parts import json_content, named
+from apps.core.openapi.responses import headers, json_content
+from apps.core.openapi.schemas import schema_of
 from apps.core.operations import Operation
 from apps.payments.funding import MICROS_PER_CREDIT
 from apps.payments.models import Rail
+from apps.payments.mpp import PaymentProblem
 from apps.payments.rails import PATH_USD, rails_on, x402_rail
+from apps.payments.x402 import PaymentRequired
 
-_PROBLEM = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string", "format": "uri"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "challengeId": {"type": "string"},
-    },
-}
-_REQUIRED = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "x402Version": {"type": "integer"},
-        "error": {
-            "description": "Why: a word or a sentence; for a key with too few credits code, message and retryable."
-        },
-        "accepts": {"type": "array", "items": {"type": "object", "additionalProperties": True}},
-        "requestId": {"type": "string", "format": "uuid"},
-    },
-}
 _CHALLENGE_HEADERS = {
     "PAYMENT-REQUIRED": "x402 version 2: base64 of JSON.",
     "WWW-Authenticate": "MPP: Payment, with its challenge.",
@@ -55,13 +35,13 @@ def with_payment(described: dict[str, Any], operation: Operation) -> dict[str, A
     )
     responses = described["responses"]
     success, refused, forbidden = responses["200"], responses["402"], responses["403"]
-    problem = {"application/problem+json": {"schema": named("PaymentProblem", _PROBLEM)}}
+    problem = {"application/problem+json": {"schema": schema_of(PaymentProblem)}}
     responses |= {
-        "200": {**success, "headers": success["headers"] | _headers(_RECEIPT_HEADERS)},
+        "200": {**success, "headers": success["headers"] | headers(_RECEIPT_HEADERS)},
         "402": {
             **refused,
-            "headers": refused["headers"] | _headers(_CHALLENGE_HEADERS),
-            "content": {**json_content(named("PaymentRequired", _REQUIRED)), **problem},
+            "headers": refused["headers"] | headers(_CHALLENGE_HEADERS),
+            "content": {**json_content(PaymentRequired), **problem},
         },
         "403": {**forbidden, "content": {**forbidden["content"], **problem}},
         "400": {**responses["400"], "content": {**responses["400"]["content"], **problem}},
@@ -88,7 +68,3 @@ def _offers(amount: str) -> list[dict[str, Any]]:
     return offers or [
         {"intent": "charge", "method": "tempo", "amount": None, "currency": PATH_USD, "description": title}
     ]
-
-
-def _headers(texts: dict[str, str]) -> dict[str, Any]:
-    return {name: {"description": text, "schema": {"type": "string"}} for name, text in texts.items()}

@@ -13,10 +13,12 @@ import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 from django.http import HttpRequest
+from msgspec import UNSET, UnsetType
 
+from apps.core.answers import Part, Uuid, about
 from apps.core.errors import Fault, invalid
 from apps.payments.rails import MAX_TIMEOUT_S, X402Rail
 from apps.payments.signatures import DecodeError, keccak, recover, word
@@ -96,7 +98,18 @@ def requirement(rail: X402Rail, *, amount: int) -> dict[str, Any]:
     }
 
 
-def challenge_v1(rail: X402Rail, *, amount: int, url: str, error: str) -> dict[str, Any]:
+class PaymentRequired(Part, kw_only=True):
+    """The price, and how to pay it by x402; where a key has too few credits, an error as any other."""
+
+    x402_version: int | UnsetType = UNSET
+    error: Annotated[
+        Any, about("Why: a word or a sentence; for a key with too few credits code, message and retryable.")
+    ]
+    accepts: list[dict[str, Any]] | UnsetType = UNSET
+    request_id: Uuid | UnsetType = UNSET
+
+
+def challenge_v1(rail: X402Rail, *, amount: int, url: str, error: str) -> PaymentRequired:
     """The body of the 402, which is all that clients of version 1 read."""
     network = rail.network
     entry = {
@@ -111,7 +124,7 @@ def challenge_v1(rail: X402Rail, *, amount: int, url: str, error: str) -> dict[s
         "asset": network.asset,
         "extra": {"name": network.domain_name, "version": network.domain_version},
     }
-    return {"x402Version": 1, "error": error, "accepts": [entry]}
+    return PaymentRequired(x402_version=1, error=error, accepts=[entry])
 
 
 def challenge_v2(rail: X402Rail, *, amount: int, url: str, error: str) -> str:

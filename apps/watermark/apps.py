@@ -6,13 +6,10 @@ class WatermarkConfig(AppConfig):
     verbose_name = "Watermark removal"
 
     def ready(self) -> None:
-        from apps.core.openapi.document import describe
         from apps.core.operations import register_operation
         from apps.core.sweeper import register_round
         from apps.watermark.operation import WATERMARK_REMOVAL
-        from apps.watermark.schema import WATERMARK_PATHS
         from apps.watermark.templates import purge_discarded
 
         register_operation(WATERMARK_REMOVAL)
         register_round("watermark_templates", purge_discarded)
-        describe(WATERMARK_PATHS)

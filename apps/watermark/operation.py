@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
+from apps.core.answers import Box, Image, Part, Result, Share, about
 from apps.core.errors import invalid
-from apps.core.openapi.parts import named, ref
 from apps.core.operations import MEGABYTE, ImageInput, Operation, Pace, SourceFields, Tariff
 from apps.core.pictures.inspection import ImageFormat, ImageHeader, ImageLimits
 from apps.watermark.serializers import SMEAR_FIELDS, TaskSerializer, WatermarkSerializer
@@ -22,59 +22,35 @@ LIMITS = ImageLimits(
 )
 BODY_CAP_BYTES = 70 * MEGABYTE
 
-_REGION = {
-    "type": "object",
-    "required": ["bbox", "score", "kind"],
-    "properties": {
-        "bbox": {
-            "type": "array",
-            "items": {"type": "integer"},
-            "minItems": 4,
-            "maxItems": 4,
-            "description": "Left, top, width, height in pixels of the upright photo.",
-        },
-        "score": {
-            "type": "number",
-            "minimum": 0,
-            "maximum": 1,
-            "description": "How sure it is that this is a watermark.",
-        },
-        "kind": {"type": "string", "description": "More may come with time.", "examples": ["text", "logo", "tiled"]},
-    },
-}
-_RESULT = {
-    "type": "object",
-    "required": ["image", "mask", "regions", "detected"],
-    "properties": {
-        "image": ref("Image"),
-        "mask": ref("Image"),
-        "regions": {
-            "type": "array",
-            "items": named("WatermarkRegion", _REGION),
-            "description": "The watermarks, the surest first; image and mask are 8-bit files of the upright photo's size, and "
-            "in the mask 255 is what was changed (detect_only: would be), its soft edge of at most 8 px included.",
-        },
-        "detected": {"type": "boolean", "description": "Whether there is any watermark."},
-    },
-}
-_EXAMPLE = {
-    name: {
-        "url": f"https://store.example/results/5d3c/1/{name}.png?X-Amz-Expires=86400&X-Amz-Signature=9f0c",
-        "contentType": "image/png",
-        "width": 1200,
-        "height": 800,
-        "bytes": size_bytes,
-        "sha256": "8c1f3a7d5e9b2046c7d8e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6",
-        "expiresAt": "2026-02-18T17:40:22.456Z",
-    }
-    for name, size_bytes in (("image", 1_412_345), ("mask", 8_123))
-} | {"regions": [{"bbox": [820, 730, 340, 42], "score": 0.97, "kind": "text"}], "detected": True}
+
+class WatermarkRegion(Part):
+    """A watermark, or a part of one that repeats."""
+
+    bbox: Annotated[Box, about("Left, top, width, height in pixels of the upright photo.")]
+    score: Annotated[Share, about("How sure it is that this is a watermark.")]
+    kind: Annotated[str, about("More may come with time.", examples=["text", "logo", "tiled"])]
 
 
-def _present(images: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
-    """In the contract's order, which a row's JSON does not keep."""
-    regions = [{name: region[name] for name in ("bbox", "score", "kind")} for region in facts["regions"]]
-    return {"image": images["image"], "mask": images["mask"], "regions": regions, "detected": facts["detected"]}
+class Removal(Result):
+    """The photo without its watermarks, and where they were."""
+
+    mask: Image
+    regions: Annotated[
+        list[WatermarkRegion],
+        about(
+            "The watermarks, the surest first; image and mask are 8-bit files of the upright photo's size, and "
+            "in the mask 255 is what was changed (detect_only: would be), its soft edge of at most 8 px included."
+        ),
+    ]
+    detected: Annotated[bool, about("Whether there is any watermark.")]
+
+
+_EXAMPLE = Removal(
+    image=Image.example("image", width=1200, height=800, size_bytes=1_412_345),
+    mask=Image.example("mask", width=1200, height=800, size_bytes=8_123),
+    regions=[WatermarkRegion(bbox=[820, 730, 340, 42], score=0.97, kind="text")],
+    detected=True,
+)
 
 
 def _check(params: Mapping[str, Any], headers: Mapping[str, ImageHeader]) -> None:  # noqa: ARG001 - the headers tell all
@@ -107,9 +83,8 @@ WATERMARK_REMOVAL = Operation(
     body_cap_bytes=BODY_CAP_BYTES,
     binary_default=False,
     main_artifact=_main_artifact,
-    present=_present,
-    result_schema=_RESULT,
-    result_example=_EXAMPLE,
+    result=Removal,
+    example=_EXAMPLE,
     check=_check,
     authorize=refuse_foreign_template,
 )

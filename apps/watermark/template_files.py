@@ -43,6 +43,31 @@ class TemplateSerializer(serializers.Serializer):
     )
 
 
+_MEGABYTES = MOST_BYTES // MEGABYTE
+_NAME = TemplateSerializer().fields["name"]
+FORM = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": _NAME.max_length, "description": _NAME.help_text},
+        "image": {
+            "type": "string",
+            "format": "binary",
+            "contentMediaType": "image/png",
+            "description": f"The mark alone: a PNG with alpha, at most {_MEGABYTES} MB.",
+        },
+        "images": {
+            "type": "array",
+            "items": {"type": "string", "format": "binary", "contentMediaType": "image/*"},
+            "minItems": FEWEST_PHOTOS,
+            "maxItems": MOST_PHOTOS,
+            "description": f"Or {FEWEST_PHOTOS} to {MOST_PHOTOS} photos of one size that carry it at the same place: JPEG, PNG, "
+            f"BMP or WEBP, at most {_MEGABYTES} MB in all.",
+        },
+    },
+}
+"""For the OpenAPI document."""
+
+
 def read_files(fields: Mapping[str, Any]) -> tuple[Kind, list[Upload]]:
     """
     One PNG with alpha in `image`, or 3 to 10 marked photos of one size in `images`.

@@ -3,26 +3,67 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Annotated, Self
 
+import msgspec
 from django.http import HttpResponse
 from rest_framework.request import Request
 
 from apps.core import idempotency
+from apps.core.answers import Envelope, Moment, Part, Quote, Uuid, about
 from apps.core.api.fields import is_dry_run, request_fields
 from apps.core.api.views import EndpointView, place_if
 from apps.core.dialects.envelope import envelope
 from apps.core.errors import AppError, ErrorCode
+from apps.core.openapi.endpoints import Endpoint
 from apps.core.results import iso
 from apps.core.storage import LARGE_BYTES
-from apps.watermark.models import WatermarkTemplate
+from apps.watermark import models
+from apps.watermark.models import Kind
 from apps.watermark.operation import BODY_CAP_BYTES, WATERMARK_REMOVAL
-from apps.watermark.template_files import PHOTO_FIELDS, TemplateSerializer, read_files
-from apps.watermark.templates import discard, first_template, make_template, templates_of
+from apps.watermark.template_files import FORM, PHOTO_FIELDS, TemplateSerializer, read_files
+from apps.watermark.templates import MOST_TEMPLATES, discard, first_template, make_template, templates_of
+
+_Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class WatermarkTemplate(Part):
+    """The template."""
+
+    id: Annotated[Uuid, about("What template= takes.")]
+    name: str
+    kind: Annotated[Kind, about("How it was given: as a PNG with alpha, or by photos that carry it.")]
+    files: _Positive
+    width: _Positive
+    height: _Positive
+    bytes: _Positive
+    created_at: Moment
+
+    @classmethod
+    def of(cls, row: models.WatermarkTemplate) -> Self:
+        return cls(
+            id=str(row.id),
+            name=row.name,
+            kind=Kind(row.kind),
+            files=row.files,
+            width=row.width,
+            height=row.height,
+            bytes=row.size_bytes,
+            created_at=iso(row.created_at),
+        )
+
+
+class WatermarkTemplates(Part):
+    """The templates."""
+
+    templates: Annotated[list[WatermarkTemplate], about("The newest first.")]
 
 
 class TemplateEndpoint(EndpointView):
     """For keys that may remove watermarks."""
+
+    chapter = "watermark-removal"
+    refusals = (ErrorCode.FORBIDDEN,)
 
     def check_permissions(self, request: Request) -> None:
         super().check_permissions(request)
@@ -36,10 +77,21 @@ class TemplatesView(TemplateEndpoint):
     body_cap_bytes = BODY_CAP_BYTES
     file_fields = ("image", *PHOTO_FIELDS)
 
+    @Endpoint("list_watermark_templates", "Your own marks", Envelope[WatermarkTemplates])
     def get(self, request: Request) -> HttpResponse:
         rows = templates_of(request.auth)
-        return envelope(request, data={"templates": [_told(template) for template in rows]})
+        return envelope(request, WatermarkTemplates(templates=[WatermarkTemplate.of(row) for row in rows]))
 
+    @Endpoint(
+        "create_watermark_template",
+        "Give your own mark once, so that it is removed precisely; free of charge, kept until you delete it",
+        Envelope[WatermarkTemplate],
+        status=201,
+        about=f"At most {MOST_TEMPLATES} an account. The mark is learned at its first use: what no mark can be "
+        "learned from is refused then, on template. With dry_run=true the files are only checked.",
+        body={"multipart/form-data": {"schema": FORM}},
+        takes_ticket=True,
+    )
     def post(self, request: Request) -> HttpResponse:
         fields = request_fields(request)
         serializer = TemplateSerializer(data={"name": fields.get("name") or ""})
@@ -50,12 +102,12 @@ class TemplatesView(TemplateEndpoint):
         ticket = idempotency.ticket_for(request, request.auth, {"name": fields.get("name"), "kind": kind.value}, named)
         first = first_template(ticket) if ticket else None
         if is_quote and first is None:
-            return envelope(request, data={"price": {"credits": 0, "usd": "0.00"}, "valid": True})
+            return envelope(request, Quote.of(0))
         if first is None:
             name = serializer.validated_data["name"]
             with place_if(sum(upload.size_bytes for upload in uploads) > LARGE_BYTES, request.auth.account_id):
                 template = make_template(request.auth, name=name, kind=kind, uploads=uploads, ticket=ticket)
-        response = envelope(request, data=_told(first or template), status=201)
+        response = envelope(request, WatermarkTemplate.of(first or template), status=201)
         response.headers["Location"] = f"/v1/watermark-templates/{(first or template).id}"
         if first:
             response.headers["Idempotency-Replayed"] = "true"
@@ -65,30 +117,19 @@ class TemplatesView(TemplateEndpoint):
 class TemplateView(TemplateEndpoint):
     """`GET` and `DELETE` of one, for the account and the mode that it was made in."""
 
+    @Endpoint("get_watermark_template", "One of your own marks", Envelope[WatermarkTemplate])
     def get(self, request: Request, template_id: uuid.UUID) -> HttpResponse:
-        return envelope(request, data=_told(_own(request, template_id)))
+        return envelope(request, WatermarkTemplate.of(_own(request, template_id)))
 
+    @Endpoint("delete_watermark_template", "Delete a mark and its files", status=204)
     def delete(self, request: Request, template_id: uuid.UUID) -> HttpResponse:
         discard(_own(request, template_id))
         return HttpResponse(status=204)
 
 
-def _own(request: Request, template_id: uuid.UUID) -> WatermarkTemplate:
+def _own(request: Request, template_id: uuid.UUID) -> models.WatermarkTemplate:
     """Raises AppError(NOT_FOUND) for an unknown, deleted or foreign one alike."""
     template = templates_of(request.auth).filter(id=template_id).first()
     if template is None:
         raise AppError(ErrorCode.NOT_FOUND, "There is no such template.")
     return template
-
-
-def _told(template: WatermarkTemplate) -> dict[str, Any]:
-    return {
-        "id": str(template.id),
-        "name": template.name,
-        "kind": template.kind,
-        "files": template.files,
-        "width": template.width,
-        "height": template.height,
-        "bytes": template.size_bytes,
-        "createdAt": iso(template.created_at),
-    }

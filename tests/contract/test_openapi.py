@@ -156,3 +156,18 @@ def test_every_json_answer_is_a_named_schema() -> None:
             for status, answer in operation["responses"].items():
                 schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
                 assert "$ref" in schema or schema.get("additionalProperties") or not schema, (path, status)
+
+
+def test_every_method_of_every_view_is_in_the_document() -> None:
+    """What is not would answer and be told to nobody."""
+    from django.urls import get_resolver
+    from drf_spectacular.generators import EndpointEnumerator
+
+    paths = openapi_document()["paths"]
+    served = {(path, method.lower()) for path, _, method, _ in EndpointEnumerator().get_api_endpoints()}
+    bare = {str(pattern.pattern) for pattern in get_resolver().url_patterns if hasattr(pattern.callback, "endpoint")}
+
+    assert served | {(f"/{path}", "get") for path in bare} == {
+        (path, method) for path in paths for method in paths[path]
+    }
+    assert {"healthz", "readyz", "metrics"} == bare

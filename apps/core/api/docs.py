@@ -1,4 +1,4 @@
-"""The human reference: everything that it loads comes from here."""
+"""The reference: the OpenAPI document, and a page that shows it, which loads everything from here."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from functools import lru_cache
 from pathlib import Path
 
 from django.contrib.staticfiles import finders
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.decorators import method_decorator
+from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from apps.core.api.security import DOCS
+from apps.core.openapi.document import openapi_document
 
 _REDOC = "drf_spectacular_sidecar/redoc/bundles/redoc.standalone.js"
 _LOGO_ELSEWHERE = "https://cdn.redoc.ly/redoc/logo-mini.svg"
@@ -20,7 +23,16 @@ _FONT = "system-ui, sans-serif"
 _THEME = json.dumps({"typography": {"fontFamily": _FONT, "headings": {"fontFamily": _FONT}}})
 
 
-@csrf_exempt  # else another method were a 403 and not a 405
+@method_decorator(csrf_exempt, name="dispatch")  # else another method were a 403 and not a 405
+class OpenApiView(View):
+    """`GET /openapi.json`, with `?bodies=all` for every body type of every address."""
+
+    def get(self, request: HttpRequest) -> JsonResponse:
+        document = openapi_document(all_bodies=request.GET.get("bodies") == "all")
+        return JsonResponse(document, headers={"Cache-Control": "max-age=300"})
+
+
+@csrf_exempt
 @require_safe
 def docs(request: HttpRequest) -> HttpResponse:
     """`GET /docs`."""

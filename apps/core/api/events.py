@@ -13,9 +13,11 @@ from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 
 from apps.core import broker, jobs
+from apps.core.answers import as_json
 from apps.core.api.views import EndpointView, own_job
 from apps.core.dialects.envelope import job_data
 from apps.core.models import FINAL_STATES, Job
+from apps.core.openapi.endpoints import Endpoint
 from apps.core.results import visible_state
 
 STREAM_LIMIT_S = 60.0
@@ -25,6 +27,14 @@ _LOOK_EVERY_S = 0.5
 class JobEventsView(EndpointView):
     """Holds a thread for as long as the stream lasts."""
 
+    chapter = "jobs"
+
+    @Endpoint(
+        "get_job_events",
+        "Server-sent events: the job at every change, until it ends or 60 s have passed",
+        done="`event: state`, `data:` the job as in GET /v1/jobs/{job_id}.",
+        media={"text/event-stream": {}},
+    )
     def get(self, request: Request, job_id: str) -> StreamingHttpResponse:
         return _stream(EventStream(own_job(request, job_id)))
 
@@ -61,10 +71,10 @@ def _changes(job: Job) -> Iterator[bytes]:
     told = None
     while True:
         data = job_data(job)
-        now = (data["status"], data["stage"], data["progress"])
+        now = (data.status, data.stage, data.progress)
         if now != told:
             told = now
-            yield f"event: state\ndata: {json.dumps(data)}\n\n".encode()
+            yield f"event: state\ndata: {json.dumps(as_json(data))}\n\n".encode()
         left = deadline - time.monotonic()
         if visible_state(job) in FINAL_STATES or left <= 0:
             return

@@ -10,16 +10,14 @@ from typing import Any
 
 from django.conf import settings
 from django.utils.datastructures import MultiValueDict
-from rest_framework import serializers
 from rest_framework.request import Request
 
 from apps.core.api.negotiation import AnswerForm
 from apps.core.errors import Fault, invalid
-from apps.core.fields import Choice, Choices, Retention
+from apps.core.fields import FORMS, Choices, DeliverySerializer
 from apps.core.operations import Operation
 
 _DRY_RUN = {"true": True, "1": True, "false": False, "0": False}
-_FORMS = ("image", "json")
 _MOST_TOLD = 5
 _LONGEST_TOLD = 40
 _NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
@@ -55,26 +53,6 @@ def checked_params(operation: Operation, fields: Mapping[str, Any]) -> dict[str,
     return dict(serializer.validated_data)
 
 
-class DeliverySerializer(serializers.Serializer):
-    """What every operation understands beside its own parameters, where the dialect offers it."""
-
-    retention = Retention(
-        required=False,
-        help_text="How long the result is kept: 1h to 24h (default 24h), or 0: it is deleted as soon as the answer is sent, "
-        "which only a synchronous binary answer can be.",
-    )
-
-
-class FormSerializer(serializers.Serializer):
-    """How the answer is to look, where the dialect has both forms; `asked_form` reads it."""
-
-    answer = Choice(
-        _FORMS,
-        required=False,
-        help_text="image: the file itself; json: JSON. It wins over Accept, and is taken in the address too.",
-    )
-
-
 def checked_retention(fields: Mapping[str, Any], form: AnswerForm) -> int:
     """
     Seconds that the result is to be kept; 0 until the answer is sent.
@@ -103,7 +81,7 @@ def asked_form(request: Request, fields: Mapping[str, Any], *, known: Sequence[s
         AppError: it is neither, says both, or asks for a form that the address does not have.
     """
     asked = {_word(value) for name, value in _stated(request, fields) if name == "answer"} - {""}
-    if not asked <= set(_FORMS):
+    if not asked <= set(FORMS):
         raise invalid("answer", "answer must be image or json.", Fault.UNSUPPORTED_VALUE)
     if len(asked) > 1:
         raise invalid("answer", "answer is given twice and says both image and json; send one.")

@@ -10,14 +10,22 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from apps.core import jobs
+from apps.core.answers import Part
 from apps.core.api.fields import asked_form, request_fields
 from apps.core.api.negotiation import AnswerForm
 from apps.core.api.parsers import JsonParser
 from apps.core.api.views import EndpointView, OperationView
-from apps.core.dialects.base import Answer
-from apps.core.dialects.code_message import CODE_MESSAGE, succeeded, task_data
+from apps.core.dialects.base import Answer, json_response
+from apps.core.dialects.code_message import (
+    CODE_MESSAGE,
+    EXAMPLE_RESULT,
+    EXAMPLE_TASK_ID,
+    TaskResultAnswer,
+    task_result,
+)
 from apps.core.errors import Fault, invalid
 from apps.core.models import IdempotencyKey, Job
+from apps.core.openapi.endpoints import Endpoint
 from apps.core.pictures.headers import HeaderError
 from apps.core.pictures.inspection import unreadable
 from apps.core.pictures.wholeness import check_whole
@@ -58,18 +66,32 @@ class SubmitView(OperationView):
         return True
 
 
+class TaskQuery(Part, rename=None):
+    """Which task."""
+
+    task_id: str
+
+
 class TaskResultView(EndpointView):
     """`POST` of `{"task_id"}`: how far a job is that the caller's account submitted."""
 
     dialect = CODE_MESSAGE
+    chapter = "compatible"
     operation_slug = ""
 
     def get_parsers(self) -> list[BaseParser]:
         return [JsonParser()]
 
+    @Endpoint(
+        "api_ext_get_task_result",
+        "How far a watermark removal task is, and its image",
+        TaskResultAnswer,
+        body=TaskQuery(task_id=EXAMPLE_TASK_ID),
+        example=EXAMPLE_RESULT,
+    )
     def post(self, request: Request) -> HttpResponse:
         job = self._own_task(request, _task_id(request))
-        return succeeded(task_data(job))
+        return json_response(task_result(job))
 
     def _own_task(self, request: Request, task_id: uuid.UUID | None) -> Job:
         """Raises AppError for an unknown, deleted or foreign one alike, and for one that the key's mode or scopes leave out."""

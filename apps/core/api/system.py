@@ -4,23 +4,49 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from rest_framework.request import Request
 
 from apps.core import broker
+from apps.core.answers import Envelope, Part, about, as_json
 from apps.core.api.exceptions import answer_in
 from apps.core.api.views import EndpointView
 from apps.core.dialects.envelope import ENVELOPE, envelope
 from apps.core.errors import AppError, ErrorCode
 from apps.core.metrics import ServiceCollector
+from apps.core.openapi.endpoints import Endpoint
 from apps.core.storage import result_store
+
+
+class Version(Part):
+    """What runs."""
+
+    version: str
+    models: list[str]
+    devices: list[str]
+
+
+class Health(Part):
+    """Alive."""
+
+    status: str
+
+
+class Readiness(Part):
+    """Whether all that a job needs is there; to who may look, also what it is."""
+
+    ready: bool
+    checks: Annotated[dict[str, str], about("ok, or what is wrong, by service.")] | UnsetType = UNSET
+    workers: list[dict[str, Any]] | UnsetType = UNSET
 
 
 class VersionView(EndpointView):
@@ -29,22 +55,31 @@ class VersionView(EndpointView):
     authentication_classes = ()
     permission_classes = ()
 
+    @Endpoint("get_version", "Build and model versions", Envelope[Version])
     def get(self, request: Request) -> HttpResponse:
         workers = broker.living_workers()
         models = sorted({model for worker in workers for model in worker.get("models", [])})
         devices = sorted({worker.get("device", "cpu") for worker in workers})
-        return envelope(request, data={"version": settings.VERSION, "models": models, "devices": devices})
+        return envelope(request, Version(version=settings.VERSION, models=models, devices=devices))
 
 
 @csrf_exempt  # else another method were a 403 and not a 405
 @require_safe
+@Endpoint("get_health", "The process lives", Health)
 def healthz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - Django's signature
     """The process lives."""
-    return JsonResponse({"status": "ok"})
+    return JsonResponse(as_json(Health(status="ok")))
 
 
 @csrf_exempt
 @require_safe
+@Endpoint(
+    "get_readiness",
+    "Database, broker, store and a worker with its models answer",
+    Readiness,
+    about="`ready`; with METRICS_TOKEN as a bearer token, or where none is set, which of them and the workers.",
+    unready=Readiness,
+)
 def readyz(request: HttpRequest) -> JsonResponse:
     """Database, broker, store and a worker with its models answer; who may look is told which of them don't."""
     workers: list[dict[str, Any]] = []
@@ -55,11 +90,11 @@ def readyz(request: HttpRequest) -> JsonResponse:
     }
     checks["worker"] = "ok" if workers else "no worker with its models is up"
     ready = all(result == "ok" for result in checks.values())
-    told: dict[str, Any] = {"ready": ready}
+    told = Readiness(ready=ready)
     if may_look(request):
         facts = ("name", "device", "models", "slots", "warnings")
-        told |= {"checks": checks, "workers": [{name: worker.get(name) for name in facts} for worker in workers]}
-    return JsonResponse(told, status=200 if ready else 503)
+        told = replace(told, checks=checks, workers=[{name: worker.get(name) for name in facts} for worker in workers])
+    return JsonResponse(as_json(told), status=200 if ready else 503)
 
 
 def may_look(request: HttpRequest) -> bool:
@@ -79,6 +114,14 @@ def _check(probe: Callable[[], Any]) -> str:
 
 @csrf_exempt
 @require_safe
+@Endpoint(
+    "get_metrics",
+    "Prometheus",
+    done="Metrics",
+    media={"text/plain": {"schema": {"type": "string"}}},
+    about="Where METRICS_TOKEN is set, send it as a bearer token.",
+    refusals=(ErrorCode.UNAUTHENTICATED, ErrorCode.OVERLOADED),
+)
 def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus: the web process's counters, jobs as the rows say it, workers as Redis does."""
     if not may_look(request):

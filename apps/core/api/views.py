@@ -15,7 +15,8 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from apps.core import idempotency, jobs, lifecycle
+from apps.core import answers, idempotency, jobs, lifecycle
+from apps.core.answers import Envelope
 from apps.core.api.access import note_charge
 from apps.core.api.exceptions import answer_in
 from apps.core.api.fields import (
@@ -36,6 +37,7 @@ from apps.core.errors import AppError, ErrorCode
 from apps.core.funding import funding_named
 from apps.core.intake.uploads import has_url, open_uploads
 from apps.core.models import FINAL_STATES, IdempotencyKey, Job, State
+from apps.core.openapi.endpoints import Endpoint
 from apps.core.operations import Operation
 from apps.core.results import error_of, outcome_of, visible_state
 
@@ -47,6 +49,8 @@ class EndpointView(APIView):
     """What all our endpoints share: the dialect that answers, the body's cap, and the order method, credential, limits."""
 
     dialect: Dialect = ENVELOPE
+    chapter: ClassVar[str] = "system"
+    refusals: ClassVar[Collection[ErrorCode]] = ()
     body_cap_bytes: ClassVar[int] = 1_048_576
     file_fields: Collection[str] = ()
     """The fields of a form that carry files, with a filename or without."""
@@ -254,13 +258,16 @@ def place_if(is_slow: bool, account_id: int) -> contextlib.AbstractContextManage
 class JobView(EndpointView):
     """`GET` and `DELETE` of one job, for the keys that it belongs to."""
 
+    chapter = "jobs"
+
+    @Endpoint("get_job", "A job's state, and its result when it has one", Envelope[answers.Job])
     def get(self, request: Request, job_id: str) -> HttpResponse:
         job = own_job(request, job_id)
         state = visible_state(job)
         outcome = outcome_of(job) if state == State.SUCCEEDED else None
         response = envelope(
             request,
-            data=job_data(job),
+            job_data(job),
             warnings=outcome.warnings if outcome else (),
             meta=job_meta(job, outcome) if outcome else None,
         )
@@ -268,6 +275,7 @@ class JobView(EndpointView):
             response.headers["Retry-After"] = "1"
         return response
 
+    @Endpoint("delete_job", "Delete a job and its objects; an open one is cancelled and not charged", status=204)
     def delete(self, request: Request, job_id: str) -> HttpResponse:
         lifecycle.delete(own_job(request, job_id))
         return HttpResponse(status=204)

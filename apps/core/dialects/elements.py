@@ -7,17 +7,16 @@ AILabTools' form: `{"request_id", "log_id", "error_code", "error_msg", "error_de
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, cast
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
+from msgspec import UNSET, UnsetType
 
-from apps.core.dialects.base import Answer, sentences_of
-from apps.core.dialects.envelope import result_data, usd
-from apps.core.errors import AppError, ErrorCode, Fault
-from apps.core.operations import Operation
+from apps.core.answers import Part, Price, Url, Uuid, Valid, about, example_url
+from apps.core.dialects.base import Answer, Described, JobHeaders, job_facts, json_response, sentences_of
+from apps.core.dialects.envelope import result_data
+from apps.core.errors import AppError, ErrorCode, Fault, invalid
 from apps.core.results import outcome_of
-
-_NO_STORE = {"Cache-Control": "private, no-store"}
 
 TABLE = {
     "MISSING_PARAMETERS": "A parameter is missing.",
@@ -81,6 +80,49 @@ _FAULT_CODES = {
 }
 
 
+class ElementsDetail(Part, rename=None):
+    """The outcome in words."""
+
+    status_code: Annotated[int, about("The HTTP status.")]
+    code: Annotated[str, about("Empty on success.", examples=TABLE)]
+    code_message: Annotated[str, about("What the code means.")]
+    message: Annotated[str, about("Which field, why, and what to do.")]
+
+
+class ElementsItem(Part, rename=None):
+    """The first one has image_url, the second one class_url."""
+
+    image_url: Annotated[Url, about("All requested garments together; lives 24 h.")] | UnsetType = UNSET
+    class_url: (
+        Annotated[dict[str, str], about("A link for each class that was asked for; empty where the photo shows none.")]
+        | UnsetType
+    ) = UNSET
+
+
+class ElementsData(Part):
+    """The result; with dry_run=true price and valid instead."""
+
+    elements: list[ElementsItem] | UnsetType = UNSET
+    price: Price | UnsetType = UNSET
+    valid: Valid | UnsetType = UNSET
+
+
+class ElementsFailure(Part, rename=None):
+    """Why there is no result."""
+
+    request_id: Uuid
+    log_id: str
+    error_code: Annotated[int, about("0, or the HTTP status.")]
+    error_msg: str
+    error_detail: ElementsDetail
+
+
+class ElementsResult(ElementsFailure):
+    """The result, with the members of a failure."""
+
+    data: ElementsData
+
+
 class ElementsDialect:
     """It knows no 202: who can't be answered in time gets a 504 and pays nothing."""
 
@@ -93,31 +135,26 @@ class ElementsDialect:
     def success(self, answer: Answer, request: HttpRequest) -> HttpResponse:
         outcome = outcome_of(answer.job)
         result = result_data(answer.job, outcome)
-        class_url = {name: told["url"] or "" for name, told in result["classes"].items()}
-        response = _succeeded(request, {"elements": [{"image_url": result["image"]["url"]}, {"class_url": class_url}]})
-        response.headers["X-Job-Id"] = str(answer.job.id)
-        response.headers["X-Credits-Charged"] = str(answer.job.charged_credits)
-        if outcome.warnings:
-            response.headers["X-Warnings"] = ",".join(outcome.warnings)
-        return response
+        class_url = {name: told.url or "" for name, told in cast(Any, result).classes.items()}
+        elements = [ElementsItem(image_url=result.image.url), ElementsItem(class_url=class_url)]
+        body = _result(request.request_id, ElementsData(elements=elements))
+        return json_response(body, headers=JobHeaders(**job_facts(answer, outcome.warnings)))
 
     def accepted(self, answer: Answer, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the Protocol's signature
         raise AppError(ErrorCode.PROCESSING_TIMEOUT)
 
     def quote(self, price_credits: int, request: HttpRequest) -> HttpResponse:
-        price = {"credits": price_credits, "usd": usd(price_credits)}
-        return _succeeded(request, {"price": price, "valid": True})
+        return json_response(_result(request.request_id, ElementsData(price=Price.of(price_credits), valid=True)))
 
     def failure(self, error: AppError, request: HttpRequest) -> HttpResponse:
-        status, code = status_and_code(error)
-        detail = {"status_code": status, "code": code, "code_message": TABLE[code], "message": sentences_of(error)}
-        body = {**_ids(request), "error_code": status, "error_msg": error.message, "error_detail": detail}
-        return JsonResponse(body, status=status, headers=_NO_STORE)
+        return json_response(_failure(request.request_id, error), status=self.status_of(error))
 
-    def responses(self, operation: Operation) -> dict[str, Any]:  # noqa: ARG002 - one form for all
-        from apps.core.openapi.elements import operation_responses  # only /openapi.json needs it
+    def status_of(self, error: AppError) -> int:
+        return status_and_code(error)[0]
 
-        return operation_responses()
+    @property
+    def described(self) -> Described:
+        return _described()
 
 
 ELEMENTS = ElementsDialect()
@@ -131,11 +168,47 @@ def status_and_code(error: AppError) -> tuple[int, str]:
     return _CODES[error.code] if field == "body" else _FAULT_CODES[fault]  # a body that can't be parsed is no file
 
 
-def _ids(request: HttpRequest) -> dict[str, str]:
-    return {"request_id": request.request_id, "log_id": request.request_id}  # every line of the log carries it
+def _result(request_id: str, data: ElementsData) -> ElementsResult:
+    detail = ElementsDetail(status_code=200, code="", code_message="", message="")
+    return ElementsResult(  # every line of the log carries the request's id
+        request_id=request_id, log_id=request_id, error_code=0, error_msg="", error_detail=detail, data=data
+    )
 
 
-def _succeeded(request: HttpRequest, data: dict[str, Any]) -> JsonResponse:
-    detail = {"status_code": 200, "code": "", "code_message": "", "message": ""}
-    body = {**_ids(request), "error_code": 0, "error_msg": "", "error_detail": detail, "data": data}
-    return JsonResponse(body, headers=_NO_STORE)
+def _failure(request_id: str, error: AppError) -> ElementsFailure:
+    status, code = status_and_code(error)
+    detail = ElementsDetail(status_code=status, code=code, code_message=TABLE[code], message=sentences_of(error))
+    return ElementsFailure(
+        request_id=request_id, log_id=request_id, error_code=status, error_msg=error.message, error_detail=detail
+    )
+
+
+def _described() -> Described:
+    request_id = "e7f8a9b0-c1d2-3456-e012-789012345678"
+    class_url = {"tops": example_url("tops"), "coat": ""}
+    elements = [ElementsItem(image_url=example_url("image")), ElementsItem(class_url=class_url)]
+    small = invalid(
+        "image", "The image is 40 x 60 px; the least is 51 x 51 px. Send a larger one.", Fault.RESOLUTION_TOO_LOW
+    )
+    return Described(
+        done="Done.",
+        success=ElementsResult,
+        failure=ElementsFailure,
+        headers=JobHeaders,
+        example=_result(request_id, ElementsData(elements=elements)),
+        failures={422: _failure(request_id, small)},
+        words={
+            400: "MISSING_PARAMETERS, ERROR_INVALID_PARAMETER or UNSUPPORTED_PARAMETER_VALUES.",
+            401: "ERROR_USER_NOT_EXISTS: no valid API key.",
+            403: "ERROR_USER_LOCKED: the key's scopes do not include this operation.",
+            413: "FILE_SIZE_EXCEEDS_LIMIT or FILE_RESOLUTION_EXCEEDS_LIMITS.",
+            415: "UNSUPPORTED_FILE_TYPES: the file's type, or a body that is no form.",
+            422: "FILE_DECODING_FAILURE, ERROR_INVALID_FILE, ERROR_LOW_RESOLUTION or ERROR_NO_RECOGNITION_TARGET_DETECTED; "
+            "ERROR_INVALID_PARAMETER where this Idempotency-Key was used for another request.",
+            429: "ERROR_NOT_ENOUGH_CREDITS or EXCEEDING_LIMITS; Retry-After says when.",
+            500: "PROCESSING_FAILURE or SERVICE_INTERNAL_ERROR; nothing was charged.",
+            502: "ERROR_FILE_DOWNLOAD_FAILED; nothing was charged.",
+            503: "ERROR_INSUFFICIENT_RESOURCES; Retry-After says when.",
+            504: "AI_SERVICE_TIMEOUT; nothing was charged.",
+        },
+    )

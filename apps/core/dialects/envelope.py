@@ -4,18 +4,44 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from msgspec import UNSET, UnsetType, defstruct, structs
 
-from apps.core.dialects.base import Answer
+from apps.core.answers import (
+    ApiError,
+    ApiWarning,
+    Envelope,
+    ErrorDetail,
+    ErrorEnvelope,
+    JobStatus,
+    Meta,
+    Part,
+    Quote,
+    Result,
+    as_json,
+)
+from apps.core.answers import Job as JobAnswer
+from apps.core.dialects.base import (
+    Answer,
+    Described,
+    TimedHeaders,
+    job_facts,
+    json_response,
+    picture_facts,
+    picture_response,
+    timing,
+)
 from apps.core.errors import AppError
 from apps.core.models import Job, State
 from apps.core.operations import Operation, operation_named
 from apps.core.outcome import Outcome, WarningCode
+from apps.core.owner import Mode
 from apps.core.results import error_of, image_object, iso, outcome_of, visible_state
-from apps.core.storage import result_store
 
 
 class EnvelopeDialect:
@@ -29,137 +55,159 @@ class EnvelopeDialect:
 
     def success(self, answer: Answer, request: HttpRequest) -> HttpResponse:
         outcome = outcome_of(answer.job)
-        response = (
-            self._binary(answer, outcome, request)
-            if answer.binary
-            else envelope(
-                request,
-                data={"jobId": str(answer.job.id), "status": "succeeded", **result_data(answer.job, outcome)},
-                warnings=outcome.warnings,
-                meta=job_meta(answer.job, outcome),
-            )
-        )
+        if answer.binary:
+            response = self._binary(answer, outcome, request)
+        else:
+            told = structs.asdict(result_data(answer.job, outcome))
+            data = data_class(answer.operation)(job_id=str(answer.job.id), status=JobStatus.SUCCEEDED, **told)
+            response = envelope(request, data, warnings=outcome.warnings, meta=job_meta(answer.job, outcome))
         return _with_preference(response, answer)
 
     def accepted(self, answer: Answer, request: HttpRequest) -> HttpResponse:
-        response = envelope(request, data=job_data(answer.job), status=202)
+        response = envelope(request, job_data(answer.job), status=202)
         response.headers["Location"] = f"/v1/jobs/{answer.job.id}"
         response.headers["Retry-After"] = "2"
         response.headers["X-Job-Id"] = str(answer.job.id)
         return _with_preference(response, answer)
 
     def quote(self, price_credits: int, request: HttpRequest) -> HttpResponse:
-        price = {"credits": price_credits, "usd": usd(price_credits)}
-        return envelope(request, data={"price": price, "valid": True})
+        return envelope(request, Quote.of(price_credits))
 
     def failure(self, error: AppError, request: HttpRequest) -> HttpResponse:
-        return envelope(request, error=error_data(error), status=error.code.status)
+        body = ErrorEnvelope(meta=_meta(request), data=None, warnings=[], error=error_data(error))
+        return json_response(body, status=self.status_of(error))
 
-    def responses(self, operation: Operation) -> dict[str, Any]:
-        from apps.core.openapi.envelope import operation_responses  # only /openapi.json needs it
-
-        return operation_responses(operation)
+    def status_of(self, error: AppError) -> int:
+        return error.code.status
 
     def _binary(self, answer: Answer, outcome: Outcome, request: HttpRequest) -> HttpResponse:
         artifact = outcome.artifacts[answer.operation.main_artifact(answer.job.params)]
-        response = HttpResponse(result_store().get(artifact.key), content_type=artifact.content_type)
-        response.headers["X-Job-Id"] = str(answer.job.id)
-        response.headers["X-Credits-Charged"] = str(answer.job.charged_credits)
-        response.headers["X-Width"] = str(artifact.width)
-        response.headers["X-Height"] = str(artifact.height)
-        if bbox := outcome.box_xywh:
-            for side, value in zip(("Left", "Top", "Width", "Height"), bbox, strict=True):
-                response.headers[f"X-Foreground-{side}"] = str(value)
         unknown = [WarningCode.UNKNOWN_FIELD] if getattr(request, "unknown_fields", ()) else []
-        if warnings := [*outcome.warnings, *unknown]:
-            response.headers["X-Warnings"] = ",".join(warnings)
-        response.headers["Server-Timing"] = ", ".join(f"{k};dur={v}" for k, v in outcome.timings_ms.items())
-        response.headers["Cache-Control"] = "private, no-store"
-        return response
+        job, picture = job_facts(answer, [*outcome.warnings, *unknown]), picture_facts(artifact, outcome.box_xywh)
+        return picture_response(artifact, TimedHeaders(**job, **picture, server_timing=timing(outcome)))
+
+    described = Described(
+        done="Done. The field answer chooses the form, else Accept (application/json or image/*); without both ",
+        success=Envelope,
+        failure=ErrorEnvelope,
+        headers=TimedHeaders,
+        media=("image/png", "image/webp", "image/jpeg"),
+        adapt=lambda described, operation: replace(
+            described,
+            done=f"{described.done}{'the image itself' if operation.binary_default else 'the envelope'}.",
+            success=Envelope[data_class(operation)],  # type: ignore[misc]  # the class is made, too
+            example=_example(operation),
+        ),
+    )
 
 
 ENVELOPE = EnvelopeDialect()
-CENTS_PER_CREDIT = 5
+
+
+def data_class(operation: Operation) -> type[Part]:
+    """The class of an operation's `data`."""
+    return _data_class("".join(word.title() for word in operation.slug.split("-")), operation.result)
+
+
+@lru_cache
+def _data_class(name: str, result: type[Result]) -> type[Part]:
+    """
+    One flat class: of a choice between result, job and quote, generated clients make a wrapper that nobody wants to unpack, and
+    of two schemas they read only the first one's status.
+    """
+    about = (
+        "jobId and status, always; of a 200 the result, of a 202 the job as GET /v1/jobs/{job_id} shows it. "
+        "With dry_run=true price and valid instead."
+    )
+    members = [each for part in (JobAnswer, result, Quote) for each in structs.fields(part)]
+    fields = {each.name: (each.name, each.type | UnsetType, UNSET) for each in members}
+    return cast(type[Part], defstruct(f"{name}Data", fields.values(), bases=(Part,), namespace={"__doc__": about}))
 
 
 def envelope(
     request: HttpRequest,
+    data: Part,
     *,
-    data: Any = None,
-    error: dict[str, Any] | None = None,
     warnings: Iterable[WarningCode] = (),
     meta: dict[str, Any] | None = None,
     status: int = 200,
 ) -> JsonResponse:
-    """A JSON answer with exactly meta, data, warnings, error; a success tells the ignored fields of its request too."""
-    unknown = getattr(request, "unknown_fields", ()) if error is None else ()
-    body = {
-        "meta": {
-            "requestId": request.request_id,
-            "createdAt": iso(datetime.now(UTC)),
-            "processingMs": round((time.monotonic() - request.began) * 1000),
-            **(meta or {}),
-        },
-        "data": data,
-        "warnings": [
-            *({"code": code.value, "message": code.sentence} for code in warnings),
-            *({"code": WarningCode.UNKNOWN_FIELD.value, "message": told} for told in unknown),
-        ],
-        "error": error,
-    }
-    return JsonResponse(body, status=status, headers={"Cache-Control": "private, no-store"})
+    """A success with exactly meta, data, warnings, error; it tells the ignored fields of its request too."""
+    told = [
+        *(ApiWarning(code=code.value, message=code.sentence) for code in warnings),
+        *(
+            ApiWarning(code=WarningCode.UNKNOWN_FIELD.value, message=ignored)
+            for ignored in getattr(request, "unknown_fields", ())
+        ),
+    ]
+    body = Envelope(meta=_meta(request, **(meta or {})), data=data, warnings=told, error=None)
+    return json_response(body, status=status)
 
 
-def usd(credits: int) -> str:
-    """Credits in dollars; one credit is five cents."""
-    return f"{credits * CENTS_PER_CREDIT // 100}.{credits * CENTS_PER_CREDIT % 100:02d}"
+def _meta(request: HttpRequest, **more: Any) -> Meta:
+    took_ms = round((time.monotonic() - request.began) * 1000)
+    return Meta(request_id=request.request_id, created_at=iso(datetime.now(UTC)), processing_ms=took_ms, **more)
 
 
-def job_data(job: Job) -> dict[str, Any]:
+def job_data(job: Job) -> JobAnswer:
     """A job as `GET /v1/jobs/{id}` shows it."""
     state = visible_state(job)
-    result = result_data(job, outcome_of(job)) if state == State.SUCCEEDED else None
-    return {
-        "jobId": str(job.id),
-        "operation": job.operation,
-        "mode": job.mode,
-        "key": job.key_prefix or None,
-        "status": state.value,
-        "stage": job.stage,
-        "progress": round(job.progress, 2),
-        "createdAt": iso(job.created_at),
-        "finishedAt": iso(job.finished_at),
-        "expiresAt": iso(job.expires_at),
-        "creditsCharged": job.charged_credits,
-        "error": error_data(error_of(job)) if state == State.FAILED else None,
-        "result": result,
-    }
+    return JobAnswer(
+        job_id=str(job.id),
+        operation=job.operation,
+        mode=Mode(job.mode),
+        key=job.key_prefix or None,
+        status=JobStatus(state.value),
+        stage=job.stage,
+        progress=round(job.progress, 2),
+        created_at=iso(job.created_at),
+        finished_at=iso(job.finished_at),
+        expires_at=iso(job.expires_at),
+        credits_charged=job.charged_credits,
+        error=error_data(error_of(job)) if state == State.FAILED else None,
+        result=as_json(result_data(job, outcome_of(job))) if state == State.SUCCEEDED else None,
+    )
 
 
-def result_data(job: Job, outcome: Outcome) -> dict[str, Any]:
+def result_data(job: Job, outcome: Outcome) -> Result:
     """An operation's result: its images with fresh links, and its facts."""
     images = {name: image_object(job, artifact) for name, artifact in outcome.artifacts.items()}
-    return operation_named(job.operation).present(images, outcome.facts)
+    return operation_named(job.operation).result.of(images, outcome.facts)
 
 
 def job_meta(job: Job, outcome: Outcome) -> dict[str, Any]:
     """What `meta` carries about the work done."""
     return {
-        "creditsCharged": job.charged_credits,
+        "credits_charged": job.charged_credits,
         "model": outcome.model,
         "device": outcome.device,
-        "stagesMs": outcome.timings_ms,
+        "stages_ms": outcome.timings_ms,
     }
 
 
-def error_data(error: AppError) -> dict[str, Any]:
+def error_data(error: AppError) -> ApiError:
     """The envelope's `error` member."""
-    return {
-        "code": error.code.name,
-        "message": error.message,
-        "details": [{"field": detail.field, "issue": detail.issue} for detail in error.details],
-        "retryable": error.code.retryable,
-    }
+    return ApiError(
+        code=error.code,
+        message=error.message,
+        details=[ErrorDetail(field=detail.field, issue=detail.issue) for detail in error.details],
+        retryable=error.code.retryable,
+    )
+
+
+def _example(operation: Operation) -> Part | None:
+    """The operation's result as the synchronous answer has it."""
+    if operation.example is None:
+        return None
+    meta = Meta(
+        request_id="e7f8a9b0-c1d2-3456-e012-789012345678",
+        created_at="2026-02-17T17:40:22.456Z",
+        processing_ms=640,
+        credits_charged=operation.price_credits,
+    )
+    told = structs.asdict(operation.example)
+    data = data_class(operation)(job_id="0b6f5c1e-6c0e-4f0e-9d63-1f0c2a7b9e11", status=JobStatus.SUCCEEDED, **told)
+    return Envelope(meta=meta, data=data, warnings=[], error=None)
 
 
 def _with_preference(response: HttpResponse, answer: Answer) -> HttpResponse:

@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 
-from apps.core.dialects.base import Answer
-from apps.core.dialects.envelope import usd
+from apps.core.answers import Part, Price, Quote, Uuid, about
+from apps.core.dialects.base import (
+    Answer,
+    Described,
+    TimedHeaders,
+    job_facts,
+    json_response,
+    picture_facts,
+    picture_response,
+    timing,
+)
 from apps.core.errors import AppError, ErrorCode
-from apps.core.operations import Operation
-from apps.core.outcome import Outcome
 from apps.core.results import outcome_of
-from apps.core.storage import result_store
 
 _STATUSES = {ErrorCode.PROCESSING_FAILED: 500, ErrorCode.PROCESSING_TIMEOUT: 503}
+
+
+class _Error(Part):
+    code: Annotated[str, about("More may come with time.", examples=["VALIDATION_ERROR"])]
+    message: Annotated[str, about("A sentence that a person can act on.")]
+    retryable: Annotated[bool, about("The same request may succeed later.")]
+
+
+class RawError(Part):
+    """Why there is no image."""
+
+    error: _Error
+    request_id: Uuid
+
+
+class RawQuote(Quote):
+    """What a dry run tells."""
+
+    request_id: Uuid
+
+
+class _Headers(TimedHeaders, kw_only=True):
+    x_credits_charged: Annotated[str, about("Credits that it cost, where a key paid.")]
 
 
 class RawDialect:
@@ -29,56 +58,46 @@ class RawDialect:
     def success(self, answer: Answer, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the Protocol's signature
         outcome = outcome_of(answer.job)
         artifact = outcome.artifacts[answer.operation.main_artifact(answer.job.params)]
-        response = HttpResponse(result_store().get(artifact.key), content_type=artifact.content_type)
-        response.headers["Cache-Control"] = "private, no-store"
-        response.headers["X-Job-Id"] = str(answer.job.id)
-        response.headers["X-Credits-Charged"] = str(answer.job.charged_credits)
-        for name, value in _facts(outcome).items():
-            response.headers[name] = value
-        return response
+        job, picture = job_facts(answer, outcome.warnings), picture_facts(artifact, outcome.box_xywh)
+        return picture_response(artifact, _Headers(**job, **picture, server_timing=timing(outcome)))
 
     def accepted(self, answer: Answer, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the Protocol's signature
         raise AppError(ErrorCode.PROCESSING_TIMEOUT)
 
     def quote(self, price_credits: int, request: HttpRequest) -> HttpResponse:
-        price = {"credits": price_credits, "usd": usd(price_credits)}
-        body = {"price": price, "valid": True, "requestId": request.request_id}
-        return JsonResponse(body, headers={"Cache-Control": "private, no-store"})
+        return json_response(RawQuote(price=Price.of(price_credits), valid=True, request_id=request.request_id))
 
     def failure(self, error: AppError, request: HttpRequest) -> HttpResponse:
-        body = {
-            "error": {"code": error.code.name, "message": _sentence(error), "retryable": error.code.retryable},
-            "requestId": request.request_id,
-        }
-        response = JsonResponse(body, status=status_of(error), headers={"Cache-Control": "no-store"})
+        told = _Error(code=error.code.name, message=_sentence(error), retryable=error.code.retryable)
+        body = RawError(error=told, request_id=request.request_id)
+        response = json_response(body, status=self.status_of(error))
+        response.headers["Cache-Control"] = "no-store"
         if response.status_code == 503:
             response.headers["Retry-After"] = str(error.retry_after_s or 2)
         return response
 
-    def responses(self, operation: Operation) -> dict[str, Any]:  # noqa: ARG002 - one form for all
-        from apps.core.openapi.raw import operation_responses  # only /openapi.json needs it
+    def status_of(self, error: AppError) -> int:
+        return _STATUSES.get(error.code, error.code.status)
 
-        return operation_responses()
+    described = Described(
+        done="Done: the image itself; with dry_run=true the price.",
+        success=RawQuote,
+        failure=RawError,
+        headers=_Headers,
+        media=("image/png", "image/webp"),
+        words={
+            400: "The image, its declared type or a header is wrong; the message says which and what to do.",
+            402: "Pay, or send a key with credits.",
+            409: "The first request with this payment or Idempotency-Key is still at work; Retry-After says when to ask again.",
+            410: "The result has been deleted; nothing is charged again.",
+            415: "The Content-Type is none of image/png, image/jpeg and image/webp.",
+            500: "The image could not be processed; nothing was charged.",
+            503: "Busy, not in time, or a backing service is away; Retry-After says when.",
+        },
+    )
 
 
 RAW = RawDialect()
-
-
-def status_of(error: AppError) -> int:
-    """The HTTP status of an error in this form."""
-    return _STATUSES.get(error.code, error.code.status)
-
-
-def _facts(outcome: Outcome) -> dict[str, str]:
-    artifact = outcome.artifacts["image"]
-    facts = {"X-Width": str(artifact.width), "X-Height": str(artifact.height)}
-    if bbox := outcome.box_xywh:
-        names = ("Left", "Top", "Width", "Height")
-        facts |= {f"X-Foreground-{name}": str(side) for name, side in zip(names, bbox, strict=True)}
-    if outcome.warnings:
-        facts["X-Warnings"] = ",".join(outcome.warnings)
-    facts["Server-Timing"] = ", ".join(f"{stage};dur={ms}" for stage, ms in outcome.timings_ms.items())
-    return facts
 
 
 def _sentence(error: AppError) -> str:

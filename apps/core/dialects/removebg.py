@@ -5,20 +5,26 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+import msgspec
+from django.http import HttpRequest, HttpResponse
+from msgspec import UNSET, UnsetType
 
-from apps.core.dialects.base import Answer
-from apps.core.dialects.envelope import usd
+from apps.core.answers import Count, Part, Price, Valid, about
+from apps.core.dialects.base import (
+    Answer,
+    Described,
+    PictureHeaders,
+    job_facts,
+    json_response,
+    picture_facts,
+    picture_response,
+)
 from apps.core.errors import AppError, Detail, ErrorCode, Fault
-from apps.core.operations import Operation
-from apps.core.outcome import Artifact, Box, Outcome
 from apps.core.results import outcome_of
 from apps.core.storage import result_store
 
-_SIDES = {"Top": 1, "Left": 0, "Width": 2, "Height": 3}
-_NO_STORE = {"Cache-Control": "private, no-store"}
 _STATUSES = {ErrorCode.UNAUTHENTICATED: 403}
 _CODES = {
     ErrorCode.UNAUTHENTICATED: "auth_failed",
@@ -61,7 +67,50 @@ _TITLES = {
     "roi_region_empty": "Region of interest is empty",
     "unknown_foreground": "Could not identify foreground in image",
 }
-_NOWHERE: Box = (0, 0, 0, 0)
+_NOWHERE = (0, 0, 0, 0)
+
+
+class _Error(Part):
+    title: str
+    code: str
+    detail: str
+
+
+class RemoveDotBgErrors(Part):
+    """What is wrong, in remove.bg's words."""
+
+    errors: Annotated[list[_Error], msgspec.Meta(min_length=1)]
+
+
+class RemoveDotBgData(Part, rename=None):
+    """The result; with dry_run=true price and valid instead."""
+
+    result_b64: Annotated[str, about(contentEncoding="base64")] | UnsetType = UNSET
+    foreground_top: Count | UnsetType = UNSET
+    foreground_left: Count | UnsetType = UNSET
+    foreground_width: Count | UnsetType = UNSET
+    foreground_height: Count | UnsetType = UNSET
+    price: Price | UnsetType = UNSET
+    valid: Valid | UnsetType = UNSET
+
+
+class RemoveDotBgResult(Part):
+    """The image in JSON."""
+
+    data: RemoveDotBgData
+
+
+class _Headers(PictureHeaders, kw_only=True):
+    x_type: (
+        Annotated[str, about("What the subject is, as told by type and type_level; absent with type_level=none.")]
+        | UnsetType
+    ) = UNSET
+    x_width: Annotated[str, about("Width of the answer in pixels.")]
+    x_height: Annotated[str, about("Height of the answer in pixels.")]
+    x_foreground_top: Annotated[str, about("Top of the subject's box in the answer.")]
+    x_foreground_left: Annotated[str, about("Left of the subject's box in the answer.")]
+    x_foreground_width: Annotated[str, about("Width of the subject's box in the answer.")]
+    x_foreground_height: Annotated[str, about("Height of the subject's box in the answer.")]
 
 
 class RemoveBgDialect:
@@ -76,51 +125,48 @@ class RemoveBgDialect:
     def success(self, answer: Answer, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the Protocol's signature
         outcome = outcome_of(answer.job)
         artifact = outcome.artifacts[answer.operation.main_artifact(answer.job.params)]
-        data = result_store().get(artifact.key)
-        box = outcome.box_xywh or _NOWHERE
+        box_xywh = outcome.box_xywh or _NOWHERE
+        job, picture = job_facts(answer, outcome.warnings), picture_facts(artifact, box_xywh)
+        told = _Headers(**job, **picture, x_type=outcome.facts["type"] or UNSET)
         if answer.binary:
-            response = HttpResponse(data, content_type=artifact.content_type)
-        else:
-            sides = {f"foreground_{side.lower()}": box[place] for side, place in _SIDES.items()}
-            response = JsonResponse({"data": {"result_b64": base64.b64encode(data).decode(), **sides}})
-        for name, value in _headers(answer, outcome, artifact, box).items():
-            response.headers[name] = value
-        return response
+            return picture_response(artifact, told)
+        left, top, width, height = box_xywh
+        result = RemoveDotBgData(
+            result_b64=base64.b64encode(result_store().get(artifact.key)).decode(),
+            foreground_top=top,
+            foreground_left=left,
+            foreground_width=width,
+            foreground_height=height,
+        )
+        return json_response(RemoveDotBgResult(data=result), headers=told)
 
     def accepted(self, answer: Answer, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the Protocol's signature
         raise AppError(ErrorCode.PROCESSING_TIMEOUT)
 
     def quote(self, price_credits: int, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the Protocol's signature
-        price = {"credits": price_credits, "usd": usd(price_credits)}
-        return JsonResponse({"data": {"price": price, "valid": True}}, headers=_NO_STORE)
+        return json_response(RemoveDotBgResult(data=RemoveDotBgData(price=Price.of(price_credits), valid=True)))
 
     def failure(self, error: AppError, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the Protocol's signature
-        errors = list({(each["code"], each["detail"]): each for each in _errors(error)}.values())
-        return JsonResponse({"errors": errors}, status=_STATUSES.get(error.code, error.code.status), headers=_NO_STORE)
+        errors = list({(each.code, each.detail): each for each in _errors(error)}.values())
+        return json_response(RemoveDotBgErrors(errors=errors), status=self.status_of(error))
 
-    def responses(self, operation: Operation) -> dict[str, Any]:  # noqa: ARG002 - one form for all
-        from apps.core.openapi.removebg import operation_responses  # only /openapi.json needs it
+    def status_of(self, error: AppError) -> int:
+        return _STATUSES.get(error.code, error.code.status)
 
-        return operation_responses()
+    described = Described(
+        done="Done: the file itself, or JSON with answer=json or Accept: application/json.",
+        success=RemoveDotBgResult,
+        failure=RemoveDotBgErrors,
+        headers=_Headers,
+        media=("image/png", "image/jpeg", "image/webp", "application/zip"),
+        words={403: "No valid API key, or its scopes do not include this operation."},
+    )
 
 
 REMOVEBG = RemoveBgDialect()
 
 
-def _headers(answer: Answer, outcome: Outcome, artifact: Artifact, box: Box) -> dict[str, str]:
-    return {
-        **_NO_STORE,
-        "X-Job-Id": str(answer.job.id),
-        "X-Credits-Charged": str(answer.job.charged_credits),
-        "X-Width": str(artifact.width),
-        "X-Height": str(artifact.height),
-        **({"X-Type": outcome.facts["type"]} if outcome.facts["type"] else {}),
-        **{f"X-Foreground-{side}": str(box[place]) for side, place in _SIDES.items()},
-        **({"X-Warnings": ",".join(outcome.warnings)} if outcome.warnings else {}),
-    }
-
-
-def _errors(error: AppError) -> Iterator[dict[str, str]]:
+def _errors(error: AppError) -> Iterator[_Error]:
     if error.code is not ErrorCode.VALIDATION_ERROR or not error.details:
         yield _entry(_CODES.get(error.code, error.code.name.lower()), error.message)
         return
@@ -130,9 +176,9 @@ def _errors(error: AppError) -> Iterator[dict[str, str]]:
         )
 
 
-def _entry(code: str, detail: str) -> dict[str, str]:
+def _entry(code: str, detail: str) -> _Error:
     title = _TITLES.get(code) or code.replace("_", " ").capitalize()
-    return {"title": title, "code": code, "detail": detail}
+    return _Error(title=title, code=code, detail=detail)
 
 
 def _code_of(detail: Detail) -> str:
