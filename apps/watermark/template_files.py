@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import Any, BinaryIO, cast
 
 from django.core.files.uploadedfile import UploadedFile
 from rest_framework import serializers
@@ -12,8 +11,9 @@ from rest_framework import serializers
 from apps.core.errors import Fault, invalid
 from apps.core.intake.uploads import Upload, missing_image
 from apps.core.operations import MEGABYTE
-from apps.core.pictures.headers import HeaderError
-from apps.core.pictures.inspection import ImageFormat, ImageLimits, inspect, too_large, unreadable
+from apps.core.pictures import png
+from apps.core.pictures.formats import HeaderError, ImageFormat
+from apps.core.pictures.inspection import ImageLimits, inspect, too_large, unreadable
 from apps.core.pictures.wholeness import check_whole
 from apps.watermark.models import Kind
 
@@ -32,7 +32,6 @@ PHOTO_LIMITS = ImageLimits(
     **_SIDES,
 )
 PHOTO_FIELDS = ("images", "images[]")
-_TYPES_WITH_ALPHA = frozenset({4, 6})  # PNG: grey and alpha, RGB and alpha
 
 
 class TemplateSerializer(serializers.Serializer):
@@ -98,7 +97,7 @@ def _files(fields: Mapping[str, Any], name: str) -> list[UploadedFile]:
 
 def _mark(file: UploadedFile) -> Upload:
     upload = _checked(file, MARK_LIMITS, "image")
-    if not _has_alpha(upload.file):
+    if not _has_alpha(cast(BinaryIO, upload.file)):
         issue = "The PNG has no alpha channel: send the mark alone, transparent around it, or marked photos as images."
         raise invalid("image", issue)
     return upload
@@ -136,14 +135,9 @@ def _checked(file: UploadedFile, limits: ImageLimits, field: str) -> Upload:
     return Upload(file=file.file, header=header)
 
 
-def _has_alpha(file: IO[bytes]) -> bool:
+def _has_alpha(file: BinaryIO) -> bool:
     """Whether a whole PNG has an alpha channel, or a transparent colour or palette."""
-    file.seek(25)
-    if file.read(1)[0] in _TYPES_WITH_ALPHA:
+    if png.read_ihdr(file).has_alpha:
         return True
-    file.seek(8)
-    while True:
-        length, name = struct.unpack(">I4s", file.read(8))
-        if name in {b"tRNS", b"IDAT"}:
-            return bool(name == b"tRNS")
-        file.seek(length + 4, 1)
+    first = (name for name, _, _ in png.chunks(file) if name in {b"tRNS", b"IDAT"})
+    return next(first, None) == b"tRNS"

@@ -7,7 +7,7 @@ import io
 import pytest
 
 from apps.core.errors import AppError
-from apps.core.pictures.headers import ImageFormat
+from apps.core.pictures.formats import ImageFormat
 from apps.core.pictures.inspection import ImageLimits, inspect
 
 LIMITS = ImageLimits(frozenset(ImageFormat), max_bytes=1000, max_width_px=99, max_height_px=99, max_pixels=9999)

@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from apps.core.pictures.decoding import decode
 from apps.core.pictures.encoding import encode_jpeg, encode_png, encode_webp
-from apps.core.pictures.headers import ImageFormat
+from apps.core.pictures.formats import ImageFormat
 from apps.core.pictures.imprint import MAX_TEXT, NO_IMPRINT, Imprint, read_imprint
 from apps.core.pictures.inspection import ImageLimits
 from tests import drawing

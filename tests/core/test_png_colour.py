@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from apps.core.pictures.decoding import Photo, decode
-from apps.core.pictures.headers import ImageFormat
+from apps.core.pictures.formats import ImageFormat
 from apps.core.pictures.inspection import ImageLimits
 from tests import drawing
 

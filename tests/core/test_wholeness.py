@@ -19,7 +19,7 @@ from PIL import Image
 from apps.core.errors import AppError, Fault
 from apps.core.pictures import wholeness
 from apps.core.pictures.decoding import decode
-from apps.core.pictures.headers import HeaderError, ImageFormat
+from apps.core.pictures.formats import HeaderError, ImageFormat
 from apps.core.pictures.inspection import ImageLimits, inspect
 from apps.core.pictures.jpeg_layout import MAX_BLOCK_VISITS, MAX_SCANS
 from apps.core.pictures.wholeness import check_whole

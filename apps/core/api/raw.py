@@ -22,7 +22,7 @@ from apps.core.errors import AppError, ErrorCode, Fault, invalid
 from apps.core.funding import funding_named
 from apps.core.identity import Identity
 from apps.core.intake.uploads import Upload
-from apps.core.pictures.headers import HeaderError, ImageFormat
+from apps.core.pictures.formats import HeaderError, ImageFormat
 from apps.core.pictures.inspection import inspect, unreadable
 from apps.core.pictures.wholeness import check_whole
 

@@ -26,7 +26,7 @@ from apps.core.dialects.code_message import (
 from apps.core.errors import Fault, invalid
 from apps.core.models import IdempotencyKey, Job
 from apps.core.openapi.endpoints import Endpoint
-from apps.core.pictures.headers import HeaderError
+from apps.core.pictures.formats import HeaderError
 from apps.core.pictures.inspection import unreadable
 from apps.core.pictures.wholeness import check_whole
 

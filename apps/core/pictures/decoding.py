@@ -23,6 +23,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from apps.core.pictures import png
 from apps.core.pictures.colour import (
     WHITE,
     GreyImage,
@@ -33,7 +34,8 @@ from apps.core.pictures.colour import (
     row_strips,
     usable_profile,
 )
-from apps.core.pictures.headers import HeaderError, ImageFormat, webp_chunks
+from apps.core.pictures.formats import HeaderError, ImageFormat
+from apps.core.pictures.headers import webp_chunks
 from apps.core.pictures.imprint import NO_IMPRINT, Imprint, read_imprint
 from apps.core.pictures.inspection import ImageHeader, ImageLimits, inspect, unreadable
 from apps.core.pictures.jpeg_decoding import decode_channels, trimmed
@@ -280,7 +282,7 @@ def _grey(image: Image.Image, data: bytes) -> tuple[GreyImage, AlphaChannel | No
 
 def _png_depth(data: bytes) -> int:
     """Bits a channel; only PNG has a transparent colour without a palette, but for 8-bit GIF."""
-    return data[24] if data.startswith(b"\x89PNG") else 8
+    return png.read_ihdr(io.BytesIO(data)).depth if data.startswith(png.SIGNATURE) else 8
 
 
 def _significant(opacity: AlphaChannel | None, header: ImageHeader) -> AlphaChannel | None:

@@ -37,6 +37,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 from PIL import Image
 
+from apps.core.pictures import png
 from apps.core.pictures.imprint import NO_IMPRINT, Imprint
 from apps.core.pictures.imprint_writing import exif_of, into_jpeg, into_png, xmp_of
 
@@ -70,11 +71,11 @@ def encode_png(array: NDArray[np.uint8], *, icc_profile: bytes | None = None, im
         return into_png(_encode_small_png(array, icc_profile), imprint)
     height, width = array.shape[:2]
     kind = _COLOUR_TYPES[1 if array.ndim == 2 else array.shape[2]]
-    chunks = [_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))]
+    chunks = [png.pack_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))]
     if icc_profile:
-        chunks.append(_chunk(b"iCCP", b"icc\0\0" + zlib.compress(icc_profile)))
-    pixels = [_chunk(b"IDAT", part) for part in parts]
-    return into_png(b"".join([b"\x89PNG\r\n\x1a\n", *chunks, *pixels, _chunk(b"IEND", b"")]), imprint)
+        chunks.append(png.pack_chunk(b"iCCP", b"icc\0\0" + zlib.compress(icc_profile)))
+    pixels = [png.pack_chunk(b"IDAT", part) for part in parts]
+    return into_png(b"".join([png.SIGNATURE, *chunks, *pixels, png.pack_chunk(b"IEND", b"")]), imprint)
 
 
 def _pack(array: NDArray[np.uint8]) -> list[bytes]:
@@ -91,12 +92,6 @@ def _pack(array: NDArray[np.uint8]) -> list[bytes]:
         parts.append(packer.compress(filtered))
     parts.append(packer.flush())
     return [part for part in parts if part]
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    return b"".join(
-        [struct.pack(">I", len(content)), name, content, struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))]
-    )
 
 
 def _encode_small_png(array: NDArray[np.uint8], icc_profile: bytes | None) -> bytes:
@@ -178,16 +173,14 @@ def _check(array: NDArray[np.uint8], *, channels: set[int], icc_profile: bytes |
         raise ValueError("an RGB profile does not fit a grey image")
 
 
-def _without_density(png: bytes) -> bytes:
+def _without_density(data: bytes) -> bytes:
     """Cut out the pHYs chunk, which libvips always writes, always before the pixels."""
-    position = 8
-    while True:
-        length, name = struct.unpack_from(">I4s", png, position)
+    for name, start, length in png.chunks(io.BytesIO(data)):
         if name == b"pHYs":
-            return png[:position] + png[position + 12 + length :]
+            return data[: start - 8] + data[start + length + 4 :]
         if name == b"IDAT":
-            return png
-        position += 12 + length
+            break
+    return data
 
 
 def _with_jpeg_profile(jpeg: bytes, icc_profile: bytes) -> bytes:

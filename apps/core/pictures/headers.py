@@ -9,35 +9,22 @@ from __future__ import annotations
 
 import os
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import BinaryIO
 
-MAX_STEPS = 65_536  # blocks of a GIF, 16 MB of them, or bytes passed over one by one
-MAX_CHUNKS = 16_384  # of one PNG or WebP; an honest 70 MB PNG in 8 KB pieces has 9,000
-MAX_SEGMENTS = 1_024  # before the pixels: decoders handle these one by one, in Python
-MAX_METADATA_BYTES = 17 * 1024 * 1024  # before the pixels: decoders join these; 255 segments of a profile fit
+from apps.core.pictures import png
+from apps.core.pictures.formats import (
+    MAX_CHUNKS,
+    MAX_METADATA_BYTES,
+    MAX_SEGMENTS,
+    MAX_STEPS,
+    HeaderError,
+    ImageFormat,
+    read_exactly,
+)
+
 MAX_EXIF_BYTES = 65_536  # the orientation stands in the first directory; JPEG cannot hold more anyway
-
-
-class ImageFormat(StrEnum):
-    """The formats that can be decoded here."""
-
-    JPEG = "JPEG"
-    PNG = "PNG"
-    WEBP = "WEBP"
-    GIF = "GIF"
-    BMP = "BMP"
-
-
-class HeaderError(Exception):
-    """The header does not parse: broken, truncated, or built to exhaust its reader."""
-
-
-class TooMuchWorkError(HeaderError):
-    """The file is legal, and built so that decoding it takes minutes."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +56,7 @@ def read_header(file: BinaryIO, image_format: ImageFormat, *, size_bytes: int) -
             case ImageFormat.JPEG:
                 header = _jpeg(file)
             case ImageFormat.PNG:
-                header = _png(file, size_bytes)
+                header = _png(file)
             case ImageFormat.WEBP:
                 header = _webp(file, size_bytes)
             case ImageFormat.GIF:
@@ -81,13 +68,6 @@ def read_header(file: BinaryIO, image_format: ImageFormat, *, size_bytes: int) -
     if header.width < 1 or header.height < 1:
         raise HeaderError("no pixels")
     return header
-
-
-def _read(file: BinaryIO, count: int) -> bytes:
-    data = file.read(count)
-    if len(data) < count:
-        raise HeaderError("too short")
-    return data
 
 
 # JPEG -----------------------------------------------------------------------------------------------------
@@ -103,7 +83,7 @@ def _jpeg(file: BinaryIO) -> RawHeader:
     orientation, is_progressive = 0, False
     for marker, length in jpeg_segments(file):
         if marker in _SOF and size_hw is None:
-            size_hw, is_progressive = struct.unpack(">xHH", _read(file, 5)), marker in _PROGRESSIVE
+            size_hw, is_progressive = struct.unpack(">xHH", read_exactly(file, 5)), marker in _PROGRESSIVE
         elif marker == _APP1 and not orientation and file.read(min(length, 6)) == b"Exif\0\0":
             orientation = read_orientation(file.read(length - 6))
     if size_hw is None:
@@ -130,7 +110,7 @@ def jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
             continue
         if marker == _EOI:
             raise HeaderError("ends before the scan")
-        length = struct.unpack(">H", _read(file, 2))[0] - 2
+        length = struct.unpack(">H", read_exactly(file, 2))[0] - 2
         if length < 0:
             raise HeaderError("segment of negative length")
         if marker == _SOS:
@@ -148,7 +128,7 @@ def _jpeg_marker(file: BinaryIO, steps: Iterator[int]) -> int:
     """The next marker's code; fill bytes and a little rubbish before it are skipped, as libjpeg does."""
     previous = 0
     for _ in steps:
-        byte = _read(file, 1)[0]
+        byte = read_exactly(file, 1)[0]
         if previous == 0xFF and byte not in {0x00, 0xFF}:
             return byte
         previous = byte
@@ -157,58 +137,19 @@ def _jpeg_marker(file: BinaryIO, steps: Iterator[int]) -> int:
 
 # PNG ------------------------------------------------------------------------------------------------------
 
-_PNG_DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
 
-
-def _png(file: BinaryIO, size_bytes: int) -> RawHeader:
-    file.seek(8)
-    ihdr = _read(file, 25)
-    if ihdr[:8] != b"\0\0\0\rIHDR" or zlib.crc32(ihdr[4:21]) != struct.unpack(">I", ihdr[21:])[0]:
-        raise HeaderError("damaged IHDR")
-    width, height, depth, colour, compression, filtering, interlace = struct.unpack(">IIBBBBB", ihdr[8:21])
-    if depth not in _PNG_DEPTHS.get(colour, ()) or compression or filtering or interlace > 1:
-        raise HeaderError("impossible IHDR")
+def _png(file: BinaryIO) -> RawHeader:
+    ihdr = png.read_ihdr(file)
     orientation, frames, seen_pixels = 1, 1, False
-    for name, length in png_chunks(file, size_bytes):
+    for name, _, length in png.chunks(file):
         if name == b"eXIf":
             orientation = read_orientation(file.read(min(length, MAX_EXIF_BYTES)))
         elif name == b"acTL" and not seen_pixels:
-            frames = struct.unpack(">I", _read(file, 4))[0]
+            frames = struct.unpack(">I", read_exactly(file, 4))[0]
         seen_pixels = seen_pixels or name == b"IDAT"
     if not seen_pixels:
         raise HeaderError("no pixels")
-    return RawHeader(width, height, orientation, is_animated=frames > 1)
-
-
-def png_chunks(file: BinaryIO, size_bytes: int) -> Iterator[tuple[bytes, int]]:
-    """
-    Walk a PNG's chunks after IHDR, as far as the file goes.
-
-    Returns:
-        Name and payload length in bytes of each; the file then stands at the payload.
-
-    Raises:
-        HeaderError: a chunk before the pixels is cut, or there are too many, or too much before the pixels.
-    """
-    position, metadata_bytes, seen_pixels = 33, 0, False
-    for step in range(MAX_CHUNKS):
-        file.seek(position)
-        head = file.read(8)
-        if len(head) < 8:
-            return
-        length, name = struct.unpack(">I4s", head)
-        seen_pixels = seen_pixels or name == b"IDAT"
-        if not seen_pixels:
-            metadata_bytes += length
-            if position + 8 + length > size_bytes:
-                raise HeaderError("chunk beyond the end")
-            if metadata_bytes > MAX_METADATA_BYTES or step > MAX_SEGMENTS:
-                raise HeaderError("too much metadata")
-        yield name, length
-        if name == b"IEND":
-            return
-        position += 12 + length
-    raise HeaderError("too many chunks")
+    return RawHeader(ihdr.width, ihdr.height, orientation, is_animated=frames > 1)
 
 
 # WebP -----------------------------------------------------------------------------------------------------
@@ -273,12 +214,12 @@ def _webp_size_wh(name: bytes, data: bytes) -> tuple[int, int]:
 def _gif(file: BinaryIO) -> RawHeader:
     """The canvas, enlarged by a first frame that reaches beyond it; animated if a second image follows."""
     file.seek(6)
-    width, height, flags = struct.unpack("<HHBxx", _read(file, 7))
+    width, height, flags = struct.unpack("<HHBxx", read_exactly(file, 7))
     file.seek(_gif_table_bytes(flags), 1)
     steps = iter(range(MAX_STEPS))
     if not _gif_next_image(file, steps):
         raise HeaderError("no image")
-    left, top, frame_width, frame_height, flags = struct.unpack("<HHHHB", _read(file, 9))
+    left, top, frame_width, frame_height, flags = struct.unpack("<HHHHB", read_exactly(file, 9))
     width, height = max(width, left + frame_width), max(height, top + frame_height)
     try:
         file.seek(_gif_table_bytes(flags) + 1, 1)
@@ -299,11 +240,11 @@ def check_first_frame(file: BinaryIO) -> None:
     file.seek(0, os.SEEK_END)
     size_bytes = file.tell()
     file.seek(10)
-    file.seek(2 + _gif_table_bytes(_read(file, 1)[0]), 1)
+    file.seek(2 + _gif_table_bytes(read_exactly(file, 1)[0]), 1)
     steps = iter(range(MAX_STEPS))
     if not _gif_next_image(file, steps):
         raise HeaderError("no image")
-    file.seek(_gif_table_bytes(_read(file, 9)[8]) + 1, 1)
+    file.seek(_gif_table_bytes(read_exactly(file, 9)[8]) + 1, 1)
     for _ in steps:
         length = file.read(1)
         if length in {b"", b"\0"}:
@@ -321,7 +262,7 @@ def _gif_table_bytes(flags: int) -> int:
 def _gif_next_image(file: BinaryIO, steps: Iterator[int]) -> bool:
     """Skip extensions; true when an image descriptor comes, false at the trailer."""
     for _ in steps:
-        match _read(file, 1):
+        match read_exactly(file, 1):
             case b",":
                 return True
             case b";":
@@ -334,7 +275,7 @@ def _gif_next_image(file: BinaryIO, steps: Iterator[int]) -> bool:
 
 def _gif_skip_blocks(file: BinaryIO, steps: Iterator[int]) -> None:
     for _ in steps:
-        length = _read(file, 1)[0]
+        length = read_exactly(file, 1)[0]
         if not length:
             return
         file.seek(length, 1)
@@ -346,12 +287,12 @@ def _gif_skip_blocks(file: BinaryIO, steps: Iterator[int]) -> None:
 
 def _bmp(file: BinaryIO, size_bytes: int) -> RawHeader:
     file.seek(10)
-    offset, header_bytes = struct.unpack("<II", _read(file, 8))
+    offset, header_bytes = struct.unpack("<II", read_exactly(file, 8))
     compression = colours = 0
     if header_bytes == 12:
-        width, height, _, bits = struct.unpack("<HHHH", _read(file, 8))
+        width, height, _, bits = struct.unpack("<HHHH", read_exactly(file, 8))
     elif header_bytes in {40, 52, 56, 64, 108, 124}:
-        width, height, _, bits, compression, colours = struct.unpack("<iiHHI12xI", _read(file, 32))
+        width, height, _, bits, compression, colours = struct.unpack("<iiHHI12xI", read_exactly(file, 32))
     else:
         raise HeaderError("unknown BMP header")
     if bits not in {1, 4, 8, 16, 24, 32} or compression not in {0, 1, 2, 3}:

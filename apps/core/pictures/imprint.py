@@ -15,7 +15,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from xml.parsers import expat
 
-from apps.core.pictures.headers import MAX_EXIF_BYTES, HeaderError, ImageFormat, jpeg_segments, png_chunks, webp_chunks
+from apps.core.pictures import png
+from apps.core.pictures.formats import HeaderError, ImageFormat
+from apps.core.pictures.headers import MAX_EXIF_BYTES, jpeg_segments, webp_chunks
 
 MAX_TEXT = 2_000  # characters; with every one of them escaped, all texts fit into one segment of a JPEG
 MAX_CREATORS = 10
@@ -167,7 +169,7 @@ def _jpeg(data: bytes, found: _Found) -> None:
 
 def _png(data: bytes, found: _Found) -> None:
     file = io.BytesIO(data)
-    for name, length in png_chunks(file, len(data)):
+    for name, _, length in png.chunks(file):
         if name == b"pHYs" and length == 9:
             across, down, unit = struct.unpack(">IIB", file.read(9))
             found.density("own", across * 0.0254 * (unit == 1), down * 0.0254 * (unit == 1))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from xml.sax.saxutils import escape
 
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
+from apps.core.pictures import png
 from apps.core.pictures.imprint import Imprint
 
 _ARTIST, _COPYRIGHT, _X_RESOLUTION, _Y_RESOLUTION, _UNIT, _INCH = 0x013B, 0x8298, 0x011A, 0x011B, 0x0128, 2
@@ -53,33 +53,29 @@ def _listed(name: str, kind: str, values: tuple[str, ...]) -> str:
     return f"<{name}><rdf:{kind}>{items}</rdf:{kind}></{name}>" if items else ""
 
 
-def into_png(png: bytes, imprint: Imprint) -> bytes:
+def into_png(file: bytes, imprint: Imprint) -> bytes:
     """
     Add pHYs, eXIf and text chunks before the pixels.
 
     Args:
-        png: a whole file.
+        file: a whole one.
     """
     chunks = []
     if imprint.density_xy is not None:
         across, down = (round(side / 0.0254) for side in imprint.density_xy)
-        chunks.append(_chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
+        chunks.append(png.pack_chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
     if imprint.has_text:
-        chunks.append(_chunk(b"eXIf", exif_of(imprint)))
+        chunks.append(png.pack_chunk(b"eXIf", exif_of(imprint)))
         texts = ((b"Author", imprint.artist), (b"Copyright", imprint.copyright))
         chunks += [_international(keyword, text.encode()) for keyword, text in texts if text]
         chunks.append(_international(b"XML:com.adobe.xmp", xmp_of(imprint)))
     if not chunks:
-        return png
-    return b"".join([png[:33], *chunks, png[33:]])
+        return file
+    return b"".join([file[: png.IHDR_END], *chunks, file[png.IHDR_END :]])
 
 
 def _international(keyword: bytes, text: bytes) -> bytes:
-    return _chunk(b"iTXt", keyword + b"\0\0\0\0\0" + text)
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    return png.pack_chunk(b"iTXt", keyword + b"\0\0\0\0\0" + text)
 
 
 def into_jpeg(jpeg: bytes, imprint: Imprint) -> bytes:

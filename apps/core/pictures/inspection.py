@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from apps.core.errors import AppError, Fault, invalid
+from apps.core.pictures import png
 from apps.core.pictures.foreign_files import is_text, name_of
-from apps.core.pictures.headers import HeaderError, ImageFormat, TooMuchWorkError, read_header
+from apps.core.pictures.formats import HeaderError, ImageFormat, TooMuchWorkError
+from apps.core.pictures.headers import read_header
 from apps.core.pictures.jpeg_layout import JpegLayout, read_layout
 
 __all__ = ["ImageFormat", "ImageHeader", "ImageLimits", "inspect"]
@@ -154,7 +156,7 @@ def _sniff(head: bytes, limits: ImageLimits, field: str) -> ImageFormat:
 def _format(head: bytes) -> ImageFormat | None:
     if head.startswith(b"\xff\xd8\xff"):
         return ImageFormat.JPEG
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+    if head.startswith(png.SIGNATURE):
         return ImageFormat.PNG
     if head.startswith((b"GIF87a", b"GIF89a")):
         return ImageFormat.GIF

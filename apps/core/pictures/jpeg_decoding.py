@@ -8,7 +8,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from apps.core.pictures.headers import HeaderError
+from apps.core.pictures.formats import HeaderError
 from apps.core.pictures.jpeg_layout import EOI, JpegLayout
 
 _END = bytes([0xFF, EOI])

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import BinaryIO
 
-from apps.core.pictures.headers import MAX_SEGMENTS, HeaderError, TooMuchWorkError, jpeg_segments
+from apps.core.pictures.formats import MAX_SEGMENTS, HeaderError, TooMuchWorkError
+from apps.core.pictures.headers import jpeg_segments
 
 MAX_SCANS = 500
 """The bound of libjpeg-turbo's own fuzzers; programs write ten to twenty."""

@@ -16,7 +16,7 @@ from typing import IO, BinaryIO, cast
 from PIL import Image, ImageChops
 from PIL.JpegImagePlugin import JpegImageFile
 
-from apps.core.pictures.headers import HeaderError
+from apps.core.pictures.formats import HeaderError
 from apps.core.pictures.jpeg_layout import DRI, EOI, JpegLayout, last_interval
 
 MAX_TRIAL_VISITS, MAX_TRIAL_BYTES = 1_000_000, 4 * 1024 * 1024

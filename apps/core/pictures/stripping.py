@@ -8,17 +8,17 @@ to minutes; and a broken comment or profile makes them refuse a photo that is wh
 from __future__ import annotations
 
 import io
-import struct
 import zlib
 from typing import NamedTuple
 
-from apps.core.pictures.headers import ImageFormat, jpeg_segments, png_chunks, webp_chunks
+from apps.core.pictures import png
+from apps.core.pictures.formats import ImageFormat
+from apps.core.pictures.headers import jpeg_segments, webp_chunks
 from apps.core.pictures.png_colour import COLOUR_CHUNKS, png_colour
 
 MAX_PROFILE_BYTES = 4 * 1024 * 1024  # the large ones for CMYK presses have 1 to 3 MB
 
 _PNG_KEPT = frozenset({b"PLTE", b"tRNS", b"IDAT", b"IEND"})
-_PNG_GREY = frozenset({0, 4})
 _APP0, _APP2, _APP14, _APP15, _COM = 0xE0, 0xE2, 0xEE, 0xEF, 0xFE
 _ICC_TAG = b"ICC_PROFILE\0"
 
@@ -41,7 +41,7 @@ def strip(data: bytes, image_format: ImageFormat) -> Stripped:
     Separate what a decoder needs from an inspected file.
 
     Raises:
-        HeaderError: as from `image_headers`.
+        HeaderError: as from `headers.read_header`.
     """
     match image_format:
         case ImageFormat.JPEG:
@@ -73,20 +73,15 @@ def _jpeg(data: bytes) -> Stripped:
 
 def _png(data: bytes) -> Stripped:
     file, view = io.BytesIO(data), memoryview(data)
-    kept = [view[:33]]
+    kept = [view[: png.IHDR_END]]
     told: dict[bytes, bytes] = {}
-    for name, length in png_chunks(file, len(data)):
-        start = file.tell()
+    for name, start, length in png.chunks(file):
         if name in _PNG_KEPT:
             kept.append(view[start - 8 : start + length + 4])
-        elif (
-            name in COLOUR_CHUNKS and len(kept) == 1 and name not in told
-        ):  # behind palette or pixels they mean nothing
-            end = start + length
-            if view[end : end + 4] == struct.pack(">I", zlib.crc32(view[start - 4 : end])):
-                told[name] = bytes(view[start:end])
+        elif len(kept) == 1 and name in COLOUR_CHUNKS - told.keys() and png.is_intact(file, name, length):
+            told[name] = bytes(view[start : start + length])  # behind palette or pixels they mean nothing
     embedded = _inflate_profile(told[b"iCCP"]) if b"iCCP" in told else None
-    profile, is_made = png_colour(told, is_grey=data[25] in _PNG_GREY, embedded=embedded)
+    profile, is_made = png_colour(told, is_grey=png.read_ihdr(file).is_grey, embedded=embedded)
     return Stripped(b"".join(kept), profile, is_made)
 
 

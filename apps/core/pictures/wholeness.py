@@ -9,12 +9,13 @@ the compressed data that keeps every checksum: only decoding tells that, and its
 from __future__ import annotations
 
 import struct
-import zlib
 from typing import BinaryIO, cast
 
 from isal import isal_zlib
 
-from apps.core.pictures.headers import MAX_CHUNKS, HeaderError, ImageFormat, check_first_frame
+from apps.core.pictures import png
+from apps.core.pictures.formats import MAX_CHUNKS, HeaderError, ImageFormat
+from apps.core.pictures.headers import check_first_frame
 from apps.core.pictures.inspection import ImageHeader
 from apps.core.pictures.jpeg_layout import JpegLayout, read_layout
 from apps.core.pictures.jpeg_trial import check_headers, check_last_pixels
@@ -27,7 +28,6 @@ it); what lies beyond is vouched for by the checksums alone.
 
 _PIECE_BYTES = 262_144
 _BROKEN_STREAM = cast(type[Exception], isal_zlib.error)  # its stubs call it an instance
-_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _LAST_FILTER = 4
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
@@ -87,39 +87,23 @@ def check_structure(file: BinaryIO, header: ImageHeader) -> JpegLayout | None:
 
 def _png(file: BinaryIO) -> None:
     """Every chunk up to IEND, with its checksum; what follows is no part of the image."""
-    file.seek(8)
-    for _ in range(MAX_CHUNKS):
-        length, name = struct.unpack(">I4s", file.read(8))
-        crc, left = zlib.crc32(name), length
-        while left:
-            piece = file.read(min(left, _PIECE_BYTES))
-            if not piece:
-                raise HeaderError("ends early")
-            crc = zlib.crc32(piece, crc)
-            left -= len(piece)
-        if struct.unpack(">I", file.read(4))[0] != crc and name[0] < 0x61:  # an ancillary chunk may be damaged
+    for name, _, length in png.chunks(file, most=MAX_CHUNKS - 1):  # IHDR is one of them
+        if not png.is_intact(file, name, length) and name[0] < 0x61:  # an ancillary chunk may be damaged
             raise HeaderError("a chunk is damaged")
         if name == b"IEND":
             return
-    raise HeaderError("too many chunks")
+    raise HeaderError("ends early")
 
 
 def _png_pixels(file: BinaryIO) -> None:
     """Follow the deflate stream until the picture is full: a stream may go on for ever behind that."""
-    file.seek(16)
-    rows = _PngRows(*struct.unpack(">IIBBxxB", file.read(13)))
-    file.seek(33)
-    inflater = isal_zlib.decompressobj()
-    while rows.wanted and not inflater.eof:
-        length, name = struct.unpack(">I4s", file.read(8))
-        if name == b"IEND":
+    rows, inflater = _PngRows(png.read_ihdr(file)), isal_zlib.decompressobj()
+    for name, _, length in png.chunks(file):
+        if not rows.wanted or inflater.eof:
             break
-        if name != b"IDAT":
-            file.seek(length + 4, 1)
-            continue
-        for start in range(0, length, _PIECE_BYTES):
-            _inflate(inflater, file.read(min(_PIECE_BYTES, length - start)), rows)
-        file.seek(4, 1)
+        if name == b"IDAT":
+            for done in range(0, length, _PIECE_BYTES):
+                _inflate(inflater, file.read(min(_PIECE_BYTES, length - done)), rows)
     if rows.wanted:
         raise HeaderError("the pixels end early")
 
@@ -137,13 +121,13 @@ def _inflate(inflater: isal_zlib.Decompress, piece: bytes, rows: _PngRows) -> No
 class _PngRows:
     """The rows of a PNG, each behind a byte that names its filter, in one pass or in seven."""
 
-    def __init__(self, width: int, height: int, depth: int, colour: int, interlace: int) -> None:
+    def __init__(self, ihdr: png.Ihdr) -> None:
         self._passes: list[tuple[int, int, int]] = []  # first byte, end, bytes a row
         self._found, end = 0, 0
-        for left, top, step_x, step_y in _ADAM7 if interlace else ((0, 0, 1, 1),):
-            columns, rows = -(-(width - left) // step_x), -(-(height - top) // step_y)
+        for left, top, step_x, step_y in _ADAM7 if ihdr.is_interlaced else ((0, 0, 1, 1),):
+            columns, rows = -(-(ihdr.width - left) // step_x), -(-(ihdr.height - top) // step_y)
             if columns > 0 and rows > 0:
-                row_bytes = 1 + -(-columns * depth * _PNG_CHANNELS[colour] // 8)
+                row_bytes = 1 + -(-columns * ihdr.depth * ihdr.channels // 8)
                 self._passes.append((end, end + rows * row_bytes, row_bytes))
                 end += rows * row_bytes
         self._end = min(end, MAX_INFLATED_BYTES)
