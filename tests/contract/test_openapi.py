@@ -150,6 +150,21 @@ def test_answers_have_no_choice_to_unpack_and_no_member_that_is_only_null() -> N
             assert len(alternatives) <= 1, where
 
 
+@pytest.mark.parametrize(
+    ("path", "first"),
+    [
+        ("/v1/remove-bg/human", "application/json"),
+        ("/v1.0/removebg", "application/json"),
+        ("/v1/remove-background", "image/"),
+    ],
+)
+def test_first_of_several_answers_is_what_clients_get(path: str, first: str) -> None:
+    """Generators take the first media type for the answer's type."""
+    content = openapi_document()["paths"][path]["post"]["responses"]["200"]["content"]
+
+    assert next(iter(content)).startswith(first)
+
+
 def test_every_json_answer_is_a_named_schema() -> None:
     for path, methods in openapi_document()["paths"].items():
         for operation in methods.values():

@@ -77,10 +77,13 @@ def operation_responses(dialect: Dialect, operation: Operation) -> dict[str, Any
     files = {
         media: {"schema": {"type": "string", "format": "binary", "contentMediaType": media}} for media in told.media
     }
+    json = json_content(told.success, told.example)
     done = {
         "description": told.done,
         "headers": {**common_headers(dialect), **headers({name: each["description"] for name, each in facts.items()})},
-        "content": {**json_content(told.success, told.example), **files},
+        "content": json | files
+        if "json" in dialect.forms
+        else files | json,  # generators take the first for the answer
     }
     refusals = failures(dialect, set(ErrorCode) - {ErrorCode.NOT_FOUND}, faults=Fault)
     return {"200": done, **({"202": _accepted(told.success)} if dialect.can_defer else {}), **refusals}
