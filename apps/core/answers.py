@@ -46,6 +46,7 @@ Moment = Annotated[str, about(format="date-time")]
 Day = Annotated[str, about(format="date")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Members = Annotated[dict[str, Any], about(additionalProperties=True)]  # generators then make a map of it
 Box = Annotated[list[int], msgspec.Meta(min_length=4, max_length=4)]
 
 
@@ -172,10 +173,7 @@ class Job(Part):
     expires_at: Moment | None
     credits_charged: Count
     error: ApiError | None
-    result: Annotated[
-        dict[str, Any] | None,
-        about("What the synchronous answer has in data, without jobId and status.", additionalProperties=True),
-    ]
+    result: Annotated[Members | None, about("What the synchronous answer has in data, without jobId and status.")]
 
 
 class Meta(Part):

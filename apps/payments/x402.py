@@ -18,7 +18,7 @@ from typing import Annotated, Any
 from django.http import HttpRequest
 from msgspec import UNSET, UnsetType
 
-from apps.core.answers import Part, Uuid, about
+from apps.core.answers import Members, Part, Uuid, about
 from apps.core.errors import Fault, invalid
 from apps.payments.rails import MAX_TIMEOUT_S, X402Rail
 from apps.payments.signatures import DecodeError, keccak, recover, word
@@ -105,7 +105,7 @@ class PaymentRequired(Part, kw_only=True):
     error: Annotated[
         Any, about("Why: a word or a sentence; for a key with too few credits code, message and retryable.")
     ]
-    accepts: list[dict[str, Any]] | UnsetType = UNSET
+    accepts: list[Members] | UnsetType = UNSET
     request_id: Uuid | UnsetType = UNSET
 
 

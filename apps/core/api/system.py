@@ -17,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from rest_framework.request import Request
 
 from apps.core import broker
-from apps.core.answers import Envelope, Part, about, as_json
+from apps.core.answers import Envelope, Members, Part, about, as_json
 from apps.core.api.exceptions import answer_in
 from apps.core.api.views import EndpointView
 from apps.core.dialects.envelope import ENVELOPE, envelope
@@ -46,7 +46,7 @@ class Readiness(Part):
 
     ready: bool
     checks: Annotated[dict[str, str], about("ok, or what is wrong, by service.")] | UnsetType = UNSET
-    workers: list[dict[str, Any]] | UnsetType = UNSET
+    workers: list[Members] | UnsetType = UNSET
 
 
 class VersionView(EndpointView):
