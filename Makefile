@@ -57,7 +57,7 @@ check: packages
 	@echo 'Linting, checking types, import contracts, migrations and the OpenAPI document (about a minute) ...'
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check --quiet .
-	@.venv/bin/mypy apps config ml
+	@.venv/bin/mypy apps config ml tests
 	@.venv/bin/lint-imports
 	@$(PY) -m pytest -q -c /dev/null --rootdir=. --noconftest -p no:django -p no:cacheprovider tests/architecture/test_lengths.py
 	@$(WITH_SECRET) $(PY) manage.py check

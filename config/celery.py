@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from celery import Celery
 from celery.apps import worker as celery_worker
@@ -51,7 +51,7 @@ def _say(sentence: object, _file: object = None) -> None:
     log.info("%s", sentence)
 
 
-celery_worker.safe_say = _say  # "Warm shutdown" and its like go past every log to the terminal
+celery_worker.safe_say = _say  # type: ignore[attr-defined]  # "Warm shutdown" and its like go past every log to the terminal
 
 
 @worker_init.connect
@@ -89,7 +89,9 @@ def _load_models() -> int:
     from ml.sessions.slots import InferenceSlots
 
     jobs = settings.INFERENCE_SLOTS
-    gpu = choose_gpu(settings.DEVICE, is_required=settings.REQUIRE_GPU, jobs=jobs, max_batch=settings.GPU_MAX_BATCH)
+    gpu = choose_gpu(
+        cast(Any, settings.DEVICE), is_required=settings.REQUIRE_GPU, jobs=jobs, max_batch=settings.GPU_MAX_BATCH
+    )
     inherit()
     slots = InferenceSlots(jobs or None, share=settings.SHARE_SLOT) if gpu is None else InferenceSlots(gpu=gpu)
     sam = SamChoice(
@@ -100,7 +102,7 @@ def _load_models() -> int:
     runners = load_runners(all_operations(), engine)
     wait_for_tables()
     start_worker(runners, facts_of(runners, engine))
-    places = this_worker().places
+    places: int = this_worker().places
     for _ in range(places):  # jobs may be waiting whose wake-ups a dead worker took along
         wake_worker()
     return places
@@ -110,7 +112,7 @@ def _make_room_for(places: int, worker: Any) -> None:
     """A thread and a database connection for each job in hand, and some for messages that are no jobs: a GPU has many."""
     wanted = places + _SPARE_THREADS
     worker.concurrency = max(worker.concurrency, wanted)
-    pool = connection.pool
+    pool = getattr(connection, "pool", None)
     if pool is not None and pool.max_size < wanted:
         pool.resize(pool.min_size, wanted)
 

@@ -29,7 +29,7 @@ if os.access(
 
 def integer(name: str, default: int, *, low: int, high: int) -> int:
     """A whole number within `low..high`, both included."""
-    value = env.int(name, default)
+    value: int = env.int(name, default)
     if not low <= value <= high:
         raise ImproperlyConfigured(f"{name}={value} is out of range: use {low} to {high}.")
     return value
@@ -37,7 +37,7 @@ def integer(name: str, default: int, *, low: int, high: int) -> int:
 
 def choice(name: str, default: str, *, allowed: tuple[str, ...]) -> str:
     """One of a few words."""
-    value = env.str(name, default)
+    value: str = env.str(name, default)
     if value not in allowed:
         raise ImproperlyConfigured(f"{name}={value} is none of {', '.join(allowed)}.")
     return value
@@ -76,7 +76,7 @@ def private_key(name: str) -> str:
 
 
 def _hex(name: str, *, digits: int, what: str) -> str:
-    value = env.str(name, "")
+    value: str = env.str(name, "")
     if value and not re.fullmatch(rf"0x[0-9a-fA-F]{{{digits}}}", value):
         raise ImproperlyConfigured(f"{name} must be {what}: 0x and {digits} hex digits.")
     return value

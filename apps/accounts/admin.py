@@ -47,7 +47,7 @@ class AccountAdmin(RowAdmin):
         return TemplateResponse(request, "accounts/new_keys.html", context, headers={"Cache-Control": "no-store"})
 
 
-class ApiKeyForm(forms.ModelForm):
+class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic at run time
     """What may be changed of a key."""
 
     def clean_scopes(self) -> list[str]:
@@ -111,7 +111,7 @@ class SuperusersAffair(ModelAdmin):
 
 
 @admin.register(User)
-class StaffAdmin(SuperusersAffair, UserAdmin):
+class StaffAdmin(SuperusersAffair, UserAdmin):  # type: ignore[type-arg]  # no generic at run time
     """Users of the admin."""
 
 

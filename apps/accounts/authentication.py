@@ -12,7 +12,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from apps.accounts import rapidapi
-from apps.accounts.models import Account, ApiKey, digest_of
+from apps.accounts.models import Account, ApiKey, Plan, digest_of
 from apps.accounts.plans import LIMITS, SANDBOX
 from apps.core.errors import AppError, Detail, ErrorCode
 from apps.core.identity import Identity
@@ -63,7 +63,7 @@ def _identity(account: Account, *, mode: Mode = Mode.LIVE, **facts: Any) -> Iden
         account_id=account.id,
         account_name=account.name,
         plan=account.plan,
-        limits=SANDBOX if mode is Mode.SANDBOX else LIMITS[account.plan],
+        limits=SANDBOX if mode is Mode.SANDBOX else LIMITS[Plan(account.plan)],
         mode=mode,
         **facts,
     )

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 
 from apps.accounts.models import Account, Plan
 from apps.core.errors import AppError, ErrorCode, invalid
+from apps.core.request_facts import facts_of
 
 _USER = re.compile(r"[\x21-\x7e]{1,80}")
 
@@ -52,5 +53,5 @@ class BillingHeaderMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         if is_gateway(request):
-            response.headers["X-RapidAPI-Billing"] = f"Credits={getattr(response, 'billed_credits', 0)}"
+            response.headers["X-RapidAPI-Billing"] = f"Credits={facts_of(request).billed_credits}"
         return response

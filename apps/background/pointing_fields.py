@@ -21,7 +21,7 @@ _EXAMPLE_POINTS = [[640, 360, 1], [80, 60, 0]]
 _EXAMPLE_BOX = [120, 80, 900, 700]
 
 
-class _JsonText(serializers.Field):
+class _JsonText(serializers.Field[Any, Any, Any, Any]):
     """JSON text becomes its value; a value that is none (an array of a JSON body) stays."""
 
     hint = ""

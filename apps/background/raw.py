@@ -13,7 +13,7 @@ from apps.core.operations import MEGABYTE, Operation
 from apps.core.pictures.inspection import ImageFormat, ImageLimits
 
 
-class RawSerializer(serializers.Serializer):
+class RawSerializer(serializers.Serializer[Any]):
     """The one parameter; the others are those of `/v1/remove-bg/universal` by default."""
 
     format = Choice(("png", "webp"), default="png", help_text="File format of the answer.")

@@ -37,7 +37,7 @@ DEFAULT_SHADOW_OPACITY = 60
 _BACKGROUNDS = ("bg_color", "bg_image_file", "bg_image_url")
 
 
-class RemoveBgSerializer(serializers.Serializer):
+class RemoveBgSerializer(serializers.Serializer[Any]):
     """Validated data holds JSON values only, and nothing that is still to be decided but for `format=auto`."""
 
     size = Choice(

@@ -186,7 +186,7 @@ def _max_pixels(params: Mapping[str, Any], background: _Background) -> int:
 
 def _is_mask(params: Mapping[str, Any]) -> bool:
     """One channel alone; a ZIP holds it anyway."""
-    return params["channels"] == "alpha" and params["format"] != "zip"
+    return bool(params["channels"] == "alpha" and params["format"] != "zip")
 
 
 def _crop_margins(params: Mapping[str, Any], box: BoxXywh, shadow: str) -> arrange.Margins | None:

@@ -16,7 +16,7 @@ QUALITIES = ("best", "fast")
 FILE_FORMATS = ("png", "webp", "jpg", "jpeg")
 
 
-class RemoveBackgroundSerializer(serializers.Serializer):
+class RemoveBackgroundSerializer(serializers.Serializer[Any]):
     """Validated data holds JSON values only; `format` and `crop_margin` are always decided."""
 
     subject = Choice(SUBJECTS, default="universal", help_text="What to keep.")

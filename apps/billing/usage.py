@@ -27,7 +27,7 @@ def count_job(job: Job, *, ended_as: State, credits: int = 0) -> None:
         return
     succeeded = ended_as == State.SUCCEEDED
     today = timezone.now().date()
-    values = [job.account_id, job.mode, today, job.operation, int(succeeded), int(not succeeded), credits]
+    values = (job.account_id, job.mode, today, job.operation, int(succeeded), int(not succeeded), credits)
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, values)
 

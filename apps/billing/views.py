@@ -24,6 +24,7 @@ from apps.core.funding import funding_named
 from apps.core.openapi.endpoints import Endpoint, in_query
 from apps.core.operations import all_operations
 from apps.core.owner import Mode
+from apps.core.request_facts import identity_of
 
 _LONGEST_SPAN = timedelta(days=366)
 
@@ -108,7 +109,7 @@ class AccountView(EndpointView):
 
     @Endpoint("get_account", "Plan, credits left, limits and prices", Envelope[Account])
     def get(self, request: Request) -> HttpResponse:
-        identity = request.auth
+        identity = identity_of(request)
         funding = funding_named(identity.funding)
         credits = funding.credits(identity.account_id)
         prices = {each.slug: funding.price(each) for operation in all_operations() for each in operation.price_list}
@@ -134,7 +135,7 @@ class RemoveBgAccountView(EndpointView):
 
     @Endpoint("get_removebg_account", "Credits left, in remove.bg's form", RemoveDotBgAccount)
     def get(self, request: Request) -> HttpResponse:
-        credits = funding_named(request.auth.funding).credits(request.auth.account_id)
+        credits = funding_named(identity_of(request).funding).credits(identity_of(request).account_id)
         left = credits.balance if credits else 0
         credits_left = _Credits(total=left, subscription=0, payg=left, enterprise=0)
         attributes = _Attributes(credits=credits_left, api=_Api(free_calls=0, sizes="all"))
@@ -168,7 +169,7 @@ class UsageView(EndpointView):
         wanted = request.GET.get("format", "json")
         if wanted not in {"json", "csv"}:
             raise invalid("format", "Use json or csv.")
-        rows = [_row(day) for day in usage_between(request.auth, first=first, last=last)]
+        rows = [_row(day) for day in usage_between(identity_of(request), first=first, last=last)]
         if wanted == "csv":
             return _as_csv(rows)
         return envelope(request, Usage(first=first.isoformat(), last=last.isoformat(), days=rows))

@@ -15,7 +15,7 @@ PLAIN_GARMENTS = tuple(name for name in GARMENTS if name != DRESS)
 SEPARATE = "separate"
 
 
-class ClothingSerializer(serializers.Serializer):
+class ClothingSerializer(serializers.Serializer[Any]):
     """Validated data holds JSON values only; `cloth_class` is always decided, in the order of `GARMENTS`."""
 
     cloth_class = Choices(
@@ -44,7 +44,7 @@ class ClothingSerializer(serializers.Serializer):
         return attrs
 
 
-class CostumeSerializer(serializers.Serializer):
+class CostumeSerializer(serializers.Serializer[Any]):
     """AILabTools' parameters; validated data is what the ClothingSerializer gives."""
 
     cloth_class = Choices(

@@ -30,7 +30,7 @@ class Choice(serializers.ChoiceField):
         return super().to_internal_value(self._words.get(data.strip().lower(), data) if isinstance(data, str) else data)
 
 
-class Choices(serializers.Field):
+class Choices(serializers.Field[Any, Any, Any, Any]):
     """
     Several of a few words, in any case: comma separated, as a repeated form field, or as a JSON list.
 
@@ -66,7 +66,7 @@ class Choices(serializers.Field):
 class HexColour(serializers.CharField):
     """`#fff`, `#ffffff`, with or without the hash; gives `[r, g, b]` with 0..255."""
 
-    def to_internal_value(self, data: Any) -> list[int]:
+    def to_internal_value(self, data: Any) -> Any:
         text = super().to_internal_value(data).strip()
         if not _HEX.fullmatch(text):
             raise serializers.ValidationError("Use a hex colour such as #ffffff or #fa0.")
@@ -80,7 +80,7 @@ class HexColour(serializers.CharField):
 class Margin(serializers.CharField):
     """`12`, `12px` or `5%` (of the subject's box); gives `{"value", "unit"}`."""
 
-    def to_internal_value(self, data: Any) -> dict[str, Any]:
+    def to_internal_value(self, data: Any) -> Any:
         is_number = isinstance(data, int | float) and not isinstance(data, bool)
         match = _LENGTH.fullmatch(super().to_internal_value(str(data) if is_number else data).strip())
         most = MOST_MARGIN_PERCENT if match and match[2] == "%" else MOST_MARGIN_PX
@@ -96,7 +96,7 @@ class Margin(serializers.CharField):
 class Retention(serializers.CharField):
     """`0`, or `1h` to `24h`; gives seconds."""
 
-    def to_internal_value(self, data: Any) -> int:
+    def to_internal_value(self, data: Any) -> Any:
         text = super().to_internal_value(data).strip().lower()
         hours = _HOURS.fullmatch(text)
         if text != "0" and not hours:
@@ -104,7 +104,7 @@ class Retention(serializers.CharField):
         return int(hours[1]) * 3600 if hours else 0
 
 
-class DeliverySerializer(serializers.Serializer):
+class DeliverySerializer(serializers.Serializer[Any]):
     """What every operation understands beside its own parameters, where the dialect offers it."""
 
     retention = Retention(
@@ -114,7 +114,7 @@ class DeliverySerializer(serializers.Serializer):
     )
 
 
-class FormSerializer(serializers.Serializer):
+class FormSerializer(serializers.Serializer[Any]):
     """How the answer is to look, where the dialect has both forms; `asked_form` reads it."""
 
     answer = Choice(

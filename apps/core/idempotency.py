@@ -102,7 +102,7 @@ def first_answer(ticket: Ticket) -> IdempotencyKey | None:
     if row is None:
         return None
     if row.created_at < timezone.now() - KEPT or (row.job is not None and _is_free_again(row.job)):
-        IdempotencyKey.objects.filter(id=row.id, job_id=row.job_id).delete()
+        IdempotencyKey.objects.filter(id=row.id, job=row.job).delete()
         return None
     if row.job is None or row.fingerprint != ticket.fingerprint:
         raise AppError(ErrorCode.IDEMPOTENCY_MISMATCH)

@@ -134,7 +134,7 @@ def _refuse_if_too_many_wait(arrival: _Arrival, *, before: Counter[tuple[int, st
     now = timezone.now()
     expected_s = _SAFETY * backlog.expected_s(
         paces[arrival.pace_name],
-        in_hand=[backlog.InHand(paces[name], (now - began).total_seconds()) for name, began in held],
+        in_hand=[backlog.InHand(paces[name], (now - began).total_seconds()) for name, began in held if began],
         ahead_s=_ahead_s(arrival.account_id, waiting, paces),
         slots=sum(worker.get("slots", 1) for worker in broker.living_workers()) or 1,
     )

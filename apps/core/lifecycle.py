@@ -144,7 +144,7 @@ def settle(job: Job) -> None:
         if row is None:  # the sweeper or the worker was faster
             return
         funding, charged = funding_named(row.funding), 0
-        if Outcome.from_json(row.outcome).chargeable:
+        if Outcome.from_json(row.outcome or {}).chargeable:
             charged = funding.capture(row)
         else:
             funding.release(row, ended_as=State.SUCCEEDED)

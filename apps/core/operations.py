@@ -126,7 +126,7 @@ class Operation:
 
     slug: str
     title: str
-    serializer: type[Serializer]
+    serializer: type[Serializer[Any]]
     runner: str
     price_credits: int
     image_limits: ImageLimits

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import boto3
 from botocore.config import Config
@@ -43,7 +43,7 @@ class ResultStore:
     Every method raises StoreAwayError when S3 cannot be reached or answers with an error.
     """
 
-    def __init__(self, *, bucket: str, endpoint_url: str, public_endpoint_url: str, **credentials: str) -> None:
+    def __init__(self, *, bucket: str, endpoint_url: str, public_endpoint_url: str, **credentials: Any) -> None:
         config = Config(
             signature_version="s3v4",
             s3={"addressing_style": "path"},
@@ -92,7 +92,7 @@ class ResultStore:
                 raise ObjectGoneError from error
             raise
         try:
-            return answer["Body"].read()
+            return cast(bytes, answer["Body"].read())
         except (BotoCoreError, OSError) as error:
             raise StoreAwayError from error
 
@@ -108,9 +108,10 @@ class ResultStore:
 
     def presign(self, key: str, *, expires_s: int) -> str:
         """A Signature Version 4 GET URL that lives `expires_s` seconds."""
-        return self._signer.generate_presigned_url(
+        url: str = self._signer.generate_presigned_url(
             "get_object", Params={"Bucket": self.bucket, "Key": key}, ExpiresIn=expires_s
         )
+        return url
 
     def ping(self) -> None:
         self._call("head_bucket")

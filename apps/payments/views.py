@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -20,6 +20,7 @@ from apps.core.broker import BrokerAwayError
 from apps.core.errors import Fault, invalid
 from apps.core.funding import funding_named
 from apps.core.limits import Quota, count_request, counted_requests, refuse_if_exceeded, uncount_request
+from apps.core.request_facts import facts_of
 from apps.payments import book, mpp, x402
 from apps.payments.challenge import challenge, payment_required
 from apps.payments.funding import MICROS_PER_CREDIT
@@ -70,9 +71,9 @@ class PaidOperationView(RawOperationView):
         if has_key or not rails_for(request._request):
             super().perform_authentication(request)
             return
-        request.user, request.auth = None, None
+        request.user, request.auth = cast(Any, None), None
         self._refuse_too_many(request, pays=rail is not None)
-        request._request._pays = rail is not None
+        facts_of(request).pays = rail is not None
 
     def terms(self, request: HttpRequest) -> Terms | None:
         """
@@ -104,11 +105,13 @@ class PaidOperationView(RawOperationView):
             return super().post(request)
         return self._without_key(request)
 
-    def finalize_response(self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any) -> HttpResponse:
-        response = super().finalize_response(request, response, *args, **kwargs)
-        if getattr(getattr(request, "_request", request), "_pays", False):
-            _count_outcome(request, response)
-        return response
+    def finalize_response(  # type: ignore[override]  # DRF says Response; our views answer with Django's
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        answer: HttpResponse = super().finalize_response(request, response, *args, **kwargs)
+        if facts_of(request).pays:
+            _count_outcome(request, answer)
+        return answer
 
     def _without_key(self, request: Request) -> HttpResponse:
         body = self.read_body(request)
@@ -159,7 +162,7 @@ class PaidOperationView(RawOperationView):
             refuse_if_exceeded(Quota(limit=limit, used=used + 1, resets_in_s=resets_in_s))
         else:
             quota = request.META.get(QUOTA) or count_request(f"unpaid:{address}", limit=limit)
-            request._request.quota = request.META[QUOTA] = quota
+            facts_of(request).quota = request.META[QUOTA] = quota
             refuse_if_exceeded(quota)
         refuse_in_crowd(request._request)
 
@@ -192,7 +195,7 @@ def _count_outcome(request: Request, response: HttpResponse) -> None:
     A payment that is refused, or that gets its result for nothing, counts against its address; one that moves money gives
     back the request that asked for the price, once: its repetitions do neither.
     """
-    address, is_paid = client_network(request._request), getattr(request._request, "_is_paid", None)
+    address, is_paid = client_network(request._request), facts_of(request).has_paid
     if is_paid:
         uncount_request(f"unpaid:{address}")
     elif is_paid is False or response.status_code in {400, 402, 403, 413, 415}:

@@ -20,6 +20,7 @@ from apps.core.identity import Identity
 from apps.core.intake.uploads import Upload
 from apps.core.models import FINAL_STATES, Job, State
 from apps.core.operations import Operation
+from apps.core.request_facts import facts_of
 from apps.core.results import error_of, outcome_of, visible_state
 from apps.payments import book
 from apps.payments.models import Payment, Rail
@@ -68,11 +69,11 @@ class Visit:
 
     def note_paid(self) -> None:
         """This request has moved money: the one that asked for the price does not count as unpaid."""
-        self.request._request._is_paid = True
+        facts_of(self.request).has_paid = True
 
     def note_free(self) -> None:
         """It got a result for nothing, and so counts as unpaid."""
-        self.request._request._is_paid = False
+        facts_of(self.request).has_paid = False
 
 
 def refuse_without_worker() -> None:
@@ -88,18 +89,18 @@ def order_of(visit: Visit, rail: Rail, payer: str) -> jobs.Order:
         account_id=account.id,
         account_name=account.name,
         plan=account.plan,
-        limits=LIMITS[account.plan],
+        limits=LIMITS[Plan(account.plan)],
         funding=rail.value,
         rate_key=f"account:{account.id}",
     )
-    visit.request._request.identity = identity  # for the access line
+    facts_of(visit.request).identity = identity  # for the access line
     return jobs.Order(
         operation=visit.operation,
         identity=identity,
         price_credits=visit.price_credits,
         params=visit.params,
         uploads={"image": visit.upload},
-        request_id=visit.request.request_id,
+        request_id=facts_of(visit.request).request_id,
         retention_s=settings.RESULT_TTL_S,
     )
 
@@ -116,7 +117,7 @@ def work(visit: Visit, payment: Payment, order: jobs.Order) -> Job:
     if job is None or visible_state(job) in _WITHOUT_RESULT or job.deleted_at is not None:
         job = jobs.submit(order)
         book.note_job(payment, job)
-    visit.request._request.job_id = str(job.id)
+    facts_of(visit.request).job_id = str(job.id)
     job = jobs.wait(job, timeout_s=float(settings.SYNC_LIMIT_S))
     if job.state not in FINAL_STATES:
         raise TooLateError

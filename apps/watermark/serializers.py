@@ -19,7 +19,7 @@ class Sensitivity(serializers.FloatField):
     """0..1; true is no number here, though it is one in Python."""
 
     def __init__(self, **options: Any) -> None:
-        said = dict.fromkeys(("invalid", "max_value", "min_value"), _FROM_0_TO_1)
+        said: dict[str, Any] = dict.fromkeys(("invalid", "max_value", "min_value"), _FROM_0_TO_1)
         super().__init__(min_value=0.0, max_value=1.0, error_messages=said, **options)
 
     def to_internal_value(self, data: Any) -> float:
@@ -39,7 +39,7 @@ class TemplateId(serializers.CharField):
             raise serializers.ValidationError("There is no such template; POST /v1/watermark-templates.") from None
 
 
-class WatermarkSerializer(serializers.Serializer):
+class WatermarkSerializer(serializers.Serializer[Any]):
     """Validated data holds JSON values only; but for `template` every parameter is always decided."""
 
     detect_only = serializers.BooleanField(
@@ -74,7 +74,7 @@ class WatermarkSerializer(serializers.Serializer):
         return attrs
 
 
-class TaskSerializer(serializers.Serializer):
+class TaskSerializer(serializers.Serializer[Any]):
     """Tasks have no parameters but the images; validated data is what the WatermarkSerializer gives."""
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - there are none

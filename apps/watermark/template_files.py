@@ -34,7 +34,7 @@ PHOTO_LIMITS = ImageLimits(
 PHOTO_FIELDS = ("images", "images[]")
 
 
-class TemplateSerializer(serializers.Serializer):
+class TemplateSerializer(serializers.Serializer[Any]):
     """What is text in a template's form."""
 
     name = serializers.CharField(
@@ -43,7 +43,7 @@ class TemplateSerializer(serializers.Serializer):
 
 
 _MEGABYTES = MOST_BYTES // MEGABYTE
-_NAME = TemplateSerializer().fields["name"]
+_NAME: Any = TemplateSerializer().fields["name"]
 FORM = {
     "type": "object",
     "properties": {
@@ -127,12 +127,13 @@ def _checked(file: UploadedFile, limits: ImageLimits, field: str) -> Upload:
     """Whole, so that it still can be read when it is first used. Raises AppError."""
     if not file.size:
         raise missing_image(field)
-    header = inspect(file.file, limits=limits, field=field)
+    content = cast(BinaryIO, file.file)
+    header = inspect(content, limits=limits, field=field)
     try:
-        check_whole(file.file, header)
+        check_whole(content, header)
     except HeaderError as error:
         raise unreadable(field) from error
-    return Upload(file=file.file, header=header)
+    return Upload(file=content, header=header)
 
 
 def _has_alpha(file: BinaryIO) -> bool:

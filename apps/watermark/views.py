@@ -16,6 +16,7 @@ from apps.core.api.views import EndpointView, place_if
 from apps.core.dialects.envelope import envelope
 from apps.core.errors import AppError, ErrorCode
 from apps.core.openapi.endpoints import Endpoint
+from apps.core.request_facts import identity_of
 from apps.core.results import iso
 from apps.core.storage import LARGE_BYTES
 from apps.watermark import models
@@ -67,7 +68,7 @@ class TemplateEndpoint(EndpointView):
 
     def check_permissions(self, request: Request) -> None:
         super().check_permissions(request)
-        if not request.auth.may_use(WATERMARK_REMOVAL.slug):
+        if not identity_of(request).may_use(WATERMARK_REMOVAL.slug):
             raise AppError(ErrorCode.FORBIDDEN, f"This key's scopes do not include {WATERMARK_REMOVAL.slug}.")
 
 
@@ -79,7 +80,7 @@ class TemplatesView(TemplateEndpoint):
 
     @Endpoint("list_watermark_templates", "Your own marks", Envelope[WatermarkTemplates])
     def get(self, request: Request) -> HttpResponse:
-        rows = templates_of(request.auth)
+        rows = templates_of(identity_of(request))
         return envelope(request, WatermarkTemplates(templates=[WatermarkTemplate.of(row) for row in rows]))
 
     @Endpoint(
@@ -99,14 +100,16 @@ class TemplatesView(TemplateEndpoint):
         is_quote = is_dry_run(request, fields)
         kind, uploads = read_files(fields)
         named = {str(number): upload for number, upload in enumerate(uploads)}
-        ticket = idempotency.ticket_for(request, request.auth, {"name": fields.get("name"), "kind": kind.value}, named)
+        ticket = idempotency.ticket_for(
+            request, identity_of(request), {"name": fields.get("name"), "kind": kind.value}, named
+        )
         first = first_template(ticket) if ticket else None
         if is_quote and first is None:
             return envelope(request, Quote.of(0))
         if first is None:
             name = serializer.validated_data["name"]
-            with place_if(sum(upload.size_bytes for upload in uploads) > LARGE_BYTES, request.auth.account_id):
-                template = make_template(request.auth, name=name, kind=kind, uploads=uploads, ticket=ticket)
+            with place_if(sum(upload.size_bytes for upload in uploads) > LARGE_BYTES, identity_of(request).account_id):
+                template = make_template(identity_of(request), name=name, kind=kind, uploads=uploads, ticket=ticket)
         response = envelope(request, WatermarkTemplate.of(first or template), status=201)
         response.headers["Location"] = f"/v1/watermark-templates/{(first or template).id}"
         if first:
@@ -129,7 +132,7 @@ class TemplateView(TemplateEndpoint):
 
 def _own(request: Request, template_id: uuid.UUID) -> models.WatermarkTemplate:
     """Raises AppError(NOT_FOUND) for an unknown, deleted or foreign one alike."""
-    template = templates_of(request.auth).filter(id=template_id).first()
+    template = templates_of(identity_of(request)).filter(id=template_id).first()
     if template is None:
         raise AppError(ErrorCode.NOT_FOUND, "There is no such template.")
     return template

@@ -1,6 +1,11 @@
 """Unit and API tests: real PostgreSQL, Valkey and S3 (tests/servers_plugin.py), quick limits."""
 
 import ipaddress
+import os
+import secrets
+
+# mypy reads these settings without a server beside it; nothing is signed with this one.
+os.environ.setdefault("DJANGO_SECRET_KEY", secrets.token_hex(32))
 
 from config.settings.base import *
 

@@ -113,7 +113,8 @@ class Client:
 def send(clients: list[Client], count: int) -> Load:
     """Send `count` photos from all clients at once. Raises BenchError."""
     tickets, total = itertools.count(), Load()
-    lock, errors = threading.Lock(), []
+    lock = threading.Lock()
+    errors: list[BaseException] = []
 
     def work(client: Client) -> None:
         nonlocal total

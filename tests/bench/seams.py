@@ -57,7 +57,8 @@ def main(rounds: int) -> None:
             ask()
             with bare():
                 ask()
-        full_ms, bare_ms = [], []
+        full_ms: list[float] = []
+        bare_ms: list[float] = []
         for number in range(rounds):  # which goes first changes, so that neither always follows the other
             for is_full in (True, False) if number % 2 else (False, True):
                 with contextlib.nullcontext() if is_full else bare():

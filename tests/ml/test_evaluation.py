@@ -55,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
     """Two tars of made-up photos, laid out as the sets are."""
     image, truth = picture()
     mask = (truth * 255).astype(np.uint8)
-    files = {}
+    files: dict[str, bytes] = {}
     for stem in (NOT_HELD_OUT, "0002", HELD_OUT):
         files |= {f"ecssd/images/{stem}.png": encoded(image), f"ecssd/masks/{stem}.png": encoded(mask)}
     files |= {"ecssd/images/without-truth.png": encoded(image), "ecssd/split.json": b"{}", "LICENSE": b"-"}

@@ -29,7 +29,7 @@ class Counted(Models):
 
     made = 0
 
-    def _make_clothing(self) -> object:  # type: ignore[override]
+    def _make_clothing(self) -> object:
         self.made += 1
         threading.Event().wait(0.05)
         return object()

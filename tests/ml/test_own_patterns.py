@@ -84,4 +84,4 @@ class NeverAsked:
 def test_a_cloth_is_left_alone_though_the_network_is_sure() -> None:
     picture, printed = cloth()
 
-    assert find(SeesPrint(printed), NeverAsked(), picture, sensitivity=0.5) == []  # type: ignore[arg-type]
+    assert find(SeesPrint(printed), NeverAsked(), picture, sensitivity=0.5) == []

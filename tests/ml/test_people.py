@@ -164,7 +164,7 @@ def test_a_late_graph_is_opened_once_and_not_before_it_is_asked() -> None:
         opened.append(Film())
         return opened[-1]
 
-    late = LateGraph(open_graph)  # type: ignore[arg-type]  # a stand-in
+    late = LateGraph(open_graph)
     assert opened == []
     tensors = {"src": np.zeros((1, 3, 4, 4), np.float32)}
     with ThreadPoolExecutor(4) as threads:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -82,7 +84,7 @@ def test_an_untrained_network_says_the_same_everywhere() -> None:
     assert maps[:, 7].unique().tolist() == [0.5]
 
 
-def views(count: int = 8, first: int = 3, side: int = 96) -> dict[str, torch.Tensor]:
+def views(count: int = 8, first: int = 3, side: int = 96) -> dict[str, Any]:
     """Grey photos, of which the first are unmarked, the others marked with one square."""
     shape = torch.zeros(count, 1, side, side)
     shape[first:, :, 40:60, 40:60] = 1

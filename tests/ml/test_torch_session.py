@@ -16,7 +16,7 @@ from ml.errors import DeviceFullError, DeviceLostError, SessionClosedError, Shap
 from ml.sessions.torch import TorchSession  # noqa: E402
 
 
-class Network(torch.nn.Module):
+class Network(torch.nn.Module):  # type: ignore[name-defined]  # a module that may be missing
     """Doubles what it gets; remembers its batches; does what `before` says before each."""
 
     def __init__(self, before: Callable[[Any], None] = lambda _: None) -> None:

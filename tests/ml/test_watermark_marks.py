@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -115,7 +117,7 @@ def test_tests_share_no_font_logo_word_or_photo_with_training(assets: Assets) ->
         assert not ours & theirs
 
 
-def test_a_missing_font_names_the_command_that_installs_it(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_font_names_the_command_that_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fonts, "INSTALLED", tmp_path)
 
     with pytest.raises(SystemExit, match="apt-get install"):

@@ -140,7 +140,7 @@ MUTANTS = (
     Mutant(
         "retention=0 keeps the bytes",
         "apps/core/api/views.py",
-        "response._resource_closers.append(partial(lifecycle.purge_if_reachable, answer.job))",
+        "when_sent(response, partial(lifecycle.purge_if_reachable, answer.job))",
         "pass",
         f"{_RETENTION}::test_with_0_the_bytes_are_gone_once_the_answer_is_sent",
     ),

@@ -154,8 +154,8 @@ MUTANTS = (
     Mutant(
         "the gateway bills errors",
         "apps/accounts/rapidapi.py",
-        "getattr(response, 'billed_credits', 0)",
-        "getattr(response, 'billed_credits', 1)",
+        "billed_credits: int = 0",
+        "billed_credits: int = 1",
         f"{_IDENTITIES}::test_gateway_bills_nothing_for_errors",
     ),
     Mutant(

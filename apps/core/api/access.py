@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from typing import cast
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -14,6 +15,7 @@ from django.urls import Resolver404, resolve
 from prometheus_client import Counter, Histogram
 
 from apps.core.errors import ErrorCode
+from apps.core.request_facts import facts_of
 
 log = logging.getLogger("keyline.access")
 REQUESTS = Counter("keyline_requests", "Requests answered", ["route", "status", "code"])
@@ -41,11 +43,16 @@ class AccessLogMiddleware:
         response = self.get_response(request)
         sent = _Sent()
         if isinstance(response, StreamingHttpResponse):
-            response.streaming_content = sent.count(response.streaming_content)
+            response.streaming_content = sent.count(cast("Iterable[bytes]", response.streaming_content))
         elif isinstance(response, HttpResponse) and request.method != "HEAD":
             sent.size_bytes = len(response.content)
-        response._resource_closers.append(lambda: _tell(request, response, sent.size_bytes))
+        when_sent(response, lambda: _tell(request, response, sent.size_bytes))
         return response
+
+
+def when_sent(response: HttpResponseBase, call: Callable[[], object]) -> None:
+    """Call when the answer has been sent, or its client has gone."""
+    response._resource_closers.append(call)  # type: ignore[attr-defined]  # what Django closes with the answer
 
 
 class _Sent:
@@ -62,29 +69,29 @@ class _Sent:
 
 def note_error(request: HttpRequest, code: ErrorCode) -> None:
     """Say what this request is refused with; the status alone does not tell."""
-    request.error_code = code.name
+    facts_of(request).error_code = code
 
 
 def note_charge(request: HttpRequest, credits: int) -> None:
     """Say what this very answer has cost; replays and polls cost nothing."""
-    request.credits = credits
+    facts_of(request).credits = credits
 
 
 def _tell(request: HttpRequest, response: HttpResponseBase, size_bytes: int) -> None:
-    facts = vars(request)
-    identity = facts.get("identity")
+    facts = facts_of(request)
+    identity = facts.identity
     status, route = response.status_code, route_of(request)
-    code = facts.get("error_code", _CODES.get(status, ""))
-    seconds = time.monotonic() - facts["began"]
+    code = facts.error_code.name if facts.error_code else _CODES.get(status, "")
+    seconds = time.monotonic() - facts.began
     line = {
-        "request_id": facts["request_id"],
+        "request_id": facts.request_id,
         "account": identity.account_name if identity else None,
         "key": (identity.key_prefix or None) if identity else None,
         "method": request.method,
         "route": route,
         "status": status,
         "code": code or None,
-        "credits": facts.get("credits", 0),
+        "credits": facts.credits,
         "ms": round(seconds * 1000),
         "bytes_in": _declared_bytes(request),
         "bytes_out": size_bytes,

@@ -40,10 +40,11 @@ def terms_of(environ: dict[str, Any]) -> Terms | None:
     except Resolver404:
         return None
     view: Any = getattr(callback, "cls", None)
+    options: dict[str, Any] = getattr(callback, "initkwargs", {})
     if not hasattr(view, "terms"):
         return Terms(SHORT)
     try:
-        terms: Terms | None = view(**callback.initkwargs).terms(WSGIRequest(environ))
+        terms: Terms | None = view(**options).terms(WSGIRequest(environ))
     except (AppError, Error, SuspiciousOperation):  # the application says it better
         return None
     finally:

@@ -12,10 +12,11 @@ from django.core.exceptions import (
     RequestDataTooBig,
     SuspiciousOperation,
     TooManyFieldsSent,
+    TooManyFilesSent,
 )
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
-from django.http.multipartparser import MultiPartParserError, TooManyFilesSent
+from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions as drf
 
 from apps.core.api.access import note_error
@@ -32,7 +33,7 @@ def answer_exception(exc: Exception, context: dict[str, Any]) -> HttpResponse:
     """DRF's exception handler: the same for bad input, throttling and bugs, in the form of the view's dialect."""
     view = context["view"]
     if isinstance(exc, drf.MethodNotAllowed):
-        exc.allow = ", ".join(view.allowed_methods)
+        exc.allow = ", ".join(view.allowed_methods)  # type: ignore[attr-defined]  # for the answer below  # type: ignore[attr-defined]  # for the answer below  # type: ignore[attr-defined]  # for the answer below  # type: ignore[attr-defined]  # for the answer below
     return answer_in(getattr(view, "dialect", ENVELOPE), exc, context["request"]._request)
 
 
@@ -46,7 +47,7 @@ def answer_in(dialect: Dialect, exc: Exception, request: HttpRequest) -> HttpRes
     if error.retry_after_s is not None:
         response.headers.setdefault("Retry-After", str(error.retry_after_s))
     if isinstance(exc, drf.MethodNotAllowed):
-        response.headers["Allow"] = exc.allow
+        response.headers["Allow"] = getattr(exc, "allow", "")
     if error.code is ErrorCode.UNAUTHENTICATED:
         response.headers.setdefault("WWW-Authenticate", 'Bearer realm="keyline"')
     return response

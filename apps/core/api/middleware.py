@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-import uuid
 from collections.abc import Callable
 
 import structlog
@@ -13,6 +11,7 @@ from django.urls import Resolver404, resolve
 from apps.core.dialects.base import Dialect
 from apps.core.dialects.envelope import ENVELOPE
 from apps.core.errors import AppError, Detail, ErrorCode, Fault
+from apps.core.request_facts import facts_of
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 _DEFAULT_CAP = 64 * 1024  # pages, whose forms anybody may send
@@ -25,12 +24,11 @@ class RequestContextMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request.request_id = str(uuid.uuid4())
-        request.began = time.monotonic()
+        facts = facts_of(request)
         structlog.contextvars.clear_contextvars()  # what the thread's last request has bound; a stream binds to its end
-        structlog.contextvars.bind_contextvars(request_id=request.request_id)
+        structlog.contextvars.bind_contextvars(request_id=facts.request_id)
         response = self.get_response(request)
-        response.headers["X-Request-Id"] = request.request_id
+        response.headers["X-Request-Id"] = facts.request_id
         if not response.streaming:
             response.headers.setdefault("Content-Length", str(len(response.content)))
             if request.method == "HEAD":

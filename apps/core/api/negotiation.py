@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,17 +26,22 @@ _ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?=$|[,;\s])", re.IGNORECASE)
 class AlwaysJson(BaseContentNegotiation):
     """DRF's own negotiation would answer 406 to `Accept: image/png`; our views choose the form themselves."""
 
-    def select_parser(self, request: Any, parsers: Sequence[Any]) -> Any:
+    def select_parser(self, request: Any, parsers: Iterable[Any]) -> Any:
         """The parser for the body's type. Raises AppError for another one, and for a compressed body."""
         refuse_compressed(request)
         media_type = media_type_of(request)
+        parsers = list(parsers)
+        parsers = list(parsers)
+        parsers = list(parsers)
+        parsers = list(parsers)
         parser = next((parser for parser in parsers if parser.media_type == media_type), None)
         if parser is None:
             raise other_type(request, taken=[parser.media_type for parser in parsers])
         return parser
 
-    def select_renderer(self, request: Any, renderers: Sequence[Any], format_suffix: Any = None) -> Any:  # noqa: ARG002
-        return renderers[0], renderers[0].media_type
+    def select_renderer(self, request: Any, renderers: Iterable[Any], format_suffix: Any = None) -> Any:  # noqa: ARG002
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from django.core.exceptions import TooManyFieldsSent, TooManyFilesSent
 from django.db import connection
@@ -53,11 +53,14 @@ class JsonParser(parsers.BaseParser):
 class FormParser(parsers.MultiPartParser):
     """multipart/form-data; a body that was cut off is refused, not read as far as it goes."""
 
-    def parse(self, stream: IO[bytes], media_type: str, parser_context: Context) -> parsers.DataAndFiles:
-        parts = FormParts(stream, media_type, file_fields=parser_context["view"].file_fields)
+    def parse(  # DRF leaves media type and context open; it always gives both
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Context | None = None
+    ) -> Any:
+        parser_context = parser_context or {}
+        parts = FormParts(stream, media_type or "", file_fields=parser_context["view"].file_fields)
         with _turn(parser_context):
             try:
-                parsed = super().parse(parts, parts.content_type, parser_context)
+                parsed = super().parse(cast(IO[bytes], parts), parts.content_type, parser_context)
             except ParseError as error:
                 raise unreadable(_multipart_fault(str(error.detail))) from error
             except (TooManyFieldsSent, TooManyFilesSent) as error:
@@ -68,7 +71,7 @@ class FormParser(parsers.MultiPartParser):
 class UrlencodedParser(parsers.FormParser):
     """application/x-www-form-urlencoded, for the dialects that take it."""
 
-    def parse(self, stream: IO[bytes], media_type: str, parser_context: Context) -> MultiValueDict:
+    def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Context | None = None) -> Any:
         with _turn(parser_context):
             try:
                 return _texts(super().parse(stream, media_type, parser_context))
@@ -131,7 +134,7 @@ def _is_deeper(value: Any, levels: int) -> bool:
     return levels == 0 or any(_is_deeper(item, levels - 1) for item in inner if isinstance(item, dict | list))
 
 
-def _texts(form: MultiValueDict) -> MultiValueDict:
+def _texts(form: MultiValueDict[str, str]) -> MultiValueDict[str, str]:
     """A form's texts, checked; Django puts U+FFFD where the bytes are no UTF-8."""
     for name, texts in form.lists():
         if "\ufffd" in name or any("\ufffd" in text for text in texts):

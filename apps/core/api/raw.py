@@ -14,6 +14,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from apps.core import idempotency, jobs
+from apps.core.api.access import when_sent
 from apps.core.api.fields import asked_form, checked_params, is_dry_run
 from apps.core.api.negotiation import AnswerForm, media_type_of, other_type, refuse_compressed
 from apps.core.api.views import OperationView
@@ -25,6 +26,7 @@ from apps.core.intake.uploads import Upload
 from apps.core.pictures.formats import HeaderError, ImageFormat
 from apps.core.pictures.inspection import inspect, unreadable
 from apps.core.pictures.wholeness import check_whole
+from apps.core.request_facts import facts_of, identity_of
 
 CONTENT_TYPES = {
     "image/png": ImageFormat.PNG,
@@ -56,7 +58,7 @@ class RawOperationView(OperationView):
         return []
 
     def post(self, request: Request) -> HttpResponse:
-        return self._answer_order(self.raw_order(request, self.read_body(request), request.auth), request, FORM)
+        return self._answer_order(self.raw_order(request, self.read_body(request), identity_of(request)), request, FORM)
 
     def fields_of(self, request: Request) -> Mapping[str, Any]:  # noqa: ARG002 - the body is the image
         return {}
@@ -72,7 +74,7 @@ class RawOperationView(OperationView):
         if is_other_type(request):
             raise other_type(request, taken=_TOLD)
         file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - closed with the answer
-        request._request._body_file = file
+        facts_of(request).body_file = file
         digest, size_bytes = hashlib.sha256(), 0
         while piece := request._request.read(_PIECE_BYTES):
             digest.update(piece)
@@ -93,7 +95,7 @@ class RawOperationView(OperationView):
             price_credits=funding_named(identity.funding).price(self.operation.tariff(params)),
             params=params,
             uploads=uploads,
-            request_id=request.request_id,
+            request_id=facts_of(request).request_id,
             retention_s=settings.RESULT_TTL_S,
             ticket=ticket,
         )
@@ -123,12 +125,14 @@ class RawOperationView(OperationView):
             raise unreadable("body") from error
         return Upload(file=body.file, header=header)
 
-    def finalize_response(self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any) -> HttpResponse:
-        response = super().finalize_response(request, response, *args, **kwargs)
-        file = getattr(getattr(request, "_request", request), "_body_file", None)
+    def finalize_response(  # type: ignore[override]  # DRF says Response; our views answer with Django's
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        answer: HttpResponse = super().finalize_response(request, response, *args, **kwargs)
+        file = facts_of(request).body_file
         if file is not None:
-            response._resource_closers.append(file.close)
-        return response
+            when_sent(answer, file.close)
+        return answer
 
 
 def is_other_type(request: Request) -> bool:

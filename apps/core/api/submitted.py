@@ -29,6 +29,7 @@ from apps.core.openapi.endpoints import Endpoint
 from apps.core.pictures.formats import HeaderError
 from apps.core.pictures.inspection import unreadable
 from apps.core.pictures.wholeness import check_whole
+from apps.core.request_facts import identity_of
 
 # `applied` is as of a client that sent `Prefer: respond-async`: only the queue's cap refuses it.
 AT_ONCE = AnswerForm(binary=False, wait_s=0.0, late_is_accepted=True, applied="respond-async")
@@ -95,8 +96,8 @@ class TaskResultView(EndpointView):
 
     def _own_task(self, request: Request, task_id: uuid.UUID | None) -> Job:
         """Raises AppError for an unknown, deleted or foreign one alike, and for one that the key's mode or scopes leave out."""
-        rows = jobs.visible_to(request.auth).filter(id=task_id, operation=self.operation_slug)
-        job = rows.first() if task_id else None
+        rows = jobs.visible_to(identity_of(request)).filter(operation=self.operation_slug)
+        job = rows.filter(id=task_id).first() if task_id else None
         if job is None:
             raise invalid("task_id", "There is no task with this task_id.")
         return job

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -12,7 +12,9 @@ from rest_framework.throttling import BaseThrottle
 
 from apps.core.api.terms import CROWDED
 from apps.core.errors import AppError, ErrorCode
+from apps.core.identity import Identity
 from apps.core.limits import count_request, refuse_if_exceeded
+from apps.core.request_facts import facts_of
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _ONE_SUBSCRIBER = 64  # bits: the least that a provider gives out, so one house has all the addresses behind them
@@ -22,13 +24,13 @@ class RequestThrottle(BaseThrottle):
     """Counts the request, keeps the quota for the answer's headers, and refuses what is over the limit."""
 
     def allow_request(self, request: Request, view: Any) -> bool:  # noqa: ARG002 - DRF's signature
-        identity = request.auth
+        identity: Identity | None = cast(Any, request.auth)
         if identity is None:
             count_anonymous(request._request)
             return True
         refuse_in_crowd(request._request)
         quota = count_request(identity.rate_key, limit=identity.limits.requests_a_minute)
-        request._request.quota = quota
+        facts_of(request).quota = quota
         refuse_if_exceeded(quota)
         return True
 
@@ -36,7 +38,7 @@ class RequestThrottle(BaseThrottle):
 def count_anonymous(request: HttpRequest) -> None:
     """Count a request without a right credential by its address. Raises AppError(RATE_LIMITED)."""
     quota = count_request(f"ip:{client_network(request)}", limit=settings.ANONYMOUS_PER_MINUTE)
-    request.quota = quota
+    facts_of(request).quota = quota
     refuse_if_exceeded(quota)
 
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Collection, Mapping
 from functools import partial
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from apps.core import answers, idempotency, jobs, lifecycle
 from apps.core.answers import Envelope
-from apps.core.api.access import note_charge
+from apps.core.api.access import note_charge, when_sent
 from apps.core.api.exceptions import answer_in
 from apps.core.api.fields import (
     asked_form,
@@ -35,10 +35,12 @@ from apps.core.dialects.base import Answer, Dialect
 from apps.core.dialects.envelope import ENVELOPE, envelope, job_data, job_meta
 from apps.core.errors import AppError, ErrorCode
 from apps.core.funding import funding_named
+from apps.core.identity import Identity
 from apps.core.intake.uploads import has_url, open_uploads
 from apps.core.models import FINAL_STATES, IdempotencyKey, Job, State
 from apps.core.openapi.endpoints import Endpoint
 from apps.core.operations import Operation
+from apps.core.request_facts import facts_of, identity_of
 from apps.core.results import error_of, outcome_of, visible_state
 
 _WITH_BODY = {"POST", "PUT", "PATCH"}
@@ -56,16 +58,17 @@ class EndpointView(APIView):
     """The fields of a form that carry files, with a filename or without."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        if request.method.lower() not in self.allowed:
-            raise drf.MethodNotAllowed(request.method)
+        method = request.method or ""
+        if method.lower() not in self.allowed:
+            raise drf.MethodNotAllowed(method)
         super().initial(request, *args, **kwargs)
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         """Cut the rings that DRF ties (view, request, answer): an image would stay until the next full collection."""
         response = super().dispatch(request, *args, **kwargs)
-        self.request.parser_context = None
+        self.request.parser_context = {}
         del self.response
-        return response
+        return cast(HttpResponse, response)
 
     def terms(self, request: HttpRequest) -> Terms | None:
         """
@@ -80,7 +83,7 @@ class EndpointView(APIView):
             return None
         asked = Request(request, authenticators=self.get_authenticators())
         self.check_permissions(asked)
-        identity = asked.auth
+        identity: Identity | None = cast(Any, asked.auth)
         if identity is None:
             return None
         places = identity.limits.jobs_at_once + _MORE_BODIES
@@ -90,24 +93,25 @@ class EndpointView(APIView):
         """A wrong or missing credential counts against the address before it is refused."""
         try:
             super().perform_authentication(request)
-            request._request.identity = request.auth  # for the access line
+            facts_of(request).identity = cast(Any, request.auth)  # for the access line
             self.check_permissions(request)
         except AppError as error:
             if error.code is ErrorCode.UNAUTHENTICATED:
                 count_anonymous(request._request)
             raise
 
-    def finalize_response(self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any) -> HttpResponse:
-        response = super().finalize_response(request, response, *args, **kwargs)
-        facts = vars(getattr(request, "_request", request))
-        if "quota" in facts:
-            quota = facts["quota"]
+    def finalize_response(  # type: ignore[override]  # DRF says Response; our views answer with Django's
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        answer: HttpResponse = super().finalize_response(request, response, *args, **kwargs)
+        facts = facts_of(request)
+        if quota := facts.quota:
             told = {**quota.headers, **(quota.vendor_headers if self.dialect.has_vendor_limits else {})}
             for name, value in told.items():
-                response.headers[name] = value
-        if "job_id" in facts:  # errors too: a client that lost its answer can still ask for the job
-            response.headers["X-Job-Id"] = facts["job_id"]
-        return response
+                answer.headers[name] = value
+        if facts.job_id:  # errors too: a client that lost its answer can still ask for the job
+            answer.headers["X-Job-Id"] = facts.job_id
+        return answer
 
     @property
     def allowed_methods(self) -> list[str]:
@@ -146,7 +150,7 @@ class OperationView(EndpointView):
             answer=asked_form(request, request_fields(request), known=self.dialect.forms),
         )
         if self.dialect is ENVELOPE:  # vendors' clients send what only the vendor knows
-            request._request.unknown_fields = unknown_fields(self.operation, request, request_fields(request))
+            facts_of(request).unknown_fields = tuple(unknown_fields(self.operation, request, request_fields(request)))
         return self._answer_order(self._order(request, form), request, form)
 
     def _answer_order(self, order: jobs.Order, request: Request, form: AnswerForm) -> HttpResponse:
@@ -175,12 +179,12 @@ class OperationView(EndpointView):
             if first is None:
                 raise AppError(ErrorCode.CONFLICT, retry_after_s=1) from None
             return self._replay(first, request, form)
-        request._request.job_id = str(job.id)
+        facts_of(request).job_id = str(job.id)
         job = jobs.wait(job, timeout_s=form.wait_s)
         response = self._answer(job, request, form)
         if order.ticket:
             idempotency.note_answer(order.ticket, job, status=response.status_code, binary=form.binary)
-        response.billed_credits = funding_named(job.funding).bill(job)
+        facts_of(request).billed_credits = funding_named(job.funding).bill(job)
         note_charge(request._request, job.charged_credits)
         return response
 
@@ -199,7 +203,7 @@ class OperationView(EndpointView):
         response = self.dialect.success(answer, request)
         if answer.job.retention_s == 0:
             lifecycle.expire(answer.job)
-            response._resource_closers.append(partial(lifecycle.purge_if_reachable, answer.job))
+            when_sent(response, partial(lifecycle.purge_if_reachable, answer.job))
         return response
 
     def _replay(self, first: IdempotencyKey, request: Request, form: AnswerForm) -> HttpResponse:
@@ -220,7 +224,7 @@ class OperationView(EndpointView):
         if first.answered_status is None and idempotency.note_answer_of(
             first, status=response.status_code, binary=binary
         ):  # the request that ran the job died unanswered: this is the first answer that goes out
-            response.billed_credits = funding_named(job.funding).bill(job)
+            facts_of(request).billed_credits = funding_named(job.funding).bill(job)
         return response
 
     def _is_deferred(self, first: IdempotencyKey) -> bool:
@@ -233,7 +237,7 @@ class OperationView(EndpointView):
         params = checked_params(self.operation, fields)
         retention_s = checked_retention(fields, form) if self.dialect.offers_retention else settings.RESULT_TTL_S
         is_dry_run(request, fields)
-        identity = request.auth
+        identity = identity_of(request)
         self.operation.authorize(params, identity)
         with place_if(has_url(self.operation, fields), identity.account_id):
             uploads = open_uploads(self.operation, fields, caller=identity.account_id)
@@ -244,7 +248,7 @@ class OperationView(EndpointView):
             price_credits=funding_named(identity.funding).price(self.operation.tariff(params)),
             params=params,
             uploads=uploads,
-            request_id=request.request_id,
+            request_id=facts_of(request).request_id,
             retention_s=retention_s,
             ticket=idempotency.ticket_for(request, identity, fields, uploads),
         )
@@ -289,7 +293,7 @@ def own_job(request: Request, job_id: str) -> Job:
         AppError: NOT_FOUND for an unknown, deleted or foreign one alike, for one of the account's other mode, and for one of
             an operation that the key's scopes leave out.
     """
-    job = jobs.visible_to(request.auth).filter(id=job_id).first()
+    job = jobs.visible_to(identity_of(request)).filter(id=job_id).first()
     if job is None:
         raise AppError(ErrorCode.NOT_FOUND, "There is no such job.")
     return job

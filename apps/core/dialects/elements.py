@@ -16,6 +16,7 @@ from apps.core.answers import Part, Price, Url, Uuid, Valid, about, example_url
 from apps.core.dialects.base import Answer, Described, JobHeaders, job_facts, json_response, sentences_of
 from apps.core.dialects.envelope import result_data
 from apps.core.errors import AppError, ErrorCode, Fault, invalid
+from apps.core.request_facts import facts_of
 from apps.core.results import outcome_of
 
 TABLE = {
@@ -137,17 +138,19 @@ class ElementsDialect:
         result = result_data(answer.job, outcome)
         class_url = {name: told.url or "" for name, told in cast(Any, result).classes.items()}
         elements = [ElementsItem(image_url=result.image.url), ElementsItem(class_url=class_url)]
-        body = _result(request.request_id, ElementsData(elements=elements))
+        body = _result(facts_of(request).request_id, ElementsData(elements=elements))
         return json_response(body, headers=JobHeaders(**job_facts(answer, outcome.warnings)))
 
     def accepted(self, answer: Answer, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the Protocol's signature
         raise AppError(ErrorCode.PROCESSING_TIMEOUT)
 
     def quote(self, price_credits: int, request: HttpRequest) -> HttpResponse:
-        return json_response(_result(request.request_id, ElementsData(price=Price.of(price_credits), valid=True)))
+        return json_response(
+            _result(facts_of(request).request_id, ElementsData(price=Price.of(price_credits), valid=True))
+        )
 
     def failure(self, error: AppError, request: HttpRequest) -> HttpResponse:
-        return json_response(_failure(request.request_id, error), status=self.status_of(error))
+        return json_response(_failure(facts_of(request).request_id, error), status=self.status_of(error))
 
     def status_of(self, error: AppError) -> int:
         return status_and_code(error)[0]

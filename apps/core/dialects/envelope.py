@@ -41,6 +41,7 @@ from apps.core.models import Job, State
 from apps.core.operations import Operation, operation_named
 from apps.core.outcome import Outcome, WarningCode
 from apps.core.owner import Mode
+from apps.core.request_facts import facts_of
 from apps.core.results import error_of, image_object, iso, outcome_of, visible_state
 
 
@@ -82,7 +83,7 @@ class EnvelopeDialect:
 
     def _binary(self, answer: Answer, outcome: Outcome, request: HttpRequest) -> HttpResponse:
         artifact = outcome.artifacts[answer.operation.main_artifact(answer.job.params)]
-        unknown = [WarningCode.UNKNOWN_FIELD] if getattr(request, "unknown_fields", ()) else []
+        unknown = [WarningCode.UNKNOWN_FIELD] if facts_of(request).unknown_fields else []
         job, picture = job_facts(answer, [*outcome.warnings, *unknown]), picture_facts(artifact, outcome.box_xywh)
         return picture_response(artifact, TimedHeaders(**job, **picture, server_timing=timing(outcome)))
 
@@ -137,7 +138,7 @@ def envelope(
         *(ApiWarning(code=code.value, message=code.sentence) for code in warnings),
         *(
             ApiWarning(code=WarningCode.UNKNOWN_FIELD.value, message=ignored)
-            for ignored in getattr(request, "unknown_fields", ())
+            for ignored in facts_of(request).unknown_fields
         ),
     ]
     body = Envelope(meta=_meta(request, **(meta or {})), data=data, warnings=told, error=None)
@@ -145,8 +146,10 @@ def envelope(
 
 
 def _meta(request: HttpRequest, **more: Any) -> Meta:
-    took_ms = round((time.monotonic() - request.began) * 1000)
-    return Meta(request_id=request.request_id, created_at=iso(datetime.now(UTC)), processing_ms=took_ms, **more)
+    took_ms = round((time.monotonic() - facts_of(request).began) * 1000)
+    return Meta(
+        request_id=facts_of(request).request_id, created_at=iso(datetime.now(UTC)), processing_ms=took_ms, **more
+    )
 
 
 def job_data(job: Job) -> JobAnswer:

@@ -18,6 +18,7 @@ from apps.core.dialects.base import (
     timing,
 )
 from apps.core.errors import AppError, ErrorCode
+from apps.core.request_facts import facts_of
 from apps.core.results import outcome_of
 
 _STATUSES = {ErrorCode.PROCESSING_FAILED: 500, ErrorCode.PROCESSING_TIMEOUT: 503}
@@ -65,11 +66,13 @@ class RawDialect:
         raise AppError(ErrorCode.PROCESSING_TIMEOUT)
 
     def quote(self, price_credits: int, request: HttpRequest) -> HttpResponse:
-        return json_response(RawQuote(price=Price.of(price_credits), valid=True, request_id=request.request_id))
+        return json_response(
+            RawQuote(price=Price.of(price_credits), valid=True, request_id=facts_of(request).request_id)
+        )
 
     def failure(self, error: AppError, request: HttpRequest) -> HttpResponse:
         told = _Error(code=error.code.name, message=_sentence(error), retryable=error.code.retryable)
-        body = RawError(error=told, request_id=request.request_id)
+        body = RawError(error=told, request_id=facts_of(request).request_id)
         response = json_response(body, status=self.status_of(error))
         response.headers["Cache-Control"] = "no-store"
         if response.status_code == 503:
