@@ -76,3 +76,10 @@ class GarmentsByColour:
                 confidence=0.9,
             )
         return ClothingResult(found)
+
+
+DRESSED = {"dress": (30, 20, 90, 100), "shoes": (40, 106, 80, 116)}
+
+
+def plain(width: int, height: int, image_format: str = "PNG") -> bytes:
+    return drawing.saved(Image.new("RGB", (width, height), GREY), image_format)

@@ -12,6 +12,7 @@ from ml.watermark.pipeline import Region, Removal
 from ml.watermark.template.mark import MarkTemplate, template_from_photos
 from tests import drawing
 
+TEAL = (20, 160, 150)
 GROUND = (210, 200, 180)
 MARK = (230, 40, 160)
 FAINT = (214, 184, 178)
@@ -108,3 +109,9 @@ class MarksByColour:
             restored = image.copy()
             restored[found] = 0
         return Removal(restored, found.astype(np.uint8) * 255, regions)
+
+
+def mark_png(colour: tuple[int, int, int] = TEAL, *, alpha: int = 255) -> bytes:
+    mark = np.zeros((20, 50, 4), np.uint8)
+    mark[4:16, 4:46] = (*colour, alpha)
+    return drawing.saved(mark, "PNG")

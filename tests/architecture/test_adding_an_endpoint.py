@@ -17,7 +17,7 @@ CALL = """
 import io, pathlib
 import numpy as np
 from PIL import Image
-from tests.conftest import Api, upload
+from tests.api import Api, upload
 from tests.drawing import photo_png
 
 

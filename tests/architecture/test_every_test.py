@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -101,3 +102,15 @@ def test_build_machine_without_node_fails_and_others_tell(
     assert f"1 {outcome}" in done.stdout, done.stdout + done.stderr
     assert ("Node.js 20 or later with npm is not installed" in done.stdout) or outcome == "skipped"
     assert done.returncode == (0 if outcome == "skipped" else 1)
+
+
+def test_no_test_imports_another() -> None:
+    """What two of them need lies in a module of its own, and fixtures in conftest."""
+    found = [
+        f"{path.relative_to(ROOT)}: {line}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for line in path.read_text().splitlines()
+        if re.match(r"\s*(from|import) tests\.[\w.]*\b(test_\w+|conftest)\b", line)
+    ]
+
+    assert found == []

@@ -21,8 +21,8 @@ from apps.core.models import Job
 from apps.core.sweeper import purge_expired
 from apps.stack.paths import ROOT
 from config.logs import JsonFormatter, without_secrets
-from tests.conftest import Api, make_api
-from tests.contract.test_money import asleep
+from tests.api import Api, make_api
+from tests.contract.books import asleep
 
 FIELDS = {
     "request_id", "account", "key", "method", "route", "status", "code", "credits", "ms", "bytes_in", "bytes_out",

@@ -20,7 +20,7 @@ from apps.core.broker import broker
 from apps.core.models import Job
 from apps.payments.models import Payment, PaymentState, Rail
 from apps.watermark.models import WatermarkTemplate
-from tests.conftest import Api
+from tests.api import Api
 
 PASSWORD = "a-long-password-1"
 ACCOUNTS, KEYS, JOBS, PAYMENTS, PRICES = (

@@ -16,8 +16,8 @@ from apps.core.models import Job, State
 from apps.core.operations import operation_named
 from apps.core.owner import Mode
 from apps.core.work.worker import Worker
-from tests.conftest import Api, make_api
-from tests.contract.test_money import asleep
+from tests.api import Api, make_api
+from tests.contract.books import asleep
 
 QUICK, SLOW = "remove-bg", "watermark-template"
 

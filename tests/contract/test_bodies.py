@@ -11,7 +11,7 @@ import pytest
 from django.http import HttpResponse
 
 from apps.core.models import Job
-from tests.conftest import Api, upload
+from tests.api import Api, upload
 from tests.drawing import photo_png
 
 PATH = "/v1/remove-bg/universal"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 import urllib.error
 import urllib.request
 from datetime import timedelta
@@ -28,16 +27,15 @@ from ml.clothing.garments import GARMENTS
 from ml.models import Models
 from ml.sessions.slots import InferenceSlots
 from tests import drawing
-from tests.conftest import Api, make_api, upload
+from tests.api import Api, error_of, make_api, upload
+from tests.contract.books import asleep, books_balance, credits
+from tests.contract.objects import is_gone, lives_s, stored_below
 from tests.contract.samples import same_as_sample
-from tests.contract.test_money import asleep, books_balance, credits
-from tests.contract.test_retention import stored_below
-from tests.garments import BOXES, COLOURS, GREY, garments_array, garments_png
+from tests.garments import BOXES, COLOURS, DRESSED, garments_array, garments_png, plain
 
 PATH = "/v1/clothing-segmentation"
 JSON = "application/json"
 SEVEN = [name for name in GARMENTS if name != "dress"]
-DRESSED = {"dress": (30, 20, 90, 100), "shoes": (40, 106, 80, 116)}
 
 
 def call(
@@ -59,21 +57,9 @@ def fetched(url: str) -> Image.Image:
         return Image.open(io.BytesIO(answer.read()))
 
 
-def lives_s(url: str) -> int:
-    """Seconds that a link is signed for."""
-    found = re.search(r"[?&]X-Amz-Expires=(\d+)&", url)
-    assert found, url
-    return int(found[1])
-
-
 def links_of(data: dict[str, Any]) -> dict[str, str]:
     found = {name: told["url"] for name, told in data["classes"].items() if told["url"]}
     return {"image": data["image"]["url"], **found}
-
-
-def error_of(response: HttpResponse) -> tuple[int, str, list[str]]:
-    error = response.json()["error"]
-    return response.status_code, error["code"], [detail["field"] for detail in error["details"]]
 
 
 # --- what comes back --------------------------------------------------------------------------------------
@@ -279,10 +265,6 @@ def test_error_of_a_class_names_it_and_all_that_there_are(api: Api) -> None:
 # --- files ------------------------------------------------------------------------------------------------
 
 
-def plain(width: int, height: int, image_format: str = "PNG") -> bytes:
-    return drawing.saved(Image.new("RGB", (width, height), GREY), image_format)
-
-
 @pytest.mark.parametrize(
     ("image", "word"),
     [
@@ -422,14 +404,6 @@ def test_nothing_found_in_the_other_forms(api: Api) -> None:
 
 
 # --- one job, several objects -----------------------------------------------------------------------------
-
-
-def is_gone(url: str) -> bool:
-    try:
-        urllib.request.urlopen(url).close()
-    except urllib.error.HTTPError as error:
-        return error.code == 404
-    return False
 
 
 def test_every_link_lives_24_hours_and_dies_when_tampered_with(api: Api) -> None:

@@ -15,8 +15,8 @@ from PIL import Image, ImageCms
 from apps.core.pictures.decoding import decode
 from apps.watermark.operation import LIMITS
 from tests import drawing
-from tests.conftest import Api, upload
-from tests.contract.test_images import opened, scene
+from tests.api import Api, upload
+from tests.contract.scenes import opened, scene
 from tests.watermarks import marked_array, smear_png
 
 COLOUR, HEX = (32, 144, 224), "2090e0"

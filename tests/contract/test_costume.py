@@ -24,12 +24,11 @@ from apps.core.work.engine import Engine
 from ml.models import Models
 from ml.sessions.slots import InferenceSlots
 from tests import drawing
-from tests.conftest import Api, make_api, upload
+from tests.api import Api, make_api, upload
+from tests.contract.books import asleep, books_balance, credits
+from tests.contract.objects import is_gone, lives_s, stored_below
 from tests.contract.samples import same_as_sample
-from tests.contract.test_clothing import DRESSED, is_gone, lives_s, plain
-from tests.contract.test_money import asleep, books_balance, credits
-from tests.contract.test_retention import stored_below
-from tests.garments import BOXES, COLOURS, garments_png
+from tests.garments import BOXES, COLOURS, DRESSED, garments_png, plain
 from tests.stand_ins import StandInModels
 
 PATH = "/api/cutout/general/apparel-background-removal"

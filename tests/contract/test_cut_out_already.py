@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests import drawing
-from tests.conftest import Api, upload
-from tests.contract.test_images import pixels, scene
+from tests.api import Api, upload
+from tests.contract.scenes import pixels, scene
 
 HEIGHT, WIDTH = 160, 200
 

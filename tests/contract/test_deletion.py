@@ -23,11 +23,11 @@ from apps.core.operations import operation_named
 from apps.core.outcome import Outcome
 from apps.core.storage import ResultStore, StoreAwayError
 from apps.core.sweeper import purge_expired, take_back_lapsed
-from apps.core.work.execution import Work
+from apps.core.work.execution import File, Work
 from apps.stack.paths import ROOT
-from tests.conftest import Api, upload
-from tests.contract.test_money import asleep, books_balance, credits
-from tests.contract.test_retention import stored_below
+from tests.api import Api, upload
+from tests.contract.books import asleep, books_balance, credits
+from tests.contract.objects import stored_below
 from tests.watermarks import marked_png
 
 Step = Callable[..., Any]
@@ -189,7 +189,7 @@ import os, sys
 import django
 django.setup()
 from apps.core import lifecycle
-from apps.core.work.execution import Work
+from apps.core.work.execution import File, Work
 from apps.core.operations import operation_named
 from apps.core.storage import ResultStore
 
@@ -203,8 +203,8 @@ def slow_put(store, key, body, **facts):
 
 ResultStore.put = slow_put
 job = lifecycle.claim("doomed")
-lifecycle.run(job, lambda job: Work(job, operation_named(job.operation)).keep(
-    "image", b"pixels", content_type="image/png", size_wh=(1, 1)))
+lifecycle.run(job, lambda job: Work(job, operation_named(job.operation)).store(
+    "image", File(b"pixels", "png", (1, 1))))
 """
 
 
@@ -257,8 +257,8 @@ def test_worker_that_had_lost_its_job_takes_its_late_object_away(api: Api, queue
 
 def one_object(job: Job) -> Outcome:
     work = Work(job, operation_named(job.operation))
-    kept = work.keep("image", b"pixels", content_type="image/png", size_wh=(1, 1))
-    return Outcome(artifacts={"image": kept}, model="m", device="cpu")
+    work.store("image", File(b"pixels", "png", (1, 1)))
+    return work.outcome()
 
 
 def test_results_of_an_unkept_job_that_two_workers_had_are_purged_twice(api: Api, queued: Job) -> None:

@@ -17,7 +17,7 @@ from apps.core.dialects.envelope import ENVELOPE
 from apps.core.dialects.raw import RAW
 from apps.core.dialects.removebg import REMOVEBG
 from apps.core.errors import AppError, Detail, ErrorCode, Fault, invalid
-from tests.conftest import Api
+from tests.api import Api
 
 DIALECTS = {
     "envelope": ENVELOPE,

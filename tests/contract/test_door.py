@@ -17,8 +17,8 @@ from apps.core.api.door import Door
 from apps.core.api.front import Front
 from apps.core.api.middleware import cap_of
 from apps.core.models import Job
-from tests.conftest import Api, make_api
-from tests.core.test_front import Client, Scope, counted_spools
+from tests.api import Api, make_api
+from tests.core.rsgi import Client, Scope, counted_spools
 from tests.drawing import photo_png
 from tests.stack.wire import form, image
 

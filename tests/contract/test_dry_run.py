@@ -11,11 +11,10 @@ from django.http import HttpResponse
 from django.test import Client
 
 from apps.core.models import Job
-from tests.conftest import Api, upload
-from tests.contract.test_watermark_templates import mark_png
+from tests.api import Api, upload
 from tests.drawing import photo_png
 from tests.garments import garments_png
-from tests.watermarks import marked_png
+from tests.watermarks import mark_png, marked_png
 
 Send = Callable[..., HttpResponse]
 

@@ -11,11 +11,10 @@ from django.http import HttpResponse
 from django.test import Client
 
 from apps.core.models import Job
-from tests.conftest import Api
-from tests.contract.test_watermark_templates import mark_png
+from tests.api import Api
 from tests.drawing import photo_png
 from tests.garments import garments_png
-from tests.watermarks import marked_png, smear_png
+from tests.watermarks import mark_png, marked_png, smear_png
 
 FORM, JSON = "multipart/form-data; boundary=XX", "application/json"
 BACKGROUND, REMOVEBG, RAW = "/v1/remove-bg/universal", "/v1.0/removebg", "/v1/remove-background"

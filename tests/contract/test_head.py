@@ -8,7 +8,7 @@ from django.test import Client, RequestFactory
 
 from apps.core import jobs
 from apps.core.api.middleware import RequestContextMiddleware
-from tests.conftest import Api
+from tests.api import Api
 
 JSON = "application/json"
 OPEN = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/llms.txt", "/.well-known/x402", "/v1/version", "/nothing",

@@ -11,7 +11,7 @@ from apps.accounts.models import Account, ApiKey
 from apps.core import lifecycle, tasks
 from apps.core.errors import AppError, ErrorCode
 from apps.core.models import Job
-from tests.conftest import Api, make_api, upload
+from tests.api import Api, make_api, upload
 from tests.drawing import photo_png
 
 PATH = "/v1/remove-bg/universal"

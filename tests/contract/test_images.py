@@ -13,11 +13,10 @@ from PIL import Image
 
 from apps.core.models import Job
 from tests import drawing
-from tests.conftest import Api, upload
+from tests.api import Api, upload
+from tests.contract.scenes import BACK, HEIGHT, MARK, SUBJECT, WIDTH, opened, pixels, scene
 from tests.garments import garments_png
 
-BACK, SUBJECT, MARK = (230, 230, 230), (120, 20, 30), (20, 60, 160)
-WIDTH, HEIGHT = 96, 64
 OUTPUTS: dict[str, dict[str, str]] = {
     "transparent": {},
     "transparent webp": {"format": "webp"},
@@ -32,26 +31,6 @@ OUTPUTS: dict[str, dict[str, str]] = {
 }
 GPS = {0x8825: {1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)}}
 MARKS = (b"SERIAL-4711", b"Olga Owner", b"Editor 9", b"52.51111")
-
-
-def scene(width: int = WIDTH, height: int = HEIGHT) -> NDArray[np.uint8]:
-    """(height, width, 3): a dark red subject, with a blue mark at its top left, on light grey."""
-    image = np.full((height, width, 3), BACK, np.uint8)
-    top, left = height // 4, width // 4
-    image[top : height * 3 // 4, left : width * 3 // 4] = SUBJECT
-    image[top : height // 2, left : width // 2] = MARK
-    return image
-
-
-def opened(response: Any) -> Image.Image:
-    assert response.status_code == 200, response.content[:500]
-    image = Image.open(io.BytesIO(response.content))
-    image.load()
-    return image
-
-
-def pixels(response: Any) -> NDArray[np.uint8]:
-    return np.asarray(opened(response))
 
 
 def is_the_scene(rgba: NDArray[np.uint8], *, tolerance: int = 12) -> bool:

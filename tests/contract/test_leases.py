@@ -17,8 +17,8 @@ from apps.core.broker import broker
 from apps.core.models import Job, State
 from apps.core.work import worker as worker_module
 from apps.core.work.worker import Worker
-from tests.conftest import Api
-from tests.contract.test_money import asleep, books_balance, credits
+from tests.api import Api
+from tests.contract.books import asleep, books_balance, credits
 
 SOON = timedelta(seconds=1)
 

@@ -6,7 +6,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from apps.billing.models import LedgerEntry
-from tests.conftest import make_api
+from tests.api import make_api
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import weakref
 from django.test import RequestFactory
 
 from apps.core.api.views import JobView
-from tests.conftest import Api
+from tests.api import Api
 
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 

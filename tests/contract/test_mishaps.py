@@ -23,8 +23,8 @@ from apps.core.owner import Mode
 from apps.core.storage import result_store
 from apps.core.work.worker import Worker
 from config.postgres import BoundedConnection
-from tests.conftest import Api
-from tests.contract.test_money import asleep, books_balance, credits
+from tests.api import Api
+from tests.contract.books import asleep, books_balance, credits
 from tests.drawing import photo_png
 
 NOTHING_DONE = Outcome(artifacts={}, facts={}, model="m", device="cpu", chargeable=True)

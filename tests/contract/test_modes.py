@@ -12,11 +12,11 @@ from django.db.migrations.executor import MigrationExecutor
 from apps.accounts.models import ApiKey
 from apps.core.broker import broker
 from apps.core.models import IdempotencyKey, Job, State
-from tests.conftest import Api, make_api, upload
-from tests.contract.test_money import asleep, credits
-from tests.contract.test_watermark_tasks import result, submit, task_of
-from tests.contract.test_watermark_templates import mark_png
+from tests.api import Api, make_api, upload
+from tests.contract.books import asleep, credits
+from tests.contract.task_calls import result, submit, task_of
 from tests.drawing import photo_png
+from tests.watermarks import mark_png
 
 TEMPLATES = "/v1/watermark-templates"
 KEY = {"Idempotency-Key": "order-7"}

@@ -21,7 +21,8 @@ from apps.core import jobs, lifecycle, tasks
 from apps.core.broker import broker
 from apps.core.errors import AppError, ErrorCode
 from apps.core.models import IdempotencyKey, Job, State
-from tests.conftest import Api, make_api
+from tests.api import Api, make_api
+from tests.contract.books import asleep, books_balance, credits
 from tests.drawing import photo_png
 
 JSON = "application/json"
@@ -31,24 +32,6 @@ JSON = "application/json"
 def _fresh_limits() -> None:
     for key in broker().scan_iter("keyline:rate:*"):
         broker().delete(key)
-
-
-def credits(api: Api) -> dict[str, int]:
-    return api.get("/v1/account").json()["data"]["credits"]
-
-
-def books_balance() -> bool:
-    out = io.StringIO()
-    try:
-        call_command("ledger_check", stdout=out)
-    except SystemExit:
-        pytest.fail(out.getvalue())
-    return True
-
-
-def asleep(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No worker hears the wake-up: jobs stay queued."""
-    monkeypatch.setattr(tasks, "wake_worker", lambda: None)
 
 
 def test_success_is_charged_once_and_the_ledger_says_why(api: Api) -> None:

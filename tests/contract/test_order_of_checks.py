@@ -21,7 +21,7 @@ from apps.core import jobs
 from apps.core.limits import Limits
 from apps.core.models import Job
 from apps.core.places import Places
-from tests.conftest import Api, make_api, upload
+from tests.api import Api, make_api, upload
 from tests.drawing import photo_png
 
 PATH = "/v1/remove-bg/human"

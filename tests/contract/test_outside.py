@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from apps.core.api import security
-from tests.conftest import Api
+from tests.api import Api
 
 TOKEN = "metrics-token-0123456789"
 

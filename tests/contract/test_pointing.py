@@ -15,7 +15,7 @@ from apps.background.pointing import Pointing
 from apps.core.models import Job
 from apps.core.work.engine import Engine
 from apps.core.work.worker import this_worker
-from tests.conftest import Api, make_api, upload
+from tests.api import Api, make_api, upload
 from tests.drawing import exif_of, saved
 from tests.stand_ins import OneColour
 

@@ -12,7 +12,7 @@ from django.test import Client
 from PIL import Image
 
 from apps.core.models import Job
-from tests.conftest import Api
+from tests.api import Api
 from tests.drawing import photo_png
 
 PATH = "/v1/remove-background"

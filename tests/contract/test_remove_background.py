@@ -18,7 +18,7 @@ from apps.core import jobs
 from apps.core.models import Job, State
 from apps.core.places import Places
 from apps.core.work import worker
-from tests.conftest import Api, make_api, upload
+from tests.api import Api, make_api, upload
 from tests.drawing import photo_png
 
 JSON = "application/json"

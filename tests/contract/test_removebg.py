@@ -20,7 +20,7 @@ from apps.background.removebg import MEGAPIXELS
 from apps.core import jobs
 from apps.core.models import Job, State
 from tests import drawing
-from tests.conftest import Api, make_api, upload
+from tests.api import Api, make_api, upload
 
 PATH = "/v1.0/removebg"
 JSON = "application/json"

@@ -14,16 +14,12 @@ from PIL import Image
 
 from apps.core import jobs, lifecycle
 from apps.core.models import Job, State
-from apps.core.storage import StoreAwayError, result_store
+from apps.core.storage import StoreAwayError
 from apps.core.sweeper import purge_expired
-from tests.conftest import Api
+from tests.api import Api
+from tests.contract.objects import stored_below
 
 JSON = "application/json"
-
-
-def stored_below(prefix: str) -> list[str]:
-    listing = result_store()._call("list_objects_v2", Prefix=prefix)
-    return [item["Key"] for item in listing.get("Contents", [])]
 
 
 def test_with_0_the_bytes_are_gone_once_the_answer_is_sent(api: Api) -> None:

@@ -20,7 +20,7 @@ from apps.core.results import outcome_of
 from apps.core.storage import result_store
 from config.routes import ROUTES, Route
 from ml.picture.stamp import stamp
-from tests.conftest import Api, make_api, upload
+from tests.api import Api, make_api, upload
 from tests.drawing import photo_png
 from tests.garments import garments_png
 from tests.watermarks import marked_png

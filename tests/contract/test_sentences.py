@@ -12,7 +12,7 @@ from django.test import Client
 
 from apps.core import jobs
 from apps.core.models import Job
-from tests.conftest import Api, upload
+from tests.api import Api, upload
 from tests.drawing import photo_png
 from tests.garments import garments_png
 from tests.watermarks import marked_png, smear_png

@@ -12,8 +12,8 @@ from apps.core import jobs
 from apps.core.intake import outbound
 from apps.core.models import Job, State
 from apps.core.places import Places
-from tests.conftest import Api, make_api
-from tests.contract.test_money import asleep
+from tests.api import Api, make_api
+from tests.contract.books import asleep
 from tests.drawing import photo_png
 
 JSON = "application/json"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,11 @@ from apps.watermark.runner import WatermarkRunner
 from ml.models import Models
 from ml.sessions.slots import InferenceSlots
 from tests import drawing
-from tests.conftest import Api, make_api, upload
+from tests.api import Api, error_of, make_api, upload
+from tests.contract.books import asleep, books_balance, credits
+from tests.contract.links import fetched, inside, pixels
+from tests.contract.objects import is_gone, lives_s, stored_below
 from tests.contract.samples import same_as_sample
-from tests.contract.test_clothing import error_of, is_gone, lives_s
-from tests.contract.test_money import asleep, books_balance, credits
-from tests.contract.test_retention import stored_below
 from tests.watermarks import BOX, FAINT, MarksByColour, marked_array, marked_png, smear_array, smear_png
 
 PATH = "/v1/watermark-removal"
@@ -46,19 +45,6 @@ def call(
 def data_of(response: HttpResponse) -> dict[str, Any]:
     assert response.status_code == 200, response.content
     return response.json()["data"]
-
-
-def fetched(url: str) -> Image.Image:
-    with urllib.request.urlopen(url) as answer:
-        return Image.open(io.BytesIO(answer.read()))
-
-
-def pixels(url: str) -> Any:
-    return np.asarray(fetched(url))
-
-
-def inside(box: tuple[int, int, int, int]) -> tuple[slice, slice]:
-    return slice(box[1], box[3]), slice(box[0], box[2])
 
 
 def warnings_of(response: HttpResponse) -> list[str]:

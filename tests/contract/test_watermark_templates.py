@@ -25,25 +25,17 @@ from apps.watermark import learning, templates
 from apps.watermark.models import WatermarkTemplate
 from ml.watermark.template.mark import template_from_png
 from tests import drawing
-from tests.conftest import Api, make_api, upload
-from tests.contract.test_clothing import error_of
-from tests.contract.test_money import asleep, credits
-from tests.contract.test_retention import stored_below
-from tests.contract.test_watermark import PATH as REMOVE
-from tests.contract.test_watermark import inside, pixels
-from tests.watermarks import MarksByColour, marked_array, marked_png
+from tests.api import Api, error_of, make_api, upload
+from tests.contract.books import asleep, credits
+from tests.contract.links import inside, pixels
+from tests.contract.objects import stored_below
+from tests.watermarks import TEAL, MarksByColour, mark_png, marked_array, marked_png
 
 PATH = "/v1/watermark-templates"
-TEAL = (20, 160, 150)
+REMOVE = "/v1/watermark-removal"
 """The colour of the customer's mark; the stand-in takes it for a mark only where the template says so."""
 
 TEAL_BOX = (30, 30, 60, 40)
-
-
-def mark_png(colour: tuple[int, int, int] = TEAL, *, alpha: int = 255) -> bytes:
-    mark = np.zeros((20, 50, 4), np.uint8)
-    mark[4:16, 4:46] = (*colour, alpha)
-    return drawing.saved(mark, "PNG")
 
 
 def photos(count: int = 3, **options: Any) -> list[Any]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import io
-import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -16,6 +14,7 @@ from django.core.handlers.wsgi import WSGIRequest
 from apps.core.api import front
 from apps.core.api.front import Front
 from apps.core.api.terms import BRISK, CROWDED, PATIENT, SHORT, Share, Terms
+from tests.core.rsgi import Client, Scope, counted_spools
 
 CAP = 1000
 QUICK = dataclasses.replace(PATIENT, longest_pause_s=0.05, drain_pause_s=0.05)
@@ -27,50 +26,6 @@ class Headers(dict[str, str]):
 
     def items(self) -> Any:
         return [(name, value) for name, value in super().items() if value.isascii()]
-
-
-class Scope:
-    """granian's request line and headers."""
-
-    method, path, query_string, scheme = "POST", "/known", "", "http"
-    http_version, server, client, authority = "1.1", "127.0.0.1:80", "[::1]:5000", None
-
-    def __init__(self, **headers: str) -> None:
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
-
-
-class Client:
-    """Sends `chunks`; None is a silence without end."""
-
-    def __init__(self, *chunks: bytes | None) -> None:
-        self._chunks = chunks
-        self.taken = 0
-        self.status = 0
-        self.body = b""
-        self.is_gone = False
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._send()
-
-    async def _send(self) -> AsyncIterator[bytes]:
-        for chunk in self._chunks:
-            if chunk is None:
-                await asyncio.Event().wait()
-                return
-            self.taken += len(chunk)
-            yield chunk
-
-    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        self.status, self.body = status, body
-
-    def response_stream(self, status: int, headers: list[tuple[str, str]]) -> Client:
-        self.status = status
-        return self
-
-    async def send_bytes(self, data: bytes) -> None:
-        if self.is_gone:
-            raise RuntimeError("RSGIProtocolClosed")
-        self.body += data
 
 
 class Stream:
@@ -255,22 +210,6 @@ def tell_crowd(environ: dict[str, Any], start_response: Callable[..., Any]) -> l
     start_response("200 OK", [])
     full = environ.get(CROWDED)
     return [full.name.encode() if full else b""]
-
-
-def counted_spools(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The sizes of all that is written to the files of bodies from now on."""
-    written: list[int] = []
-
-    class Counting(io.BytesIO):
-        def __init__(self, max_size: int) -> None:
-            super().__init__()
-
-        def write(self, data: Any) -> int:
-            written.append(len(data))
-            return super().write(data)
-
-    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", Counting)
-    return written
 
 
 def test_stream_is_sent_part_by_part_and_closed() -> None:

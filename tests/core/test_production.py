@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from apps.stack.paths import ROOT
-from tests.payments.test_production import GOOD
+from tests.core.production import GOOD
 
 NO_RAILS = {"PAYMENT_RAILS": "", "X402_PAY_TO": "", "X402_FACILITATOR_URL": "", "MPP_RECIPIENT": "", "MPP_SECRET": ""}
 REFUSED: dict[str, tuple[dict[str, str], str]] = {

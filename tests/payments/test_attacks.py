@@ -12,9 +12,9 @@ from django.db import connections
 
 from apps.core.models import Job
 from apps.payments.models import Payment
-from tests.conftest import Api
+from tests.api import Api
 from tests.drawing import photo_png
-from tests.payments.conftest import Rig
+from tests.payments.paying import Rig
 from tests.payments.rig.chains import ADDRESSES, MERCHANT
 from tests.payments.wallet import (
     PRICE,

@@ -15,9 +15,9 @@ from apps.core.models import Job
 from apps.payments import schema, views
 from apps.payments.facilitator import Outcome, Settlement
 from apps.payments.models import Payment
-from tests.conftest import Api
+from tests.api import Api
 from tests.drawing import photo_png
-from tests.payments.conftest import settled_by
+from tests.payments.paying import settled_by
 from tests.payments.wallet import PATH, challenge_of, post, unb64, x402_header
 
 

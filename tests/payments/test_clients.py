@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from apps.payments.models import Payment
-from tests.conftest import Api
+from tests.api import Api
 from tests.drawing import photo_png
-from tests.payments.conftest import Rig, run_client
+from tests.payments.paying import Rig, run_client
 from tests.payments.rig.chains import ADDRESSES, MERCHANT, PAYER
 
 PRICE = 50_000

@@ -12,8 +12,8 @@ from django.utils import timezone
 from apps.payments import book, reconciler
 from apps.payments.models import Payment
 from apps.payments.rpc import Node
-from tests.conftest import Api
-from tests.payments.conftest import Rig
+from tests.api import Api
+from tests.payments.paying import Rig
 from tests.payments.rig.chains import ADDRESSES, MERCHANT
 from tests.payments.wallet import PRICE, challenge_of, mpp_header, post, x402_header
 

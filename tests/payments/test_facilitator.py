@@ -15,11 +15,11 @@ from django.db import connections
 from apps.payments import reconciler
 from apps.payments.models import Payment
 from apps.stack.ports import accepts, free_ports
-from tests.conftest import Api
-from tests.payments.conftest import HERE, Rig, forget_settings
+from tests.api import Api
+from tests.payments.paying import HERE, Rig, forget_settings
 from tests.payments.rig.chains import ADDRESSES, KEYS, MERCHANT, PYTHON, SETTLER
 from tests.payments.wallet import PRICE, post, unb64, x402_header
-from tests.stack.conftest import wait_until
+from tests.stack.service import wait_until
 
 
 def start_facilitator(rig: Rig) -> tuple[str, subprocess.Popen[bytes]]:

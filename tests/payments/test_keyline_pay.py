@@ -11,9 +11,9 @@ import pytest
 
 from apps.payments.models import Payment
 from apps.stack.paths import ROOT
-from tests.conftest import Api
+from tests.api import Api
 from tests.drawing import photo_png
-from tests.payments.conftest import Rig
+from tests.payments.paying import Rig
 from tests.payments.rig.chains import ADDRESSES, KEYS, MERCHANT, PAYER, PYTHON
 from tests.payments.wallet import PRICE, b64
 

@@ -22,9 +22,9 @@ from apps.payments.models import Payment, PaymentState
 from apps.payments.rails import x402_rail
 from apps.payments.rpc import Node
 from apps.payments.signatures import keccak
-from tests.conftest import Api
+from tests.api import Api
 from tests.drawing import photo_png
-from tests.payments.conftest import Rig, settled_by
+from tests.payments.paying import Rig, settled_by
 from tests.payments.rig.chains import ADDRESSES, KEYS, MERCHANT, OTHER, PAYER, SETTLER, USDC
 from tests.payments.wallet import (
     PRICE,

@@ -23,18 +23,14 @@ import requests
 
 from apps.stack import env_file
 from apps.stack.paths import VarDir
-from tests.drawing import photo_png
-from tests.payments.conftest import Rig
+from tests.payments.asking import OPEN, PATIENCE_S, ask, chain_of, frozen, insist, no_mining, payment
+from tests.payments.paying import Rig
 from tests.payments.rig.__main__ import settings_for
-from tests.payments.rig.chains import ADDRESSES, MERCHANT, Chain
-from tests.payments.wallet import PRICE, mpp_header, x402_header
-from tests.stack.conftest import Stack, outer_environment, wait_until
+from tests.payments.rig.chains import ADDRESSES, MERCHANT
+from tests.payments.wallet import PRICE
+from tests.stack.service import Stack, outer_environment, wait_until
 
 pytestmark = pytest.mark.stack
-
-PHOTO = photo_png()
-OPEN = ("claimed", "working", "settling", "unknown")
-PATIENCE_S = float(os.environ.get("RIG_PATIENCE_S", "600"))  # longer where the machine is busy with other things
 
 
 @pytest.fixture(scope="module")
@@ -52,35 +48,6 @@ def service(rig: Rig) -> Iterator[Stack]:
             running.launcher("stop")
 
 
-def ask(service: Stack, headers: dict[str, str] | None = None) -> tuple[int, bytes, dict[str, str]]:
-    """One request; 0 where the server died."""
-    named = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
-    try:
-        answer = requests.post(
-            f"{service.url}/v1/remove-background",
-            data=PHOTO,
-            headers={"Content-Type": "image/png", **named},
-            timeout=120,
-        )
-    except requests.ConnectionError:
-        return 0, b"", {}
-    return answer.status_code, answer.content, {name.lower(): value for name, value in answer.headers.items()}
-
-
-def insist(service: Stack, headers: dict[str, str]) -> tuple[bytes, list[int]]:
-    """Repeat the very same payment until it gives the picture, as a client should. Never may a 402 come in between."""
-    seen: list[int] = []
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        status, content, told = ask(service, headers)
-        seen.append(status)
-        if status == 200:
-            return content, seen
-        assert status in {0, 409, 500, 503}, (status, content)
-        time.sleep(min(3.0, float(told.get("retry-after", 1))))
-    raise AssertionError(f"no picture in {PATIENCE_S} s: {seen}")
-
-
 def rows(service: Stack, query: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(service.env["DATABASE_URL"], autocommit=True) as books:
         return books.execute(query).fetchall()
@@ -96,43 +63,6 @@ def newest(service: Stack) -> tuple[str, bool]:
 
 def open_rows(service: Stack) -> int:
     return rows(service, f"SELECT count(*) FROM payments_payment WHERE state IN {OPEN}")[0][0]
-
-
-def payment(rail: str, service: Stack) -> dict[str, str]:
-    """A fresh payment for the photo, as request headers."""
-    if rail == "x402":
-        return x402_header()
-    answer = requests.post(
-        f"{service.url}/v1/remove-background", data=PHOTO, headers={"Content-Type": "image/png"}, timeout=PATIENCE_S
-    )
-    text = answer.headers["WWW-Authenticate"].partition(" ")[2]
-    pairs = [part.partition("=") for part in text.split(", ")]
-    return mpp_header({name: value.strip('"') for name, _, value in pairs})
-
-
-def chain_of(rail: str, rig: Rig) -> Chain:
-    return rig.x402 if rail == "x402" else rig.mpp
-
-
-@contextlib.contextmanager
-def frozen(pid: int) -> Iterator[None]:
-    """A process, or a process group where `pid` is negative, that hangs."""
-    send = (lambda sig: os.killpg(-pid, sig)) if pid < 0 else (lambda sig: os.kill(pid, sig))
-    send(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            send(signal.SIGCONT)
-
-
-@contextlib.contextmanager
-def no_mining(chain: Chain) -> Iterator[None]:
-    chain.pause_mining()
-    try:
-        yield
-    finally:
-        chain.resume_mining()
 
 
 def kill(service: Stack, name: str) -> None:

@@ -11,26 +11,9 @@ import pytest
 
 from apps.stack.paths import ROOT
 from config.known_addresses import KNOWN_TO_EVERYBODY, MPP_TEST_RECIPIENT, X402_TEST_PAY_TO
+from tests.core.production import GOOD, OURS
 from tests.payments.rig.chains import ADDRESSES, KEYS, SETTLER
 
-OURS = "0x52908400098527886E0F7030069857D2E4169EE7"
-GOOD = {
-    "DJANGO_SETTINGS_MODULE": "config.settings.prod",
-    "DJANGO_SECRET_KEY": "s3cret-" * 10,
-    "ALLOWED_HOSTS": "pay.example.com",
-    "METRICS_TOKEN": "metrics-" * 3,
-    "DATABASE_URL": "postgresql://keyline:pw@127.0.0.1:9/keyline",
-    "REDIS_URL": "redis://127.0.0.1:9/0",
-    "S3_ENDPOINT_URL": "http://127.0.0.1:9",
-    "S3_BUCKET": "keyline",
-    "S3_ACCESS_KEY_ID": "id",
-    "S3_SECRET_ACCESS_KEY": "secret",
-    "PAYMENT_RAILS": "x402,mpp",
-    "X402_PAY_TO": OURS,
-    "X402_FACILITATOR_URL": "https://facilitator.example.com",
-    "MPP_RECIPIENT": OURS.lower(),
-    "MPP_SECRET": "0123456789abcdef" * 2,
-}
 REFUSED = {
     "x402 to the test address": ({"X402_PAY_TO": X402_TEST_PAY_TO}, "X402_PAY_TO must be an address of yours"),
     "MPP to the test address": ({"MPP_RECIPIENT": MPP_TEST_RECIPIENT}, "MPP_RECIPIENT must be an address of yours"),

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from apps.payments import book, reconciler
 from apps.payments.models import Payment
-from tests.conftest import Api
-from tests.payments.conftest import Rig
+from tests.api import Api
+from tests.payments.paying import Rig
 from tests.payments.rig.chains import ADDRESSES, MERCHANT, PATH_USD, PAYER, USDC
 
 

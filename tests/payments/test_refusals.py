@@ -14,10 +14,10 @@ from apps.payments import mpp, rails, x402
 from apps.payments.facilitator import Outcome, Settlement
 from apps.payments.models import Payment
 from apps.payments.signatures import word
-from tests.conftest import Api
+from tests.api import Api
 from tests.drawing import photo_png
-from tests.payments.conftest import settled_by
 from tests.payments.fakes import FakeTempo, mined
+from tests.payments.paying import settled_by
 from tests.payments.rig.chains import ADDRESSES, KEYS, OTHER
 from tests.payments.wallet import (
     PRICE,

@@ -28,13 +28,13 @@ from apps.payments import reconciler
 from apps.payments.models import Payment
 from apps.stack.paths import ROOT
 from apps.stack.ports import free_ports
-from tests.conftest import Api
-from tests.payments.conftest import Rig
+from tests.api import Api
+from tests.payments.asking import OPEN, PATIENCE_S, ask, chain_of, frozen, insist, no_mining, payment
+from tests.payments.paying import Rig
 from tests.payments.rig.__main__ import settings_for
 from tests.payments.rig.chains import ADDRESSES, MERCHANT
-from tests.payments.test_processes import OPEN, PATIENCE_S, ask, chain_of, frozen, insist, no_mining, payment
 from tests.payments.wallet import PRICE
-from tests.stack.conftest import wait_until
+from tests.stack.service import wait_until
 
 BIN = Path(sys.executable).parent
 

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from tests.drawing import photo_png
-from tests.stack.conftest import PATIENCE_S
+from tests.stack.service import PATIENCE_S
 
 OPEN = ("queued", "running", "settling")
 _NO_ANSWER = 0

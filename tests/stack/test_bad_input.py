@@ -19,8 +19,8 @@ import pytest
 
 from apps.stack.paths import ROOT
 from tests import drawing
-from tests.stack.conftest import Stack, wait_until
 from tests.stack.load import Caller, family_of
+from tests.stack.service import Stack, wait_until
 from tests.stack.wire import MULTIPART, Heard, Wire, chunked, form, image, part, pieces
 
 pytestmark = pytest.mark.stack

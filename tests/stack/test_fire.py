@@ -27,8 +27,8 @@ from botocore.config import Config
 
 from apps.stack.local_http import LOCAL, get
 from apps.stack.paths import VarDir
-from tests.stack.conftest import PATIENCE_S, Stack, outer_environment, wait_until
 from tests.stack.load import Books, Caller, Reply, at_once, family_of, frozen, kill, photo
+from tests.stack.service import PATIENCE_S, Stack, outer_environment, wait_until
 
 pytestmark = pytest.mark.stack
 

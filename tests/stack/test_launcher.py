@@ -15,7 +15,7 @@ from apps.stack.local_http import get
 from apps.stack.locks import holder
 from apps.stack.paths import VarDir
 from apps.stack.processes import marked_pids, started_at
-from tests.stack.conftest import Stack, outer_environment, wait_until
+from tests.stack.service import Stack, outer_environment, wait_until
 
 pytestmark = pytest.mark.stack
 

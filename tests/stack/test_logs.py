@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from tests.drawing import photo_png
-from tests.stack.conftest import Stack, wait_until
 from tests.stack.load import Caller
+from tests.stack.service import Stack, wait_until
 
 pytestmark = pytest.mark.stack
 

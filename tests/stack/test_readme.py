@@ -14,7 +14,7 @@ from PIL import Image
 from apps.stack.paths import ROOT
 from ml.weights import catalogue
 from ml.weights.fetch import default_dir
-from tests.stack.conftest import PATIENCE_S, Stack
+from tests.stack.service import PATIENCE_S, Stack
 
 pytestmark = pytest.mark.stack
 

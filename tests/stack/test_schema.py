@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.conftest import Stack
+from tests.stack.service import Stack
 
 pytestmark = pytest.mark.stack
 

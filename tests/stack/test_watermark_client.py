@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from ml.weights import made_here
-from tests.stack.conftest import PATIENCE_S, Stack
+from tests.stack.service import PATIENCE_S, Stack
 
 pytestmark = pytest.mark.stack
 
