@@ -13,7 +13,6 @@ PRODUCT = ("apps", "config", "ml", "clients", ".ci")
 LONG_FILES = {
     "tests/contract/test_clothing.py",
     "tests/contract/test_costume.py",
-    "tests/contract/test_images.py",
     "tests/contract/test_money.py",
     "tests/contract/test_removebg.py",
     "tests/contract/test_watermark.py",
