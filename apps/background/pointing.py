@@ -6,8 +6,9 @@ import hashlib
 from typing import Any
 
 from apps.core.errors import AppError, Detail, ErrorCode
-from apps.core.work.engine import Engine, load_or_do_without
+from apps.core.work.engine import Engine
 from apps.core.work.execution import Work
+from apps.core.work.loading import load_or_do_without
 from apps.core.work.recent import Recent
 from ml.picture.subject import FoundSubject
 from ml.picture.types import AlphaChannel, RgbImage

@@ -18,8 +18,9 @@ from apps.core.outcome import Outcome
 from apps.core.pictures.colour import rgb_to_srgb
 from apps.core.pictures.decoding import Photo
 from apps.core.pictures.imprint import Imprint
-from apps.core.work.engine import Engine, Runner, load
+from apps.core.work.engine import Engine, Runner
 from apps.core.work.execution import File, Work
+from apps.core.work.loading import load
 from ml.background.pipeline import Subject
 from ml.picture import arrange, compositing, shadows
 from ml.picture.foreground import estimate_foreground

@@ -11,8 +11,9 @@ from apps.background.pointing import Pointing, points_at_something
 from apps.core.outcome import Outcome, WarningCode
 from apps.core.pictures.colour import WHITE
 from apps.core.pictures.decoding import Photo
-from apps.core.work.engine import Engine, Runner, load
+from apps.core.work.engine import Engine, Runner
 from apps.core.work.execution import Work
+from apps.core.work.loading import load
 from ml.background.confidence import LOW_BELOW
 from ml.picture import compositing
 from ml.picture.foreground import estimate_foreground

@@ -12,8 +12,9 @@ from apps.core.errors import Fault, invalid
 from apps.core.outcome import Box, Outcome, WarningCode
 from apps.core.pictures.colour import WHITE
 from apps.core.pictures.decoding import Photo
-from apps.core.work.engine import Engine, Runner, load_or_do_without
+from apps.core.work.engine import Engine, Runner
 from apps.core.work.execution import File, Work
+from apps.core.work.loading import load_or_do_without
 from ml.clothing.pipeline import Garment
 from ml.picture import compositing
 from ml.picture.foreground import estimate_foreground

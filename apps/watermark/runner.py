@@ -14,8 +14,9 @@ from apps.core.errors import invalid
 from apps.core.outcome import Outcome, WarningCode
 from apps.core.pictures.colour import WHITE, srgb_to_rgb
 from apps.core.pictures.decoding import Photo
-from apps.core.work.engine import Engine, Runner, load_or_do_without
+from apps.core.work.engine import Engine, Runner
 from apps.core.work.execution import Work
+from apps.core.work.loading import load_or_do_without
 from apps.watermark.learning import TemplateMemory
 from ml.errors import SmearError
 from ml.picture import compositing

@@ -17,7 +17,8 @@ from apps.billing.models import Price
 from apps.core import jobs, lifecycle
 from apps.core.models import Job, State
 from apps.core.work import worker
-from apps.core.work.engine import Engine, load
+from apps.core.work.engine import Engine
+from apps.core.work.loading import load
 from apps.watermark.runner import WatermarkRunner
 from ml.models import Models
 from ml.sessions.slots import InferenceSlots

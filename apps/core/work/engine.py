@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from django.utils.module_loading import import_string
 
-from apps.core.errors import AppError, ErrorCode
 from apps.core.operations import Operation
 from apps.core.outcome import Outcome
-from ml.errors import WeightsError
+from apps.core.work.execution import Work
+from apps.core.work.loading import Loaded
 
 if TYPE_CHECKING:
-    from apps.core.work.execution import Work
     from ml.models import Models
 
 
@@ -23,63 +22,6 @@ class Engine:
     """The networks of this process, on the device that it has."""
 
     models: Models
-
-
-class Pipeline(Protocol):
-    """What the core knows of a pipeline: what answers and the heartbeat say of it."""
-
-    model_name: str
-    model_version: str
-    device: str
-    warnings: tuple[str, ...]
-
-
-Some = TypeVar("Some", bound=Pipeline)
-
-
-@dataclass(frozen=True)
-class Loaded(Generic[Some]):
-    """
-    A pipeline that a runner works with, or why it has none.
-
-    Attributes:
-        model: `name@version`; empty without one.
-        device: where it runs.
-        warnings: sentences about what is lost in this set-up.
-    """
-
-    pipeline: Some | None
-    what: str = ""
-    model: str = ""
-    device: str = "cpu"
-    warnings: tuple[str, ...] = ()
-
-    def needed(self) -> Some:
-        """The pipeline. Raises AppError(OVERLOADED) where there is none."""
-        if self.pipeline is None:
-            raise AppError(ErrorCode.OVERLOADED, f"This service is set up without {self.what}; ask its operator.")
-        return self.pipeline
-
-
-def load(make: Callable[[], Some]) -> Loaded[Some]:
-    """Load what a worker cannot be without. Raises WeightsError."""
-    pipeline = make()
-    model = f"{pipeline.model_name}@{pipeline.model_version}"
-    return Loaded(pipeline, model=model, device=pipeline.device, warnings=tuple(pipeline.warnings))
-
-
-def load_or_do_without(make: Callable[[], Some], *, what: str, lost: str) -> Loaded[Some]:
-    """
-    Load what a worker can be without: then some requests are refused, and the rest works.
-
-    Args:
-        what: the missing thing, for clients: "the network for garments".
-        lost: which requests are refused, for the operator: "Requests for garments are refused."
-    """
-    try:
-        return load(make)
-    except WeightsError as error:
-        return Loaded(None, what=what, warnings=(f"{lost} {error}",))
 
 
 class Runner:

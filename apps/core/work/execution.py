@@ -22,7 +22,7 @@ from apps.core.pictures.decoding import Photo, decode
 from apps.core.pictures.encoding import encode_jpeg, encode_png, encode_webp
 from apps.core.pictures.imprint import NO_IMPRINT, Imprint
 from apps.core.storage import ObjectGoneError, result_store
-from apps.core.work.engine import Loaded
+from apps.core.work.loading import Loaded
 from ml.picture.stamp import stamp
 
 _CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp", "zip": "application/zip"}
