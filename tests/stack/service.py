@@ -70,6 +70,7 @@ def outer_environment(folder: Path) -> dict[str, str]:
         "KEYLINE_PORT": str(free_ports(1)[0]),
         "WEIGHTS_DIR": os.environ.get("WEIGHTS_DIR", str(ROOT / "var" / "weights")),
         "FETCH_ALLOW_CIDRS": "127.0.0.0/8",
+        "SYNC_LIMIT_S": "100",  # four times the default: for a machine that is slower, or busy
     }
 
 

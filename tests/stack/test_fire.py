@@ -334,7 +334,7 @@ def test_of_many_who_come_at_once_only_those_wait_whose_turn_comes_in_time(fire:
     seen = Counter(reply.code or "served" for reply in replies)
     assert set(seen) <= {"served", "OVERLOADED", "PROCESSING_TIMEOUT"}, seen
     assert seen["PROCESSING_TIMEOUT"] <= 3, seen  # the pace is a guess, and may change meanwhile
-    assert seen["served"] >= 10, seen
+    assert seen["served"] >= 4, seen  # thirty on an idle machine
     assert_all_has_ended(fire, books)
     assert caller.credits() == {"balance": 1000 - seen["served"], "held": 0}
     print(f"\n64 at once: {dict(seen)}, the longest waited {max(reply.took_s for reply in replies):.1f} s")
