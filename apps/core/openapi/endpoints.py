@@ -53,7 +53,7 @@ class Endpoint:
         example: a success.
         takes_ticket: an `Idempotency-Key` makes it repeatable.
         media: what a success can be beside JSON.
-        refusals: errors of a function.
+        refusals: its errors beside the view's and those that follow from method, key, path and body; of a function, all of them.
         unready: the class of its 503, where that is no error.
     """
 
@@ -101,7 +101,7 @@ class Endpoint:
         if view is None:
             return set(self.refusals)
         return (
-            {*_ALWAYS, *view.refusals}
+            {*_ALWAYS, *view.refusals, *self.refusals}
             | (_WITH_KEY if view.authentication_classes else set())
             | ({ErrorCode.NOT_FOUND} if "{" in path else set())
             | (_WITH_BODY if self.body else set())
