@@ -21,7 +21,8 @@ from apps.core.pictures import wholeness
 from apps.core.pictures.decoding import decode
 from apps.core.pictures.formats import HeaderError, ImageFormat
 from apps.core.pictures.inspection import ImageLimits, inspect
-from apps.core.pictures.jpeg_layout import MAX_BLOCK_VISITS, MAX_SCANS
+from apps.core.pictures.jpeg import MAX_SCANS
+from apps.core.pictures.jpeg_layout import MAX_BLOCK_VISITS
 from apps.core.pictures.wholeness import check_whole
 from tests.drawing import (
     PNG_SIGNATURE,

@@ -150,7 +150,7 @@ MUTANTS = (
     Mutant(
         "decoders see all that stands in a JPEG",
         "apps/core/pictures/stripping.py",
-        "is_metadata = _APP0 < marker <= _APP15 or marker == _COM",
+        "is_metadata = jpeg.APP0 < marker <= jpeg.APP15 or marker == jpeg.COM",
         "is_metadata = False",
         f"{_DECODING}::test_decoders_see_no_metadata",
     ),

@@ -176,15 +176,15 @@ MUTANTS = (
     Mutant(
         "a JPEG may have any number of scans",
         "apps/core/pictures/jpeg_layout.py",
-        "if len(self.scans) > MAX_SCANS or self.visits > MAX_BLOCK_VISITS:",
+        "if len(self.scans) > jpeg.MAX_SCANS or self.visits > MAX_BLOCK_VISITS:",
         "if self.visits > MAX_BLOCK_VISITS:",
         f"{_WHOLE}::test_scans_that_would_keep_a_worker_are_refused_from_the_header_on",
     ),
     Mutant(
         "a large JPEG may have hundreds of scans",
         "apps/core/pictures/jpeg_layout.py",
-        "if len(self.scans) > MAX_SCANS or self.visits > MAX_BLOCK_VISITS:",
-        "if len(self.scans) > MAX_SCANS:",
+        "if len(self.scans) > jpeg.MAX_SCANS or self.visits > MAX_BLOCK_VISITS:",
+        "if len(self.scans) > jpeg.MAX_SCANS:",
         f"{_WHOLE}::test_scans_that_would_keep_a_worker_are_refused_from_the_header_on",
     ),
     Mutant(

@@ -37,15 +37,14 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 from PIL import Image
 
-from apps.core.pictures import png
+from apps.core.pictures import jpeg, png
 from apps.core.pictures.imprint import NO_IMPRINT, Imprint
 from apps.core.pictures.imprint_writing import exif_of, into_jpeg, into_png, xmp_of
 
 pyvips.cache_set_max(0)  # the operation cache keeps whole results
 pyvips.concurrency_set(1)  # parallel jobs fill the cores; threads inside one only add memory
 
-_ICC_TAG = b"ICC_PROFILE\0"
-_SEGMENT_BYTES = 65_535 - 2 - len(_ICC_TAG) - 2
+_PROFILE_BYTES = 65_535 - 2 - len(jpeg.ICC_TAG) - 2  # in one segment
 _STRIP_BYTES = 1 << 20  # filtered and packed at once, so that 100 megapixels need no second copy
 _SMALL_SHARE = 1 / 25  # of the pixels: below it the quick way's files may be far from the smallest
 _UP = 2  # PNG's number of the filter
@@ -183,15 +182,13 @@ def _without_density(data: bytes) -> bytes:
     return data
 
 
-def _with_jpeg_profile(jpeg: bytes, icc_profile: bytes) -> bytes:
+def _with_jpeg_profile(data: bytes, icc_profile: bytes) -> bytes:
     """Insert APP2 segments after the JFIF one."""
-    count = -(-len(icc_profile) // _SEGMENT_BYTES)
+    count = -(-len(icc_profile) // _PROFILE_BYTES)
     if count > 255:
         raise ValueError("a JPEG holds 255 segments of a profile at most")
-    segments = []
-    for number in range(count):
-        payload = icc_profile[number * _SEGMENT_BYTES : (number + 1) * _SEGMENT_BYTES]
-        head = struct.pack(">HH12sBB", 0xFFE2, 2 + 14 + len(payload), _ICC_TAG, number + 1, count)
-        segments.append(head + payload)
-    start = 4 + struct.unpack_from(">H", jpeg, 4)[0]
-    return b"".join([jpeg[:start], *segments, jpeg[start:]])
+    parts = (icc_profile[number * _PROFILE_BYTES : (number + 1) * _PROFILE_BYTES] for number in range(count))
+    payloads = (jpeg.ICC_TAG + bytes([number, count]) + part for number, part in enumerate(parts, start=1))
+    _, place, length = next(jpeg.segments(io.BytesIO(data)))
+    start = place + 4 + length
+    return b"".join([data[:start], *(jpeg.pack_segment(jpeg.APP2, payload) for payload in payloads), data[start:]])

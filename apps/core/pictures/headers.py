@@ -13,11 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from apps.core.pictures import png
+from apps.core.pictures import jpeg, png
 from apps.core.pictures.formats import (
     MAX_CHUNKS,
-    MAX_METADATA_BYTES,
-    MAX_SEGMENTS,
     MAX_STEPS,
     HeaderError,
     ImageFormat,
@@ -72,67 +70,18 @@ def read_header(file: BinaryIO, image_format: ImageFormat, *, size_bytes: int) -
 
 # JPEG -----------------------------------------------------------------------------------------------------
 
-_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_PROGRESSIVE = frozenset({0xC2, 0xCA})
-_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
-_SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
-
 
 def _jpeg(file: BinaryIO) -> RawHeader:
     size_hw: tuple[int, int] | None = None
     orientation, is_progressive = 0, False
-    for marker, length in jpeg_segments(file):
-        if marker in _SOF and size_hw is None:
-            size_hw, is_progressive = struct.unpack(">xHH", read_exactly(file, 5)), marker in _PROGRESSIVE
-        elif marker == _APP1 and not orientation and file.read(min(length, 6)) == b"Exif\0\0":
+    for marker, _, length in jpeg.segments(file):
+        if marker in jpeg.SOF and size_hw is None:
+            size_hw, is_progressive = struct.unpack(">xHH", read_exactly(file, 5)), marker in jpeg.PROGRESSIVE
+        elif marker == jpeg.APP1 and not orientation and file.read(min(length, 6)) == jpeg.EXIF_TAG:
             orientation = read_orientation(file.read(length - 6))
     if size_hw is None:
         raise HeaderError("no frame before the scan")
     return RawHeader(size_hw[1], size_hw[0], orientation or 1, is_progressive=is_progressive)
-
-
-def jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """
-    Walk a JPEG's segments up to its first scan.
-
-    Returns:
-        Marker and payload length in bytes of each; the file then stands at the payload, and
-        at the end after the scan's length field.
-
-    Raises:
-        HeaderError: no scan follows, or the metadata is beyond `MAX_SEGMENTS` or `MAX_METADATA_BYTES`.
-    """
-    file.seek(2)
-    metadata_bytes, steps = 0, iter(range(MAX_STEPS))
-    for _ in range(MAX_SEGMENTS):
-        marker = _jpeg_marker(file, steps)
-        if marker in _STANDALONE:
-            continue
-        if marker == _EOI:
-            raise HeaderError("ends before the scan")
-        length = struct.unpack(">H", read_exactly(file, 2))[0] - 2
-        if length < 0:
-            raise HeaderError("segment of negative length")
-        if marker == _SOS:
-            return
-        start = file.tell()
-        metadata_bytes += length
-        if metadata_bytes > MAX_METADATA_BYTES:
-            break
-        yield marker, length
-        file.seek(start + length)
-    raise HeaderError("too much metadata")
-
-
-def _jpeg_marker(file: BinaryIO, steps: Iterator[int]) -> int:
-    """The next marker's code; fill bytes and a little rubbish before it are skipped, as libjpeg does."""
-    previous = 0
-    for _ in steps:
-        byte = read_exactly(file, 1)[0]
-        if previous == 0xFF and byte not in {0x00, 0xFF}:
-            return byte
-        previous = byte
-    raise HeaderError("no marker")
 
 
 # PNG ------------------------------------------------------------------------------------------------------

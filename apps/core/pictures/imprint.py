@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from xml.parsers import expat
 
-from apps.core.pictures import png
+from apps.core.pictures import jpeg, png
 from apps.core.pictures.formats import HeaderError, ImageFormat
-from apps.core.pictures.headers import MAX_EXIF_BYTES, jpeg_segments, webp_chunks
+from apps.core.pictures.headers import MAX_EXIF_BYTES, webp_chunks
 
 MAX_TEXT = 2_000  # characters; with every one of them escaped, all texts fit into one segment of a JPEG
 MAX_CREATORS = 10
@@ -25,8 +25,6 @@ MAX_XMP_BYTES = 512 * 1024  # editors keep their history in it
 MAX_IPTC_STEPS = 4_096
 LEAST_DPI, MOST_DPI = 1.0, 65_535.0
 
-_APP0, _APP1, _APP13 = 0xE0, 0xE1, 0xED
-_XMP_TAG, _PHOTOSHOP_TAG = b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0"
 _PNG_XMP = b"XML:com.adobe.xmp"
 _DC, _RIGHTS = "http://purl.org/dc/elements/1.1/ ", "http://ns.adobe.com/xap/1.0/rights/ "
 _FIELDS = {
@@ -151,20 +149,20 @@ def clean(text: str) -> str:
 
 def _jpeg(data: bytes, found: _Found) -> None:
     file = io.BytesIO(data)
-    for marker, length in jpeg_segments(file):
-        if marker not in {_APP0, _APP1, _APP13}:
+    for marker, _, length in jpeg.segments(file):
+        if marker not in {jpeg.APP0, jpeg.APP1, jpeg.APP13}:
             continue
         payload = file.read(length)
-        if marker == _APP0 and payload.startswith(b"JFIF\0") and length >= 12:
+        if marker == jpeg.APP0 and payload.startswith(jpeg.JFIF_TAG) and length >= 12:
             unit, across, down = struct.unpack_from(">BHH", payload, 7)
             inches = {1: 1.0, 2: 2.54}.get(unit, 0.0)
             found.density("own", across * inches, down * inches)
-        elif marker == _APP1 and payload.startswith(b"Exif\0"):
+        elif marker == jpeg.APP1 and payload.startswith(b"Exif\0"):
             _exif(payload, found)
-        elif marker == _APP1 and payload.startswith(_XMP_TAG):
-            _xmp(payload[len(_XMP_TAG) :], found)
-        elif marker == _APP13 and payload.startswith(_PHOTOSHOP_TAG):
-            _photoshop(payload[len(_PHOTOSHOP_TAG) :], found)
+        elif marker == jpeg.APP1 and payload.startswith(jpeg.XMP_TAG):
+            _xmp(payload[len(jpeg.XMP_TAG) :], found)
+        elif marker == jpeg.APP13 and payload.startswith(jpeg.PHOTOSHOP_TAG):
+            _photoshop(payload[len(jpeg.PHOTOSHOP_TAG) :], found)
 
 
 def _png(data: bytes, found: _Found) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from xml.sax.saxutils import escape
 
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from apps.core.pictures import png
+from apps.core.pictures import jpeg, png
 from apps.core.pictures.imprint import Imprint
 
 _ARTIST, _COPYRIGHT, _X_RESOLUTION, _Y_RESOLUTION, _UNIT, _INCH = 0x013B, 0x8298, 0x011A, 0x011B, 0x0128, 2
-_JFIF = 20  # bytes from the start to the end of its segment
-_XMP_TAG = b"http://ns.adobe.com/xap/1.0/\0"
 
 
 def exif_of(imprint: Imprint) -> bytes:
@@ -78,18 +77,19 @@ def _international(keyword: bytes, text: bytes) -> bytes:
     return png.pack_chunk(b"iTXt", keyword + b"\0\0\0\0\0" + text)
 
 
-def into_jpeg(jpeg: bytes, imprint: Imprint) -> bytes:
+def into_jpeg(file: bytes, imprint: Imprint) -> bytes:
     """
     Set JFIF's density and add EXIF and XMP behind it.
 
     Args:
-        jpeg: a whole file that begins with a JFIF segment.
+        file: a whole one that begins with a JFIF segment.
     """
-    segments = [b"Exif\0\0" + exif_of(imprint), _XMP_TAG + xmp_of(imprint)] if imprint.has_text else []
-    if imprint.density_xy is None and not segments:
-        return jpeg
-    head = bytearray(jpeg[:_JFIF])
+    texts = [jpeg.EXIF_TAG + exif_of(imprint), jpeg.XMP_TAG + xmp_of(imprint)] if imprint.has_text else []
+    if imprint.density_xy is None and not texts:
+        return file
+    _, place, length = next(jpeg.segments(io.BytesIO(file)))
+    end = place + 4 + length
+    head = bytearray(file[:end])
     if imprint.density_xy is not None:
-        struct.pack_into(">BHH", head, 13, 1, *(round(side) for side in imprint.density_xy))
-    added = b"".join(b"\xff\xe1" + struct.pack(">H", 2 + len(content)) + content for content in segments)
-    return b"".join([head, added, jpeg[_JFIF:]])
+        struct.pack_into(">BHH", head, place + 11, 1, *(round(side) for side in imprint.density_xy))
+    return b"".join([head, *(jpeg.pack_segment(jpeg.APP1, text) for text in texts), file[end:]])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from apps.core.errors import AppError, Fault, invalid
-from apps.core.pictures import png
+from apps.core.pictures import jpeg, png
 from apps.core.pictures.foreign_files import is_text, name_of
 from apps.core.pictures.formats import HeaderError, ImageFormat, TooMuchWorkError
 from apps.core.pictures.headers import read_header
@@ -154,7 +154,7 @@ def _sniff(head: bytes, limits: ImageLimits, field: str) -> ImageFormat:
 
 
 def _format(head: bytes) -> ImageFormat | None:
-    if head.startswith(b"\xff\xd8\xff"):
+    if head.startswith(jpeg.SIGNATURE):
         return ImageFormat.JPEG
     if head.startswith(png.SIGNATURE):
         return ImageFormat.PNG

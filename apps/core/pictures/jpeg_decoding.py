@@ -9,9 +9,9 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from apps.core.pictures.formats import HeaderError
-from apps.core.pictures.jpeg_layout import EOI, JpegLayout
+from apps.core.pictures.jpeg import END
+from apps.core.pictures.jpeg_layout import JpegLayout
 
-_END = bytes([0xFF, EOI])
 _COLOURS = {1: "GRAY", 3: "RGB", 4: "CMYK"}
 _CUT = "premature end of data segment"
 # libjpeg decodes on after these, and says only the first; all else is an error, and nothing, or not all, was decoded.
@@ -24,9 +24,9 @@ _ODD_SAMPLING = "Could not determine subsampling"
 
 def trimmed(data: bytes, layout: JpegLayout) -> bytes:
     """The file up to the end of its pixels, with an end marker: a film or a trailer behind it says nothing to a decoder."""
-    if layout.has_end_marker and layout.end + len(_END) == len(data):
+    if layout.has_end_marker and layout.end + len(END) == len(data):
         return data
-    return data[: layout.end] + _END
+    return data[: layout.end] + END
 
 
 def decode_channels(data: bytes, layout: JpegLayout) -> NDArray[np.uint8] | None:

@@ -9,20 +9,12 @@ costs a decoder a pass over the whole image. All of that can be told from the ma
 from __future__ import annotations
 
 import math
-import os
-import re
 import struct
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import BinaryIO
 
-from apps.core.pictures.formats import MAX_SEGMENTS, HeaderError, TooMuchWorkError
-from apps.core.pictures.headers import jpeg_segments
-
-MAX_SCANS = 500
-"""The bound of libjpeg-turbo's own fuzzers; programs write ten to twenty."""
+from apps.core.pictures import jpeg
+from apps.core.pictures.formats import HeaderError, TooMuchWorkError, read_exactly
 
 MAX_BLOCK_VISITS = 64_000_000
 """
@@ -33,18 +25,8 @@ so this is 4 s; the usual ten scans make 13 million visits of 100 megapixels.
 ARITHMETIC_VISITS = 16
 """What a visit counts as where the coding is arithmetic, which needs up to a microsecond for it, and no data to go on."""
 
-SOI, EOI, SOS, DRI = 0xD8, 0xD9, 0xDA, 0xDD
-_SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1, 0xC9}), frozenset({0xC2, 0xCA})
-_ARITHMETIC = frozenset({0xC9, 0xCA})
-_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_DHT, _DAC, _DNL, _DQT, _APP14 = 0xC4, 0xCC, 0xDC, 0xDB, 0xEE
-_TABLES = frozenset({_DHT, _DAC, _DQT, DRI})
-_BETWEEN_SCANS = _TABLES | {_DNL, 0xFE, *range(0xE0, 0xF0)}
-# 0xFF is followed by 0 within a scan; restart markers and TEM (1) stand alone, and decoders pass over them.
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7]")
-_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
-_PIECE_BYTES = 262_144
-_MOST_FILL_BYTES = 65_536  # 0xFF may be repeated before a marker; each costs a step here, and nobody writes them
+_TABLES = frozenset({jpeg.DHT, jpeg.DAC, jpeg.DQT, jpeg.DRI})
+_BETWEEN_SCANS = _TABLES | {jpeg.DNL, jpeg.COM, *range(jpeg.APP0, jpeg.APP15 + 1)}
 _ALL_COEFFICIENTS = (1 << 64) - 1
 
 
@@ -69,11 +51,11 @@ class JpegFrame:
 
     @property
     def is_progressive(self) -> bool:
-        return self.marker in _PROGRESSIVE
+        return self.marker in jpeg.PROGRESSIVE
 
     @property
     def is_arithmetic(self) -> bool:
-        return self.marker in _ARITHMETIC
+        return self.marker in jpeg.ARITHMETIC
 
     @property
     def mcu_wh(self) -> tuple[int, int]:
@@ -140,8 +122,8 @@ def read_layout(file: BinaryIO) -> JpegLayout:
     try:
         walk = _Walk(file)
         return walk.to_the_end()
-    except (struct.error, StopIteration) as error:
-        raise HeaderError("too short, or full of fill bytes") from error
+    except struct.error as error:
+        raise HeaderError("too short") from error
 
 
 def last_interval(file: BinaryIO, layout: JpegLayout) -> tuple[int, int]:
@@ -156,19 +138,13 @@ def last_interval(file: BinaryIO, layout: JpegLayout) -> tuple[int, int]:
     """
     members, interval = layout.scans[-1].components, layout.restart_interval
     units = members[0].blocks if len(members) == 1 else math.prod(layout.frame.mcus_wh)
-    missing, place = (-(-units // interval) - 1 if interval else 0), layout.last_start
-    for start, window in _windows(file, layout.last_start, layout.end):
-        if missing == 0:
-            break
-        count = len(_RESTART.findall(window))  # of a million of them in a picture, only the last one's place is wanted
-        if count < missing:
-            missing -= count
-            continue
-        last = next(islice(_RESTART.finditer(window), missing - 1, None))
-        missing, place = 0, start + last.end()
-    if missing:
+    restarts = -(-units // interval) - 1 if interval else 0
+    if not restarts:
+        return layout.last_start, units
+    place = jpeg.behind_restart(file, layout.last_start, layout.end, count=restarts)
+    if place is None:
         raise HeaderError("restart markers are missing")
-    return place, units - (-(-units // interval) - 1) * interval if interval else units
+    return place, units - restarts * interval
 
 
 @dataclass
@@ -185,79 +161,69 @@ class _Walk:
         progress = _Progress(self.frame)
         progress.note(self.scans[0])
         rest: list[bytes] = []
-        place = start
-        fill = iter(range(_MOST_FILL_BYTES))
-        for _ in range(MAX_SEGMENTS + MAX_SCANS):
-            place, marker = _next_marker(self.file, place, fill)
-            is_end = marker == EOI
-            if is_end or progress.is_complete or not self._goes_on(marker, rest, progress):
-                if not (progress.is_complete or (is_end and progress.is_shown)):
-                    raise HeaderError("ends before its last scan")
-                return JpegLayout(
-                    self.frame,
-                    tuple(self.scans),
-                    head,
-                    b"".join(rest),
-                    start,
-                    self.last_start,
-                    place,
-                    is_end,
-                    self.restart_interval,
-                    self.visits,
-                )
-            place = self.file.tell()
-        raise TooMuchWorkError("too many segments between the scans")
+        for marker, place, length in jpeg.segments_behind(self.file, start):
+            end, is_end = place, marker == jpeg.EOI
+            if is_end or progress.is_complete or not self._goes_on(marker, length, rest, progress):
+                break
+        if not (progress.is_complete or (is_end and progress.is_shown)):
+            raise HeaderError("ends before its last scan")
+        return JpegLayout(
+            self.frame,
+            tuple(self.scans),
+            head,
+            b"".join(rest),
+            start,
+            self.last_start,
+            end,
+            is_end,
+            self.restart_interval,
+            self.visits,
+        )
 
     def _head(self) -> bytes:
-        kept, frames = [bytes([0xFF, SOI])], []
-        for marker, length in jpeg_segments(self.file):
-            if marker not in _BETWEEN_SCANS | _SOF:
+        kept, frames = [bytes([0xFF, jpeg.SOI])], []
+        for marker, _, length in jpeg.segments(self.file):
+            if marker == jpeg.SOS:
+                break
+            if marker not in _BETWEEN_SCANS | jpeg.SOF:
                 raise HeaderError("a segment that nobody writes")
-            if marker in _SOF or marker in _TABLES or marker == _APP14:
-                payload = _exactly(self.file, length)
-                kept.append(_segment(marker, payload))
+            if marker in jpeg.SOF or marker in _TABLES or marker == jpeg.APP14:
+                payload = read_exactly(self.file, length)
+                kept.append(jpeg.pack_segment(marker, payload))
                 self._note_restarts(marker, payload)
-                if marker in _SOF:
+                if marker in jpeg.SOF:
                     frames.append(_frame(marker, payload))
         if len(frames) != 1:
             raise HeaderError("not one frame before the scan")
         self.frame = frames[0]
-        self.file.seek(-2, 1)
-        kept.append(_segment(SOS, self._scan_header()))
+        kept.append(jpeg.pack_segment(jpeg.SOS, self._scan_header(length)))
         return b"".join(kept)
 
-    def _goes_on(self, marker: int, rest: list[bytes], progress: _Progress) -> bool:
+    def _goes_on(self, marker: int, length: int, rest: list[bytes], progress: _Progress) -> bool:
         """Take a table or a scan's header; False for what cannot stand between scans: the file ends there."""
-        if marker not in _BETWEEN_SCANS and marker != SOS:
+        if length < 0 or (marker not in _BETWEEN_SCANS and marker != jpeg.SOS):
             return False
-        if marker == SOS:
-            rest.append(_segment(marker, self._scan_header()))
+        if marker == jpeg.SOS:
+            rest.append(jpeg.pack_segment(marker, self._scan_header(length)))
             progress.note(self.scans[-1])
-            return True
-        length = struct.unpack(">H", _exactly(self.file, 2))[0] - 2
-        if length < 0:
-            return False
-        if marker in _TABLES:
-            payload = _exactly(self.file, length)
+        elif marker in _TABLES:
+            payload = read_exactly(self.file, length)
             self._note_restarts(marker, payload)
-            rest.append(_segment(marker, payload))
-        else:
-            self.file.seek(length, 1)
+            rest.append(jpeg.pack_segment(marker, payload))
         return True
 
     def _note_restarts(self, marker: int, payload: bytes) -> None:
-        if marker == DRI:
+        if marker == jpeg.DRI:
             self.restart_interval = struct.unpack(">H", payload)[0]
 
-    def _scan_header(self) -> bytes:
-        length = struct.unpack(">H", _exactly(self.file, 2))[0] - 2
-        payload = _exactly(self.file, max(0, length))
+    def _scan_header(self, length: int) -> bytes:
+        payload = read_exactly(self.file, length)
         scan = _scan(payload, self.frame)
         self.scans.append(scan)
         self.last_start = self.file.tell()
         weight = ARITHMETIC_VISITS if self.frame.is_arithmetic else 1
         self.visits += weight * sum(each.blocks for each in scan.components)
-        if len(self.scans) > MAX_SCANS or self.visits > MAX_BLOCK_VISITS:
+        if len(self.scans) > jpeg.MAX_SCANS or self.visits > MAX_BLOCK_VISITS:
             raise TooMuchWorkError(f"{len(self.scans)} scans of {self.frame.width} x {self.frame.height} px")
         return payload
 
@@ -291,7 +257,7 @@ class _Progress:
 
 
 def _frame(marker: int, payload: bytes) -> JpegFrame:
-    if marker not in _SEQUENTIAL | _PROGRESSIVE:
+    if marker not in jpeg.SEQUENTIAL | jpeg.PROGRESSIVE:
         raise HeaderError("a coding that nobody writes")
     depth, height, width, count = struct.unpack_from(">BHHB", payload)
     if depth != 8 or count not in {1, 3, 4} or len(payload) != 6 + 3 * count or not width or not height:
@@ -327,40 +293,3 @@ def _is_possible(scan: JpegScan) -> bool:
     is_dc = scan.first == scan.last == 0
     is_band = 1 <= scan.first <= scan.last <= 63 and len(scan.components) == 1
     return (is_dc or is_band) and scan.low <= 13 and scan.high in {0, scan.low + 1}
-
-
-def _next_marker(file: BinaryIO, place: int, steps: Iterator[int]) -> tuple[int, int]:
-    """The place and the code of the next marker that ends a scan's data; the file's end and 0 where there is none."""
-    for start, window in _windows(file, place):
-        at = 0
-        while found := _MARKER.search(window, at):
-            code = found[0][1]
-            if code != 0xFF:
-                file.seek(start + found.end())
-                return start + found.start(), code
-            next(steps)
-            at = found.start() + 1
-    file.seek(0, os.SEEK_END)
-    return file.tell(), 0
-
-
-def _windows(file: BinaryIO, place: int, end: int = sys.maxsize) -> Iterator[tuple[int, bytes]]:
-    """Pieces of the file from `place` on, each with its own place; a 0xFF at a piece's end comes again with the next."""
-    file.seek(place)
-    carried = b""
-    while piece := file.read(min(_PIECE_BYTES, end - place)):
-        window = carried + piece
-        yield place - len(carried), window
-        place += len(piece)
-        carried = window[-1:] if window.endswith(b"\xff") else b""
-
-
-def _segment(marker: int, payload: bytes) -> bytes:
-    return bytes([0xFF, marker]) + struct.pack(">H", len(payload) + 2) + payload
-
-
-def _exactly(file: BinaryIO, count: int) -> bytes:
-    data = file.read(count)
-    if len(data) < count:
-        raise HeaderError("too short")
-    return data

@@ -17,7 +17,8 @@ from PIL import Image, ImageChops
 from PIL.JpegImagePlugin import JpegImageFile
 
 from apps.core.pictures.formats import HeaderError
-from apps.core.pictures.jpeg_layout import DRI, EOI, JpegLayout, last_interval
+from apps.core.pictures.jpeg import DRI, END, segments
+from apps.core.pictures.jpeg_layout import JpegLayout, last_interval
 
 MAX_TRIAL_VISITS, MAX_TRIAL_BYTES = 1_000_000, 4 * 1024 * 1024
 """
@@ -30,7 +31,6 @@ MAX_TRIAL_BYTES_OF_ONE_SCAN = 16 * 1024 * 1024
 
 _SHORT_BYTES = 4 * 1024 * 1024
 _FEW_UNITS = 30_000
-_END = bytes([0xFF, EOI])
 _MID_GREY = frozenset({127, 128})  # 127: as Pillow turns the ink of CMYK round
 _TAILS = bytes(64), b"\xb2\x6d\x17\xc9" * 16
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error)
@@ -45,7 +45,7 @@ def check_headers(layout: JpegLayout) -> None:
         HeaderError: it would refuse the whole file for one of them.
     """
     width, height = layout.frame.mcu_wh
-    _decoded(io.BytesIO(_resized(layout, width=width, height=height) + layout.rest + _END), scale=8)
+    _decoded(io.BytesIO(_resized(layout, width=width, height=height) + layout.rest + END), scale=8)
 
 
 def check_last_pixels(file: BinaryIO, layout: JpegLayout) -> None:
@@ -89,7 +89,7 @@ def _goes_on_behind(file: BinaryIO, layout: JpegLayout) -> bool:
     ways = [(8, b""), (1, b""), (1, b"\x55\x55"), (1, b"\xaa\xaa")]
     is_small = layout.end - start < _SHORT_BYTES and units < _FEW_UNITS
     for wished, tail in ways if is_small else ways[:1]:
-        picture, scale = _decoded(_Spliced(head, file, start, layout.end, tail + _END), scale=wished)
+        picture, scale = _decoded(_Spliced(head, file, start, layout.end, tail + END), scale=wished)
         size_wh = mcu_width // scale, mcu_height // scale
         if not _is_mid_grey(picture, size_wh, units % columns, units // columns):
             return True
@@ -109,20 +109,19 @@ def _depends_on_nothing_more(file: BinaryIO, layout: JpegLayout) -> bool:
     """Decode twice, with something else behind the data each time: a whole picture is the same."""
     last_interval(file, layout)
     first, second = (
-        _decoded(_Spliced(layout.head, file, layout.start, layout.end, tail + _END), scale=1)[0] for tail in _TAILS
+        _decoded(_Spliced(layout.head, file, layout.start, layout.end, tail + END), scale=1)[0] for tail in _TAILS
     )
     return ImageChops.difference(first, second).getbbox() is None
 
 
 def _resized(layout: JpegLayout, *, width: int, height: int) -> bytes:
     """The head, with another size in the frame header, and without restarts."""
-    head, place = bytearray(layout.head), 2
-    while place < len(head):
-        if head[place + 1] == layout.frame.marker:
+    head = bytearray(layout.head)
+    for marker, place, _ in segments(io.BytesIO(layout.head)):
+        if marker == layout.frame.marker:
             struct.pack_into(">HH", head, place + 5, height, width)
-        elif head[place + 1] == DRI:
+        elif marker == DRI:
             struct.pack_into(">H", head, place + 4, 0)
-        place += 2 + struct.unpack_from(">H", head, place + 2)[0]
     return bytes(head)
 
 

@@ -11,16 +11,14 @@ import io
 import zlib
 from typing import NamedTuple
 
-from apps.core.pictures import png
+from apps.core.pictures import jpeg, png
 from apps.core.pictures.formats import ImageFormat
-from apps.core.pictures.headers import jpeg_segments, webp_chunks
+from apps.core.pictures.headers import webp_chunks
 from apps.core.pictures.png_colour import COLOUR_CHUNKS, png_colour
 
 MAX_PROFILE_BYTES = 4 * 1024 * 1024  # the large ones for CMYK presses have 1 to 3 MB
 
 _PNG_KEPT = frozenset({b"PLTE", b"tRNS", b"IDAT", b"IEND"})
-_APP0, _APP2, _APP14, _APP15, _COM = 0xE0, 0xE2, 0xEE, 0xEF, 0xFE
-_ICC_TAG = b"ICC_PROFILE\0"
 
 
 class Stripped(NamedTuple):
@@ -55,18 +53,18 @@ def strip(data: bytes, image_format: ImageFormat) -> Stripped:
 
 
 def _jpeg(data: bytes) -> Stripped:
-    file, view = io.BytesIO(data), memoryview(data)
+    view = memoryview(data)
     kept: list[memoryview | bytes] = [b"\xff\xd8"]
     profile: dict[int, bytes] = {}
-    for marker, length in jpeg_segments(file):
-        start = file.tell()
-        payload = view[start : start + length]
-        if marker == _APP2 and payload[:12] == _ICC_TAG and length > 14:
+    for marker, place, length in jpeg.segments(io.BytesIO(data)):
+        payload = view[place + 4 : place + 4 + length]
+        if marker == jpeg.APP2 and payload[:12] == jpeg.ICC_TAG and length > 14:
             profile.setdefault(payload[12], bytes(payload[14:]))
-        is_metadata = _APP0 < marker <= _APP15 or marker == _COM
-        if marker == _APP14 or not is_metadata:
-            kept += [bytes([0xFF, marker]), view[start - 2 : start + length]]
-    kept.append(view[file.tell() - 4 :])
+        is_metadata = jpeg.APP0 < marker <= jpeg.APP15 or marker == jpeg.COM
+        if marker == jpeg.SOS:
+            kept.append(view[place:])
+        elif marker == jpeg.APP14 or not is_metadata:
+            kept.append(view[place : place + 4 + length])
     joined = b"".join(profile[number] for number in sorted(profile))
     return Stripped(b"".join(kept), joined if 0 < len(joined) <= MAX_PROFILE_BYTES else None)
 
