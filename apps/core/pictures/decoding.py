@@ -40,9 +40,8 @@ from apps.core.pictures.imprint import NO_IMPRINT, Imprint, read_imprint
 from apps.core.pictures.inspection import ImageHeader, ImageLimits, inspect, unreadable
 from apps.core.pictures.jpeg_decoding import decode_channels, trimmed
 from apps.core.pictures.jpeg_layout import JpegLayout
-from apps.core.pictures.jpeg_trial import check_last_pixels
 from apps.core.pictures.stripping import Stripped, strip
-from apps.core.pictures.wholeness import check_structure
+from apps.core.pictures.wholeness import check_whole
 from ml.picture.types import AlphaChannel, RgbImage
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_FATAL)  # a client's damaged WebP is no news for the log
@@ -149,7 +148,8 @@ def decode(data: bytes, *, limits: ImageLimits, field: str = "image") -> Photo:
     """
     header = inspect(io.BytesIO(data), limits=limits, field=field)
     try:
-        layout = _layout_of_whole(data, header)
+        # Asked before somebody paid, and again of every file: so nobody pays for what is refused here.
+        layout = check_whole(io.BytesIO(data), header)
         stripped = strip(trimmed(data, layout) if layout else data, header.format)
         rgb, opacity, icc_profile = _pixels(stripped, header, layout)
     except _DAMAGED as error:
@@ -165,20 +165,6 @@ def decode(data: bytes, *, limits: ImageLimits, field: str = "image") -> Photo:
         is_profile_made=stripped.is_profile_made,
         imprint=read_imprint(data, header.format, orientation=header.orientation),
     )
-
-
-def _layout_of_whole(data: bytes, header: ImageHeader) -> JpegLayout | None:
-    """
-    What `check_whole` asked before somebody paid, asked again of every file: so that nobody pays for what is refused here.
-
-    Raises:
-        HeaderError: it is not whole.
-    """
-    file = io.BytesIO(data)
-    layout = check_structure(file, header)
-    if layout is not None:
-        check_last_pixels(file, layout)
-    return layout
 
 
 def _pixels(

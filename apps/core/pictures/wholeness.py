@@ -2,13 +2,14 @@
 Whether a file is all there, read once from end to end in bounded time and memory.
 
 Whoever is asked to pay first must not pay for half an upload: the header alone would let one pass. The worker asks the same
-again before it decodes (`check_structure`), so that it refuses what was refused here and nothing else, but for damage inside
-the compressed data that keeps every checksum: only decoding tells that, and its price is given back.
+again before it decodes, so that it refuses what was refused here and nothing else, but for damage inside the compressed data
+that keeps every checksum: only decoding tells that, and its price is given back.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Container
 from typing import BinaryIO, cast
 
 from isal import isal_zlib
@@ -29,10 +30,20 @@ it); what lies beyond is vouched for by the checksums alone.
 _PIECE_BYTES = 262_144
 _BROKEN_STREAM = cast(type[Exception], isal_zlib.error)  # its stubs call it an instance
 _LAST_FILTER = 4
+_PALETTE = range(3, 769, 3)
+_PNG_LENGTHS: dict[int, dict[bytes, Container[int]]] = {
+    0: {b"tRNS": (2,)},
+    2: {b"tRNS": (6,), b"PLTE": _PALETTE},
+    3: {b"tRNS": range(1, 257), b"PLTE": _PALETTE},
+    4: {},
+    6: {b"PLTE": _PALETTE},
+}
+"""Of the chunks that decoders insist on, in bytes, by the header's kind of colour."""
+
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 
-def check_whole(file: BinaryIO, header: ImageHeader) -> None:
+def check_whole(file: BinaryIO, header: ImageHeader) -> JpegLayout | None:
     """
     Read the whole file; its position is at the start afterwards.
 
@@ -40,28 +51,11 @@ def check_whole(file: BinaryIO, header: ImageHeader) -> None:
         file: seekable.
         header: of the same file (`inspection.inspect`).
 
-    Raises:
-        HeaderError: it ends early, or its checksums say that it was damaged on the way.
-    """
-    layout = check_structure(file, header)
-    try:
-        if layout is not None:
-            check_last_pixels(file, layout)
-        elif header.format is ImageFormat.PNG:
-            _png_pixels(file)
-    finally:
-        file.seek(0)
-
-
-def check_structure(file: BinaryIO, header: ImageHeader) -> JpegLayout | None:
-    """
-    What `check_whole` finds without looking at compressed data; the worker then decodes that itself.
-
     Returns:
         The layout of a JPEG.
 
     Raises:
-        HeaderError: as from `check_whole`.
+        HeaderError: it ends early, or its checksums say that it was damaged on the way.
     """
     try:
         match header.format:
@@ -71,9 +65,11 @@ def check_structure(file: BinaryIO, header: ImageHeader) -> JpegLayout | None:
                 if size_wh != header.stored_wh:
                     raise HeaderError("two sizes in one file")
                 check_headers(layout)
+                check_last_pixels(file, layout)
                 return layout
             case ImageFormat.PNG:
                 _png(file)
+                _png_pixels(file)
             case ImageFormat.WEBP:
                 _webp(file)
             case ImageFormat.GIF:
@@ -86,13 +82,15 @@ def check_structure(file: BinaryIO, header: ImageHeader) -> JpegLayout | None:
 
 
 def _png(file: BinaryIO) -> None:
-    """Every chunk up to IEND, with its checksum; what follows is no part of the image."""
+    """Every chunk up to IEND, with its checksum. IEND itself says nothing: the pixels tell whether all of them are there."""
+    fits = _PNG_LENGTHS[png.read_ihdr(file).colour]
     for name, _, length in png.chunks(file, most=MAX_CHUNKS - 1):  # IHDR is one of them
-        if not png.is_intact(file, name, length) and name[0] < 0x61:  # an ancillary chunk may be damaged
-            raise HeaderError("a chunk is damaged")
         if name == b"IEND":
             return
-    raise HeaderError("ends early")
+        if name in fits and length not in fits[name]:
+            raise HeaderError("a palette or a transparent colour of an impossible length")
+        if not png.is_intact(file, name, length) and name[0] < 0x61:  # an ancillary chunk may be damaged
+            raise HeaderError("a chunk is damaged")
 
 
 def _png_pixels(file: BinaryIO) -> None:
