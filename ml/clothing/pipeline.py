@@ -21,7 +21,7 @@ from ml.clothing.network import BODY, NOTHING, Shares, View, unlook, view_of
 from ml.clothing.vote import vote
 from ml.picture.compositing import bounding_box, remove_specks
 from ml.picture.refinement import refine_edges
-from ml.picture.transforms import require_alpha, require_rgb, resize_alpha, to_alpha
+from ml.picture.transforms import require_rgb, resize_alpha, to_alpha
 from ml.picture.transparency import on_ground
 from ml.picture.types import AlphaChannel, BoxXywh, BoxXyxy, Mask, Matte, RgbImage
 
@@ -143,9 +143,7 @@ class ClothingPipeline:
             ShapeError: `image` is not (H, W, 3) uint8, or `opacity` has another size.
         """
         height, width = require_rgb(image).shape[:2]
-        seen = image
-        if opacity is not None:
-            seen = on_ground(image, require_alpha(opacity, (height, width)))
+        seen = image if opacity is None else on_ground(image, opacity)
         found = self._find(seen)
         if found is None:
             return ClothingResult({})

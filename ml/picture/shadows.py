@@ -66,13 +66,7 @@ def ground_shadow(alpha: AlphaChannel, box_xywh: BoxXywh, *, opacity: float) -> 
     """
     Darken the ground under the subject: a wide soft pool, and a narrow dark line where it touches.
 
-    Args:
-        alpha: (H, W) uint8, 0..255, the subject on its canvas.
-        box_xywh: its box there.
-        opacity: of the darkest place, 0..1.
-
-    Returns:
-        (H, W) uint8, 0..255: how dark.
+    Args, Returns: as of `drop_shadow`.
     """
     small = _Small.of(alpha, box_xywh)
     lowest = _lowest_rows(small.alpha)

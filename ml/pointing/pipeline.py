@@ -170,10 +170,8 @@ class PointingPipeline:
         Raises:
             ShapeError: `image` is not (H, W, 3) uint8, or `opacity` has another size.
         """
-        height, width = require_rgb(image).shape[:2]
-        seen = image
-        if opacity is not None:
-            seen = on_ground(image, require_alpha(opacity, (height, width)))
+        require_rgb(image)
+        seen = image if opacity is None else on_ground(image, opacity)
         embedding = self._network.embed(seen)
         size_wh = embedding.shape_hw[1], embedding.shape_hw[0]
         return SeenPhoto(embedding, to_alpha(resize_matte(self._matte(seen), size_wh)))

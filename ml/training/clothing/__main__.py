@@ -13,12 +13,12 @@ import torch
 from ml.evaluation.errors import EvaluationError
 from ml.models import Models
 from ml.picture.types import Matte, RgbImage
-from ml.training.clothing.curves import draw_curves
 from ml.training.clothing.measure import agreement_of
 from ml.training.clothing.network import ClothingNetwork, Served
 from ml.training.clothing.photos import LabelledPhoto, read_flat_lays, read_street, read_without_clothes
 from ml.training.clothing.samples import Sources
 from ml.training.clothing.train import Recipe, Training, fine, polish, start_from, steps_within
+from ml.training.curves import draw_curves
 from ml.training.encoder import imagenet_encoder
 from ml.training.onnx_file import write_onnx
 from ml.weights import catalogue, made_here
@@ -103,7 +103,8 @@ def _train(options: argparse.Namespace, sources: Sources, val: list[LabelledPhot
         return agreement.mean
 
     network = going.run(look)
-    draw_curves(going.curves, options.work / "curves.png")
+    curves, file = going.curves, options.work / "curves.png"
+    draw_curves(curves.loss, curves.iou, file, iou_is="mean IoU", of="over seven classes")
     return network
 
 

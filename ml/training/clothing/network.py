@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ml.training import layers
 from ml.training.clothing.labels import BACKGROUND, CLASSES
 from ml.training.encoder import FEATURES, FROZEN_BLOCKS
 
@@ -21,18 +22,12 @@ WIDTH = 64
 _GROUPS = 8
 
 
-class Separable(nn.Sequential):
+class Separable(layers.Separable):
     """Depthwise, pointwise, group norm, ReLU."""
 
     def __init__(self, channels_in: int, channels_out: int, *, kernel: int = 3, dilation: int = 1) -> None:
-        reach = dilation * (kernel // 2)
         super().__init__(
-            nn.Conv2d(
-                channels_in, channels_in, kernel, padding=reach, dilation=dilation, groups=channels_in, bias=False
-            ),
-            nn.Conv2d(channels_in, channels_out, 1, bias=False),
-            nn.GroupNorm(_GROUPS, channels_out),
-            nn.ReLU(inplace=True),
+            channels_in, channels_out, nn.GroupNorm(_GROUPS, channels_out), kernel=kernel, dilation=dilation
         )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from ml.training.clothing.losses import garment_loss, garments_in, pixel_loss
 from ml.training.clothing.network import ClothingNetwork
 from ml.training.clothing.samples import Manner, Sources, class_weights, draw_flat, draw_street
 from ml.training.encoder import trained_parameters
+from ml.training.state import keep_state, kept_state, take_average
 
 logger = logging.getLogger(__name__)
 
@@ -78,16 +79,13 @@ def fine(recipe: Recipe) -> Recipe:
 
 
 def polish(recipe: Recipe) -> Recipe:
-    """The third cycle, from an exported network: lower rates still; garments are named as a whole, and dyed."""
+    """The third cycle, from an exported network: as fine, at lower rates still; garments are named as a whole, and dyed."""
     return replace(
-        recipe,
+        fine(recipe),
         encoder_rate=0.5 * recipe.encoder_rate,
         decoder_rate=0.3 * recipe.decoder_rate,
         flat_every=3,
-        small_share=0.0,
         variety=0.5,
-        evenness=0.3,
-        smoothing=0.0,
         recoloured=0.35,
         naming=0.5,
         rare=1.6,
@@ -129,7 +127,8 @@ class Training:
 
     def run(self, look: Measure) -> ClothingNetwork:
         """Train to the end; gives the running mean of the weights."""
-        self._resume()
+        if state := kept_state(self._state_file, self.recipe.device):
+            self._go_on_from(state)
         losses: list[float] = []
         began = time.monotonic()
         while self._step < self.recipe.steps:
@@ -183,17 +182,11 @@ class Training:
             "schedule": self._schedule.state_dict(),
             "step": self._step,
             "steps": self.recipe.steps,
-            "loss": self.curves.loss,
-            "iou": self.curves.iou,
+            **asdict(self.curves),
         }
-        part = self._state_file.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(self._state_file)
+        keep_state(state, self._state_file)
 
-    def _resume(self) -> None:
-        if not self._state_file.exists():
-            return
-        state = torch.load(self._state_file, map_location=self.recipe.device, weights_only=True)
+    def _go_on_from(self, state: dict[str, Any]) -> None:
         if state["steps"] != self.recipe.steps:
             raise SystemExit(
                 f"{self._state_file} is of a run of {state['steps']} steps: delete it, or ask for as many."
@@ -211,9 +204,7 @@ def start_from(network: ClothingNetwork, file: Path) -> None:
     if file.suffix == ".onnx":
         start_from_onnx(network, file)
         return
-    average = torch.load(file, map_location="cpu", weights_only=True)["average"]
-    prefix = "module."
-    network.load_state_dict({k.removeprefix(prefix): v for k, v in average.items() if k.startswith(prefix)})
+    take_average(network, torch.load(file, map_location="cpu", weights_only=True)["average"])
 
 
 def steps_within(minutes: float, training: Training) -> int:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ml.training import layers
 from ml.training.encoder import FEATURES, FROZEN_BLOCKS
 
 HEADS = ("universal", "human", "product")
@@ -24,16 +25,11 @@ CLAMP = 0.02
 """Maps are kept this far from 0 and 1 before their logit."""
 
 
-class Separable(nn.Sequential):
+class Separable(layers.Separable):
     """Depthwise 3x3, pointwise, batch norm, ReLU."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__(
-            nn.Conv2d(channels_in, channels_in, 3, padding=1, groups=channels_in, bias=False),
-            nn.Conv2d(channels_in, channels_out, 1, bias=False),
-            nn.BatchNorm2d(channels_out),
-            nn.ReLU(inplace=True),
-        )
+        super().__init__(channels_in, channels_out, nn.BatchNorm2d(channels_out))
 
 
 class Judge(nn.Module):

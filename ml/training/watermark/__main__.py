@@ -26,9 +26,9 @@ from ml.evaluation.watermark.marks import Marked
 from ml.evaluation.watermark.photos import SETS, UNMARKED_SETS, CleanPhoto, read_photos
 from ml.evaluation.watermark.strokes import Assets, read_assets
 from ml.picture.types import Matte, RgbImage
+from ml.training.curves import draw_curves
 from ml.training.encoder import imagenet_encoder
 from ml.training.onnx_file import write_onnx
-from ml.training.watermark.curves import draw_curves
 from ml.training.watermark.from_onnx import start_from_onnx, stroke_from_of
 from ml.training.watermark.gate import GateRecipe, teach_gate, with_gate
 from ml.training.watermark.measure import (
@@ -121,7 +121,8 @@ def _do(options: argparse.Namespace) -> int:
             _begin_with(options.start, networks, photos, assets, recipe)
         training = Training(networks, photos, assets, recipe, state)
         networks = training.run(_look(marked, clean, options.device))
-        draw_curves(training.curves, options.work / "curves.png")
+        curves, file = training.curves, options.work / "curves.png"
+        draw_curves(curves.loss, curves.iou, file, iou_is="IoU", of="of strokes")
     finder, repairer = networks
     stroke_from = _stroke_from(finder, marked, options.device)
     logger.info("a stroke from %.2f on: that becomes one half", stroke_from)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ml.training import layers
 from ml.training.encoder import FEATURES
 
 WIDE, WIDTHS, FINE = 128, (80, 48, 32), 32
@@ -34,18 +35,12 @@ RARE = -2.5
 """The first guess, as a logit: most pixels carry no mark."""
 
 
-class Separable(nn.Sequential):
+class Separable(layers.Separable):
     """Depthwise, pointwise, batch norm, ReLU."""
 
     def __init__(self, channels_in: int, channels_out: int, *, kernel: int = 3, dilation: int = 1) -> None:
-        reach = dilation * (kernel // 2)
         super().__init__(
-            nn.Conv2d(
-                channels_in, channels_in, kernel, padding=reach, dilation=dilation, groups=channels_in, bias=False
-            ),
-            nn.Conv2d(channels_in, channels_out, 1, bias=False),
-            nn.BatchNorm2d(channels_out, momentum=0.05),
-            nn.ReLU(inplace=True),
+            channels_in, channels_out, nn.BatchNorm2d(channels_out, momentum=0.05), kernel=kernel, dilation=dilation
         )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from ml.evaluation.watermark.fonts import font_of
 from ml.evaluation.watermark.logos import draw_logo
@@ -45,16 +45,32 @@ def _contrast(rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.u
             return ground, ink
 
 
+def _paper(
+    rng: np.random.Generator, shape_hw: tuple[int, int]
+) -> tuple[Image.Image, ImageDraw.ImageDraw, NDArray[np.uint8], NDArray[np.uint8]]:
+    """What is written on: the image, what draws on it, its ground and an ink that can be read there."""
+    ground, ink = _contrast(rng)
+    return *_canvas(shape_hw, ground), ground, ink
+
+
+def _font(rng: np.random.Generator, assets: Assets, size: int) -> ImageFont.FreeTypeFont:
+    return font_of(assets.fonts[rng.integers(len(assets.fonts))], size)
+
+
+def _type(rng: np.random.Generator, assets: Assets, least: int, under: int) -> tuple[int, ImageFont.FreeTypeFont]:
+    """A size in pixels, and some font at that size."""
+    size = int(rng.integers(least, under))
+    return size, _font(rng, assets, size)
+
+
 def page(rng: np.random.Generator, shape_hw: tuple[int, int], assets: Assets) -> RgbImage:
     """Lines of text in one or two columns, a heading, a picture at times."""
-    ground, ink = _contrast(rng)
-    image, draw = _canvas(shape_hw, ground)
+    image, draw, _, ink = _paper(rng, shape_hw)
     height, width = shape_hw
-    size = int(rng.integers(7, max(9, min(26, height // 8))))
-    font = font_of(assets.fonts[rng.integers(len(assets.fonts))], size)
+    size, font = _type(rng, assets, 7, max(9, min(26, height // 8)))
     columns, margin, y = int(rng.choice((1, 1, 2))), rng.uniform(0.02, 0.1) * width, rng.uniform(0, 0.1) * height
     if rng.random() < 0.5:
-        big = font_of(assets.fonts[rng.integers(len(assets.fonts))], 2 * size)
+        big = _font(rng, assets, 2 * size)
         draw.text((margin, y), _line(rng, assets, 14).title(), _ink(ink), big)
         y += 3 * size
     pitch = size * rng.uniform(1.15, 1.8)
@@ -70,11 +86,9 @@ def page(rng: np.random.Generator, shape_hw: tuple[int, int], assets: Assets) ->
 
 def table(rng: np.random.Generator, shape_hw: tuple[int, int], assets: Assets) -> RgbImage:
     """A spreadsheet or price list: cells with numbers and words, ruled or banded."""
-    ground, ink = _contrast(rng)
-    image, draw = _canvas(shape_hw, ground)
+    image, draw, _, ink = _paper(rng, shape_hw)
     height, width = shape_hw
-    size = int(rng.integers(7, 18))
-    font = font_of(assets.fonts[rng.integers(len(assets.fonts))], size)
+    size, font = _type(rng, assets, 7, 18)
     down, across = size * rng.uniform(1.5, 2.4), size * rng.uniform(4, 9)
     rule, has_bands, has_rules = _ink(colours(rng, 1)[0]), rng.random() < 0.4, rng.random() < 0.8
     for row in range(int(height / down) + 1):
@@ -93,11 +107,9 @@ def table(rng: np.random.Generator, shape_hw: tuple[int, int], assets: Assets) -
 
 def code(rng: np.random.Generator, shape_hw: tuple[int, int], assets: Assets) -> RgbImage:
     """Indented lines of short words in several colours, light on dark or dark on light."""
-    ground, ink = _contrast(rng)
-    image, draw = _canvas(shape_hw, ground)
+    image, draw, ground, ink = _paper(rng, shape_hw)
     inks = [ink] + [c for c in colours(rng, 5) if abs(int(c.mean()) - int(ground.mean())) > 45]
-    size = int(rng.integers(8, 18))
-    font = font_of(assets.fonts[rng.integers(len(assets.fonts))], size)
+    size, font = _type(rng, assets, 8, 18)
     for number, y in enumerate(np.arange(4, shape_hw[0], size * rng.uniform(1.2, 1.6))):
         draw.text((2, y), str(number + 1), _ink(inks[-1]), font)
         x = size * (2 + 2 * float(rng.integers(0, 4)))
@@ -110,11 +122,9 @@ def code(rng: np.random.Generator, shape_hw: tuple[int, int], assets: Assets) ->
 
 def screen(rng: np.random.Generator, shape_hw: tuple[int, int], assets: Assets) -> RgbImage:
     """An app: bars, cards, buttons, icons, short texts."""
-    ground, ink = _contrast(rng)
-    image, draw = _canvas(shape_hw, ground)
+    image, draw, _, ink = _paper(rng, shape_hw)
     height, width = shape_hw
-    size = int(rng.integers(8, 20))
-    font = font_of(assets.fonts[rng.integers(len(assets.fonts))], size)
+    size, font = _type(rng, assets, 8, 20)
     tints = colours(rng, 4)
     across, down = rng.uniform(0.2, 0.9) * width, size * rng.uniform(2, 6)
     x0, y = rng.uniform(0, 0.1, 2) * width
@@ -149,11 +159,10 @@ def keys(rng: np.random.Generator, shape_hw: tuple[int, int], assets: Assets) ->
 
 def goods(rng: np.random.Generator, shape_hw: tuple[int, int], assets: Assets) -> RgbImage:
     """A catalogue: things in rows, each with a caption."""
-    ground, ink = _contrast(rng)
-    image, draw = _canvas(shape_hw, ground)
+    image, draw, _, ink = _paper(rng, shape_hw)
     across, down = (float(rng.uniform(0.18, 0.5)) * side for side in shape_hw[::-1])
     size = int(max(7, min(across, down) * rng.uniform(0.06, 0.14)))
-    font = font_of(assets.fonts[rng.integers(len(assets.fonts))], size)
+    font = _font(rng, assets, size)
     tints, shape = colours(rng, 5), int(rng.integers(3))
     for row in range(int(shape_hw[0] / down) + 1):
         for column in range(int(shape_hw[1] / across) + 1):
@@ -181,7 +190,7 @@ def label(rng: np.random.Generator, shape_hw: tuple[int, int], assets: Assets) -
         image.paste(_ink(field), (*at, at[0] + side, at[1] + side), cover)
     for _ in range(int(rng.integers(2, 7))):
         size = int(np.exp(rng.uniform(np.log(8), np.log(max(12, height / 4)))))
-        font = font_of(assets.fonts[rng.integers(len(assets.fonts))], size)
+        font = _font(rng, assets, size)
         is_plain = rng.random() < 0.7
         text = (
             _line(rng, assets, 3 + 60 // size) if is_plain else write(rng, assets.words, assets.names, assets.phrases)

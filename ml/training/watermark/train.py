@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from ml.evaluation.watermark.photos import CleanPhoto
 from ml.evaluation.watermark.strokes import Assets
+from ml.training.state import keep_state, kept_state, take_average
 from ml.training.watermark.network import GATE_STRIDE, WatermarkNetwork
 from ml.training.watermark.repair import RepairNetwork
 from ml.training.watermark.repair_views import draw_repairs, repair_loss
@@ -138,7 +139,8 @@ class Training:
 
     def run(self, look: Measure | None) -> tuple[WatermarkNetwork, RepairNetwork]:
         """Train to the end; gives the running means of the weights."""
-        self._resume()
+        if state := kept_state(self._state_file, self.recipe.device):
+            self._go_on_from(state)
         losses: list[Tensor] = []
         looked_s = kept_s = self._spent_s
         stream = batches(
@@ -229,18 +231,11 @@ class Training:
             "hardness": self._views.hardness,
             "step": self.step,
             "spent_s": self._spent_s,
-            "loss": self.curves.loss,
-            "repair": self.curves.repair,
-            "iou": self.curves.iou,
+            **asdict(self.curves),
         }
-        part = self._state_file.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(self._state_file)
+        keep_state(state, self._state_file)
 
-    def _resume(self) -> None:
-        if not self._state_file.exists():
-            return
-        state = torch.load(self._state_file, map_location=self.recipe.device, weights_only=True)
+    def _go_on_from(self, state: dict[str, Any]) -> None:
         for network, its in zip((self._finder, self._repairer), state["networks"], strict=True):
             network.load_state_dict(its)
         for average, its in zip(self._averages, state["averages"], strict=True):
@@ -259,9 +254,8 @@ def as_encoded(photo: Tensor) -> Tensor:
 def averaged(networks: Iterable[nn.Module], state_file: Path) -> None:
     """Give the two networks the running means of the weights that a training kept."""
     averages = torch.load(state_file, map_location="cpu", weights_only=True)["averages"]
-    prefix = "module."
     for network, average in zip(networks, averages, strict=True):
-        network.load_state_dict({k.removeprefix(prefix): v for k, v in average.items() if k.startswith(prefix)})
+        take_average(network, average)
         network.eval()
 
 
