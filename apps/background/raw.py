@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from rest_framework import serializers
 
-from apps.background.operation import CutOut
+from apps.background.operation import REMOVE_BACKGROUND
 from apps.background.serializers import RemoveBackgroundSerializer
 from apps.core.fields import Choice
-from apps.core.operations import MEGABYTE, Operation
-from apps.core.pictures.inspection import ImageFormat, ImageLimits
+from apps.core.operations import MEGABYTE
+from apps.core.pictures.inspection import ImageFormat
 
 
 class RawSerializer(serializers.Serializer[Any]):
@@ -24,20 +25,15 @@ class RawSerializer(serializers.Serializer[Any]):
         return dict(whole.validated_data)
 
 
-REMOVE_BACKGROUND_RAW = Operation(
+REMOVE_BACKGROUND_RAW = replace(
+    REMOVE_BACKGROUND,
     slug="remove-background",
     title="Remove the background of a photo, bytes in and bytes out",
     serializer=RawSerializer,
-    runner="apps.background.runner.BackgroundRunner",
-    price_credits=1,
-    image_limits=ImageLimits(
+    image_limits=replace(
+        REMOVE_BACKGROUND.image_limits,
         formats=frozenset({ImageFormat.PNG, ImageFormat.JPEG, ImageFormat.WEBP}),
         max_bytes=25 * MEGABYTE,
-        max_width_px=10_000,
-        max_height_px=10_000,
-        max_pixels=100_000_000,
     ),
     body_cap_bytes=25 * MEGABYTE,
-    binary_default=True,
-    result=CutOut,
 )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from rest_framework import serializers
 
-from apps.background.operation import CutOut
+from apps.background.operation import REMOVE_BACKGROUND, CutOut
 from apps.background.removebg_fields import Colour, CropMargins, Length, Position, Region, Scale
 from apps.core.errors import AppError, Detail, ErrorCode, Fault, invalid
-from apps.core.fields import Choice
-from apps.core.operations import MEGABYTE, ImageInput, Operation, SourceFields
-from apps.core.pictures.inspection import ImageFormat, ImageHeader, ImageLimits
+from apps.core.fields import Choice, FileFormat
+from apps.core.operations import MEGABYTE, ImageInput, SourceFields
+from apps.core.pictures.inspection import ImageHeader
 
 MEGAPIXELS = {
     "preview": 0.25,
@@ -50,7 +51,7 @@ class RemoveBgSerializer(serializers.Serializer[Any]):
     type_level = Choice(
         ("none", "1", "2", "latest"), default="1", help_text="How finely X-Type names the subject; none: no X-Type."
     )
-    format = Choice(
+    format = FileFormat(
         ("auto", "png", "jpg", "jpeg", "webp", "zip"),
         default="auto",
         help_text="auto: png, or jpg where nothing is transparent. zip: color.jpg and alpha.png. "
@@ -91,8 +92,6 @@ class RemoveBgSerializer(serializers.Serializer[Any]):
         attrs.setdefault("position", None if attrs["scale"] is None else [0.5, 0.5])
         attrs.setdefault("shadow_type", "auto" if attrs["add_shadow"] else "none")
         attrs["semitransparency"] = attrs["semitransparency"] and attrs["semitransparency_type"] != "none"
-        if attrs["format"] == "jpeg":
-            attrs["format"] = "jpg"
         return attrs
 
 
@@ -136,13 +135,7 @@ def _check(params: Mapping[str, Any], headers: Mapping[str, ImageHeader]) -> Non
         region_px(params["roi"], (headers["image"].width, headers["image"].height))
 
 
-_LIMITS = ImageLimits(
-    formats=frozenset(ImageFormat),
-    max_bytes=22 * MEGABYTE,
-    max_width_px=10_000,
-    max_height_px=10_000,
-    max_pixels=100_000_000,
-)
+_LIMITS = replace(REMOVE_BACKGROUND.image_limits, max_bytes=22 * MEGABYTE)
 
 
 class RemoveBgCutOut(CutOut):
@@ -151,15 +144,14 @@ class RemoveBgCutOut(CutOut):
     type: str | None
 
 
-REMOVE_BG = Operation(
+REMOVE_BG = replace(
+    REMOVE_BACKGROUND,
     slug="removebg",
     title="Remove the background of a photo, with remove.bg's parameters",
     serializer=RemoveBgSerializer,
     runner="apps.background.removebg_runner.RemoveBgRunner",
-    price_credits=1,
     image_limits=_LIMITS,
     body_cap_bytes=50 * MEGABYTE,
-    binary_default=True,
     result=RemoveBgCutOut,
     image_fields=SourceFields("image_file", "image_url", "image_file_b64"),
     more_images=(ImageInput("bg_image", SourceFields("bg_image_file", "bg_image_url"), _LIMITS, required=False),),

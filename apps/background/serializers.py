@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.background.pointing_fields import Box, Points, refuse_without_keep
-from apps.core.fields import Choice, HexColour, Margin
+from apps.core.fields import Choice, FileFormat, HexColour, Margin
 
 SUBJECTS = ("universal", "human", "product")
 OUTPUT_FORMATS = ("transparent", "white_bg", "mask", "crop")
@@ -26,7 +26,7 @@ class RemoveBackgroundSerializer(serializers.Serializer[Any]):
         help_text="transparent: RGBA cut-out. white_bg: the subject over pure white. "
         "mask: one channel, 255 is the subject. crop: RGBA, cut to the subject's box.",
     )
-    format = Choice(
+    format = FileFormat(
         FILE_FORMATS,
         required=False,
         help_text="File format; jpg only where there is no transparency. Default: png, or jpg for white_bg.",
@@ -61,8 +61,6 @@ class RemoveBackgroundSerializer(serializers.Serializer[Any]):
             raise serializers.ValidationError({"bg_color": "A mask has no background; leave bg_color out."})
         attrs.setdefault("crop_margin", {"value": 0.0, "unit": "px"})
         attrs.setdefault("format", "jpg" if output == "white_bg" else "png")
-        if attrs["format"] == "jpeg":
-            attrs["format"] = "jpg"
         if output == "mask" and attrs["format"] != "png":
             raise serializers.ValidationError({"format": "A mask is always a PNG; leave format out, or send png."})
         if attrs["format"] == "jpg" and output != "white_bg" and "bg_color" not in attrs:

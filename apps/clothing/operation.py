@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Self
 
 from apps.clothing.serializers import ClothingSerializer, CostumeSerializer
@@ -20,7 +21,6 @@ _LIMITS = ImageLimits(
     max_height_px=2_999,
     max_pixels=9_000_000,
 )
-_BODY_CAP_BYTES = 15 * MEGABYTE
 
 
 class GarmentClass(Part):
@@ -72,21 +72,18 @@ CLOTHING_SEGMENTATION = Operation(
     runner="apps.clothing.runner.ClothingRunner",
     price_credits=2,
     image_limits=_LIMITS,
-    body_cap_bytes=_BODY_CAP_BYTES,
+    body_cap_bytes=15 * MEGABYTE,
     binary_default=False,
     result=Garments,
     example=_EXAMPLE,
 )
 
-COSTUME_REMOVAL = Operation(
+COSTUME_REMOVAL = replace(
+    CLOTHING_SEGMENTATION,
     slug="apparel-background-removal",
     title="Cut the garments out of a photo, in AILabTools' form",
     serializer=CostumeSerializer,
     runner="apps.clothing.runner.CostumeRunner",
-    price_credits=2,
-    image_limits=_LIMITS,
-    body_cap_bytes=_BODY_CAP_BYTES,
-    binary_default=False,
-    result=Garments,
+    example=None,
     image_fields=SourceFields("image"),
 )

@@ -36,6 +36,5 @@ class JobAdmin(ReadOnlyAdmin):
     @admin.action(description="Cancel (nothing is charged)", permissions=["cancel"])
     def cancel(self, request: HttpRequest, rows: QuerySet[Job]) -> None:
         cancelled = [job for job in rows if lifecycle.cancel(job)]
-        for job in cancelled:
-            self.log_change(request, job, "Cancelled.")
+        self.log_changes(request, cancelled, "Cancelled.")
         messages.success(request, f"Cancelled: {len(cancelled)}; the others had ended.")

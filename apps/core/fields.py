@@ -30,6 +30,14 @@ class Choice(serializers.ChoiceField):
         return super().to_internal_value(self._words.get(data.strip().lower(), data) if isinstance(data, str) else data)
 
 
+class FileFormat(Choice):
+    """A file format of the answer; jpeg is another word for jpg."""
+
+    def to_internal_value(self, data: Any) -> str:
+        chosen = super().to_internal_value(data)
+        return "jpg" if chosen == "jpeg" else chosen
+
+
 class Choices(serializers.Field[Any, Any, Any, Any]):
     """
     Several of a few words, in any case: comma separated, as a repeated form field, or as a JSON list.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from django.db.models import Model
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
@@ -13,6 +15,11 @@ class RowAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: ARG002
         obj.save(update_fields=form.changed_data if change else None)
+
+    def log_changes(self, request: HttpRequest, rows: Iterable[Model], sentence: str) -> None:
+        """Note what an action did in the history of each row that it changed."""
+        for row in rows:
+            self.log_change(request, row, sentence)
 
 
 class ReadOnlyAdmin(RowAdmin):

@@ -61,8 +61,7 @@ class PaymentAdmin(RowAdmin):
     @admin.action(description="Mark the refund as paid back", permissions=["change"])
     def mark_refunded(self, request: HttpRequest, chosen: QuerySet[Payment]) -> None:
         marked = [payment for payment in chosen if self._is_marked_now(payment)]
-        for payment in marked:
-            self.log_change(request, payment, "Marked as paid back.")
+        self.log_changes(request, marked, "Marked as paid back.")
         self.message_user(request, f"{len(marked)} refunds are marked as paid back.")
 
     @staticmethod

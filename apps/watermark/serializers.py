@@ -8,7 +8,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.core.fields import Choice
+from apps.core.fields import Choice, FileFormat
 
 DEFAULT_SENSITIVITY = 0.5
 _FROM_0_TO_1 = "Use a number from 0 to 1."
@@ -56,7 +56,7 @@ class WatermarkSerializer(serializers.Serializer[Any]):
         default="image",
         help_text="Which of the two a binary answer (Accept: image/*) is; the envelope has both.",
     )
-    format = Choice(
+    format = FileFormat(
         ("png", "webp", "jpg", "jpeg"),
         default="png",
         help_text="Of the image, whatever it came as; the mask is always PNG. In a PNG the pixels outside the mask are "
@@ -68,8 +68,6 @@ class WatermarkSerializer(serializers.Serializer[Any]):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if attrs["format"] == "jpeg":
-            attrs["format"] = "jpg"
         attrs["has_smear"] = any(self.initial_data.get(name) for name in SMEAR_FIELDS)
         return attrs
 

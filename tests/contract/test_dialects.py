@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-import uuid
 
 import pytest
 from django.http import HttpRequest
@@ -17,6 +15,7 @@ from apps.core.dialects.envelope import ENVELOPE
 from apps.core.dialects.raw import RAW
 from apps.core.dialects.removebg import REMOVEBG
 from apps.core.errors import AppError, Detail, ErrorCode, Fault, invalid
+from apps.core.request_facts import facts_of
 from tests.api import Api
 
 DIALECTS = {
@@ -117,9 +116,7 @@ RAW_CODES = ENVELOPE_CODES | {
 
 @pytest.fixture
 def request_() -> HttpRequest:
-    request = RequestFactory().post("/")
-    request.request_id, request.began = str(uuid.uuid4()), time.monotonic()
-    return request
+    return RequestFactory().post("/")
 
 
 @pytest.mark.parametrize("code", ErrorCode)
@@ -216,7 +213,7 @@ def assert_told(error: AppError, request: HttpRequest, status: int, code: str) -
     assert (response.status_code, body["error_code"], body["error_detail"]["status_code"]) == (status, status, status)
     assert body["error_detail"]["code"] == code
     assert body["error_detail"]["code_message"] == TABLE[code]
-    assert body["request_id"] == request.request_id
+    assert body["request_id"] == facts_of(request).request_id
     assert body["error_msg"]
     assert body["error_detail"]["message"]
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from msgspec import UNSET, Struct, UnsetType
 
 from apps.core.answers import Part, about, as_json
-from apps.core.errors import AppError
+from apps.core.errors import AppError, ErrorCode
 from apps.core.models import Job
 from apps.core.operations import Operation
 from apps.core.outcome import Artifact, Box, Outcome
@@ -100,6 +100,27 @@ class Dialect(Protocol):
         """The HTTP status of an error in this form."""
 
 
+class ImmediateDialect:
+    """
+    What other makers' forms have in common, where they don't say otherwise.
+
+    They know no 202: who can't be answered in time gets an error and pays nothing.
+    """
+
+    takes_urlencoded = False
+    has_vendor_limits = False
+    can_defer = False
+    offers_retention = False
+    statuses: Mapping[ErrorCode, int] = MappingProxyType({})
+    """HTTP statuses that are not the core's own."""
+
+    def accepted(self, answer: Answer, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the Protocol's signature
+        raise AppError(ErrorCode.PROCESSING_TIMEOUT)
+
+    def status_of(self, error: AppError) -> int:
+        return self.statuses.get(error.code, error.code.status)
+
+
 def _header_name(name: str) -> str:
     return "-".join(word.title() for word in name.split("_"))
 
@@ -146,7 +167,7 @@ def picture_facts(artifact: Artifact, box_xywh: Box | None) -> dict[str, Any]:
     }
 
 
-def timing(outcome: Outcome) -> str:
+def _timing(outcome: Outcome) -> str:
     """The value of Server-Timing."""
     return ", ".join(f"{stage};dur={ms}" for stage, ms in outcome.timings_ms.items())
 
@@ -155,6 +176,15 @@ def picture_response(artifact: Artifact, headers: Struct) -> HttpResponse:
     """The image itself, which nobody may keep."""
     told = {**NO_STORE, **as_json(headers)}
     return HttpResponse(result_store().get(artifact.key), content_type=artifact.content_type, headers=told)
+
+
+def timed_picture(
+    answer: Answer, outcome: Outcome, warnings: Iterable[str], headers: type[TimedHeaders] = TimedHeaders
+) -> HttpResponse:
+    """The image itself, with all that `headers` tell."""
+    artifact = outcome.artifacts[answer.operation.main_artifact(answer.job.params)]
+    job, picture = job_facts(answer, warnings), picture_facts(artifact, outcome.box_xywh)
+    return picture_response(artifact, headers(**job, **picture, server_timing=_timing(outcome)))
 
 
 def json_response(body: Part, *, status: int = 200, headers: Struct | None = None) -> JsonResponse:

@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from msgspec import UNSET, UnsetType
 
 from apps.core.answers import Part, Price, Url, Valid, about, example_url
-from apps.core.dialects.base import Answer, Described, json_response, sentences_of
+from apps.core.dialects.base import Answer, Described, ImmediateDialect, json_response, sentences_of
 from apps.core.dialects.envelope import result_data
 from apps.core.errors import AppError, ErrorCode, Fault
 from apps.core.models import Job, State
@@ -134,14 +134,10 @@ EXAMPLE_RESULT = TaskResultAnswer.of(
 )
 
 
-class CodeMessageDialect:
+class CodeMessageDialect(ImmediateDialect):
     """Every success of an operation is an `accepted` one: its task's id."""
 
     forms: tuple[str, ...] = ("json",)
-    takes_urlencoded = False
-    has_vendor_limits = False
-    can_defer = False
-    offers_retention = False
 
     def success(self, answer: Answer, request: HttpRequest) -> HttpResponse:
         return self.accepted(answer, request)

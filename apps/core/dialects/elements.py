@@ -13,7 +13,15 @@ from django.http import HttpRequest, HttpResponse
 from msgspec import UNSET, UnsetType
 
 from apps.core.answers import Part, Price, Url, Uuid, Valid, about, example_url
-from apps.core.dialects.base import Answer, Described, JobHeaders, job_facts, json_response, sentences_of
+from apps.core.dialects.base import (
+    Answer,
+    Described,
+    ImmediateDialect,
+    JobHeaders,
+    job_facts,
+    json_response,
+    sentences_of,
+)
 from apps.core.dialects.envelope import result_data
 from apps.core.errors import AppError, ErrorCode, Fault, invalid
 from apps.core.request_facts import facts_of
@@ -124,14 +132,10 @@ class ElementsResult(ElementsFailure):
     data: ElementsData
 
 
-class ElementsDialect:
-    """It knows no 202: who can't be answered in time gets a 504 and pays nothing."""
+class ElementsDialect(ImmediateDialect):
+    """A picture that is not there in time is a 504."""
 
     forms: tuple[str, ...] = ("json",)
-    takes_urlencoded = False
-    has_vendor_limits = False
-    can_defer = False
-    offers_retention = False
 
     def success(self, answer: Answer, request: HttpRequest) -> HttpResponse:
         outcome = outcome_of(answer.job)
@@ -140,9 +144,6 @@ class ElementsDialect:
         elements = [ElementsItem(image_url=result.image.url), ElementsItem(class_url=class_url)]
         body = _result(facts_of(request).request_id, ElementsData(elements=elements))
         return json_response(body, headers=JobHeaders(**job_facts(answer, outcome.warnings)))
-
-    def accepted(self, answer: Answer, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the Protocol's signature
-        raise AppError(ErrorCode.PROCESSING_TIMEOUT)
 
     def quote(self, price_credits: int, request: HttpRequest) -> HttpResponse:
         return json_response(

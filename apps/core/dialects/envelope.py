@@ -30,11 +30,8 @@ from apps.core.dialects.base import (
     Answer,
     Described,
     TimedHeaders,
-    job_facts,
     json_response,
-    picture_facts,
-    picture_response,
-    timing,
+    timed_picture,
 )
 from apps.core.errors import AppError
 from apps.core.models import Job, State
@@ -82,10 +79,8 @@ class EnvelopeDialect:
         return error.code.status
 
     def _binary(self, answer: Answer, outcome: Outcome, request: HttpRequest) -> HttpResponse:
-        artifact = outcome.artifacts[answer.operation.main_artifact(answer.job.params)]
         unknown = [WarningCode.UNKNOWN_FIELD] if facts_of(request).unknown_fields else []
-        job, picture = job_facts(answer, [*outcome.warnings, *unknown]), picture_facts(artifact, outcome.box_xywh)
-        return picture_response(artifact, TimedHeaders(**job, **picture, server_timing=timing(outcome)))
+        return timed_picture(answer, outcome, [*outcome.warnings, *unknown])
 
     described = Described(
         done="Done. The field answer chooses the form, else Accept (application/json or image/*); without both ",

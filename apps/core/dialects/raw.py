@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Annotated
 
 from django.http import HttpRequest, HttpResponse
@@ -10,18 +11,14 @@ from apps.core.answers import Part, Price, Quote, Uuid, about
 from apps.core.dialects.base import (
     Answer,
     Described,
+    ImmediateDialect,
     TimedHeaders,
-    job_facts,
     json_response,
-    picture_facts,
-    picture_response,
-    timing,
+    timed_picture,
 )
 from apps.core.errors import AppError, ErrorCode
 from apps.core.request_facts import facts_of
 from apps.core.results import outcome_of
-
-_STATUSES = {ErrorCode.PROCESSING_FAILED: 500, ErrorCode.PROCESSING_TIMEOUT: 503}
 
 
 class _Error(Part):
@@ -47,23 +44,15 @@ class _Headers(TimedHeaders, kw_only=True):
     x_credits_charged: Annotated[str, about("Credits that it cost, where a key paid.")]
 
 
-class RawDialect:
-    """It knows no 202: who can't be answered in time gets a 503 and pays nothing."""
+class RawDialect(ImmediateDialect):
+    """A picture that is not there in time is a 503."""
 
     forms: tuple[str, ...] = ("image",)
-    takes_urlencoded = False
-    has_vendor_limits = False
-    can_defer = False
-    offers_retention = False
+    statuses = MappingProxyType({ErrorCode.PROCESSING_FAILED: 500, ErrorCode.PROCESSING_TIMEOUT: 503})
 
     def success(self, answer: Answer, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the Protocol's signature
         outcome = outcome_of(answer.job)
-        artifact = outcome.artifacts[answer.operation.main_artifact(answer.job.params)]
-        job, picture = job_facts(answer, outcome.warnings), picture_facts(artifact, outcome.box_xywh)
-        return picture_response(artifact, _Headers(**job, **picture, server_timing=timing(outcome)))
-
-    def accepted(self, answer: Answer, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the Protocol's signature
-        raise AppError(ErrorCode.PROCESSING_TIMEOUT)
+        return timed_picture(answer, outcome, outcome.warnings, _Headers)
 
     def quote(self, price_credits: int, request: HttpRequest) -> HttpResponse:
         return json_response(
@@ -78,9 +67,6 @@ class RawDialect:
         if response.status_code == 503:
             response.headers["Retry-After"] = str(error.retry_after_s or 2)
         return response
-
-    def status_of(self, error: AppError) -> int:
-        return _STATUSES.get(error.code, error.code.status)
 
     described = Described(
         done="Done: the image itself; with dry_run=true the price.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import Annotated
 
 import msgspec
@@ -15,6 +16,7 @@ from apps.core.answers import Count, Part, Price, Valid, about
 from apps.core.dialects.base import (
     Answer,
     Described,
+    ImmediateDialect,
     PictureHeaders,
     job_facts,
     json_response,
@@ -25,7 +27,6 @@ from apps.core.errors import AppError, Detail, ErrorCode, Fault
 from apps.core.results import outcome_of
 from apps.core.storage import result_store
 
-_STATUSES = {ErrorCode.UNAUTHENTICATED: 403}
 _CODES = {
     ErrorCode.UNAUTHENTICATED: "auth_failed",
     ErrorCode.FORBIDDEN: "auth_failed",
@@ -113,14 +114,13 @@ class _Headers(PictureHeaders, kw_only=True):
     x_foreground_height: Annotated[str, about("Height of the subject's box in the answer.")]
 
 
-class RemoveBgDialect:
-    """It knows no 202: who can't be answered in time gets a 502 and pays nothing."""
+class RemoveBgDialect(ImmediateDialect):
+    """A picture that is not there in time is a 502."""
 
     forms: tuple[str, ...] = ("image", "json")
+    statuses = MappingProxyType({ErrorCode.UNAUTHENTICATED: 403})
     takes_urlencoded = True
     has_vendor_limits = True
-    can_defer = False
-    offers_retention = False
 
     def success(self, answer: Answer, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the Protocol's signature
         outcome = outcome_of(answer.job)
@@ -140,18 +140,12 @@ class RemoveBgDialect:
         )
         return json_response(RemoveDotBgResult(data=result), headers=told)
 
-    def accepted(self, answer: Answer, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the Protocol's signature
-        raise AppError(ErrorCode.PROCESSING_TIMEOUT)
-
     def quote(self, price_credits: int, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the Protocol's signature
         return json_response(RemoveDotBgResult(data=RemoveDotBgData(price=Price.of(price_credits), valid=True)))
 
     def failure(self, error: AppError, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the Protocol's signature
         errors = list({(each.code, each.detail): each for each in _errors(error)}.values())
         return json_response(RemoveDotBgErrors(errors=errors), status=self.status_of(error))
-
-    def status_of(self, error: AppError) -> int:
-        return _STATUSES.get(error.code, error.code.status)
 
     described = Described(
         done="Done: the file itself, or JSON with answer=json or Accept: application/json.",
