@@ -22,8 +22,10 @@ import pytest
 _NOTES = "KEYLINE_TEST_NOTES"
 _IN_ONE_PROCESS = ("tests/architecture", "tests/core", "tests/ml", "tests/contract")
 _PAYMENTS = "tests/payments"
+_COVERAGE = ("--cov", "--cov-report=")
+"""Of what runs in pytest's own processes, with the floor of pyproject.toml: half as much CPU again for these tests."""
 PARTS = (
-    ("pixels, files and the API in one process", (*_IN_ONE_PROCESS, "-n2")),
+    ("pixels, files and the API in one process", (*_IN_ONE_PROCESS, "-n2", *_COVERAGE)),
     (
         "the networks, and the service as processes",
         ("tests", *(f"--ignore={folder}" for folder in (*_IN_ONE_PROCESS, _PAYMENTS))),
@@ -71,7 +73,9 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="keyline-test-notes-") as folder:
         for name, chosen in PARTS:
             print(f"\n--- {name} ---", flush=True)
-            command = [sys.executable, "-m", "pytest", "-p", "tests.every", *chosen, *arguments]
+            # Of chosen tests alone, coverage would say nothing but that it is too little.
+            of_all = [] if not arguments else ["--no-cov"]
+            command = [sys.executable, "-m", "pytest", "-p", "tests.every", *chosen, *of_all, *arguments]
             done = subprocess.run(command, env={**os.environ, _NOTES: folder}, check=False)
             if done.returncode not in {0, _NOTHING_CHOSEN}:
                 failed.append(name)

@@ -114,3 +114,27 @@ def test_no_test_imports_another() -> None:
     ]
 
     assert found == []
+
+
+@pytest.mark.parametrize(("chosen", "is_measured"), [([], True), (["-k", "covers"], False)])
+def test_coverage_has_a_floor_where_all_tests_run_and_none_where_some_are_chosen(
+    chosen: list[str],
+    is_measured: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "product.py").write_text("def used(): pass\n\ndef unused():\n    a = 1\n    b = 2\n    return a + b\n")
+    (tmp_path / "test_it.py").write_text("import product\ndef test_covers(): product.used()\n")
+    (tmp_path / "coveragerc").write_text(
+        f"[run]\nsource = {tmp_path}\ndata_file = {tmp_path}/.coverage\n[report]\nfail_under = 90\n"
+    )
+    lean = ("-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", str(tmp_path), str(tmp_path), "-n2")
+    measured = (*every._COVERAGE, f"--cov-config={tmp_path}/coveragerc")
+    monkeypatch.setattr(every, "PARTS", (("one", (*lean, *measured)), ("two", lean)))
+
+    code = every.main(chosen)
+
+    said = capfd.readouterr().out
+    assert code == int(is_measured)
+    assert ("Required test coverage of 90.0% not reached. Total coverage: " in said) == is_measured
