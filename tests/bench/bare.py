@@ -24,35 +24,25 @@ from apps.stack.paths import ROOT
 from ml.weights import made_here
 from ml.weights.catalogue import MODELS, U2NETP
 from tests.bench.errors import BenchError
+from tests.bench.timed import Timed
 
 _GB_A_RUN = 1.6  # IS-Net's working memory with the default arena; widest guess
 
 
 @dataclass
-class Runs:
+class Runs(Timed):
     """What some runs took; `+=` adds more of the same kind."""
 
-    latencies_ms: list[float] = field(default_factory=list)
     main_ms: list[float] = field(default_factory=list)  # the main network's part of them
-    wall_s: float = 0.0
     cpu_s: float = 0.0
     peak_mb: float = 0.0
 
     def __iadd__(self, more: Runs) -> Runs:
-        self.latencies_ms += more.latencies_ms
+        self.add_times(more)
         self.main_ms += more.main_ms
-        self.wall_s += more.wall_s
         self.cpu_s += more.cpu_s
         self.peak_mb = max(self.peak_mb, more.peak_mb)
         return self
-
-    @property
-    def count(self) -> int:
-        return len(self.latencies_ms)
-
-    @property
-    def per_s(self) -> float:
-        return self.count / self.wall_s
 
     @property
     def cpu_s_each(self) -> float:

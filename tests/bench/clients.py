@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from tests.bench.errors import BenchError
+from tests.bench.timed import Timed
 
 PATH = "/v1/remove-bg/universal"
 _TIMEOUT_S = 180
@@ -20,31 +21,20 @@ _FRESH_S = 5.0  # servers close connections that are idle for longer than some s
 
 
 @dataclass
-class Load:
+class Load(Timed):
     """What some requests took; `+=` adds more of the same kind."""
 
-    latencies_ms: list[float] = field(default_factory=list)
     stages_ms: dict[str, list[float]] = field(default_factory=dict)
     refusals: int = 0
-    wall_s: float = 0.0
     answer_bytes: int = 0
 
     def __iadd__(self, more: Load) -> Load:
-        self.latencies_ms += more.latencies_ms
+        self.add_times(more)
         for name, values in more.stages_ms.items():
             self.stages_ms.setdefault(name, []).extend(values)
         self.refusals += more.refusals
-        self.wall_s += more.wall_s
         self.answer_bytes = max(self.answer_bytes, more.answer_bytes)
         return self
-
-    @property
-    def count(self) -> int:
-        return len(self.latencies_ms)
-
-    @property
-    def per_s(self) -> float:
-        return self.count / self.wall_s
 
 
 @dataclass(frozen=True)
@@ -100,7 +90,7 @@ class Client:
             self._used_at = time.monotonic()
             if answer.status == 200 and content.startswith(b"\x89PNG"):
                 stages = {name: [value] for name, value in _durations(answer.headers.get("Server-Timing", ""))}
-                return Load([took_ms], stages, refusals, took_ms / 1000, len(content))
+                return Load([took_ms], took_ms / 1000, stages, refusals, len(content))
             if answer.status not in {429, 503}:
                 break
             time.sleep(float(answer.headers.get("Retry-After", "1")))

@@ -14,7 +14,7 @@ import pytest
 from ml.sessions.onnx import OnnxSession
 from ml.sessions.onnx_graph import write_with_first_output_only
 from ml.sessions.slots import InferenceSlots
-from tests.ml.tiny_onnx import tiny_model
+from tests.ml.tiny_onnx import mixed_up, tiny_model
 
 
 @pytest.fixture
@@ -53,19 +53,8 @@ def test_session_gives_the_first_output(model_path: Path) -> None:
 
 def test_one_session_serves_many_threads_without_mixing_them(model_path: Path) -> None:
     session = OnnxSession(model_path, slots=InferenceSlots(2, threads_per_run=1))
-    wrong: list[int] = []
 
-    def work(number: int) -> None:
-        tensor = np.full((1, 3, 4, 4), number, np.float32)
-        wrong.extend(number for _ in range(50) if not (session.run(tensor) == number).all())
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert wrong == []
+    assert mixed_up(session) == []
 
 
 def test_slots_bound_the_runs_at_once() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 
 from ml.sessions.openvino import OpenVinoSession
 from ml.sessions.slots import InferenceSlots
-from tests.ml.tiny_onnx import tiny_model
+from tests.ml.tiny_onnx import mixed_up, tiny_model
 
 
 @pytest.fixture
@@ -39,16 +38,4 @@ def test_an_output_stays_what_it_was_when_the_next_run_comes(session: OpenVinoSe
 
 
 def test_one_session_serves_many_threads_without_mixing_them(session: OpenVinoSession) -> None:
-    wrong: list[int] = []
-
-    def work(number: int) -> None:
-        tensor = np.full((1, 3, 4, 4), number, np.float32)
-        wrong.extend(number for _ in range(50) if not (session.run(tensor) == number).all())
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert wrong == []
+    assert mixed_up(session) == []

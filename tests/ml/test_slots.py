@@ -45,6 +45,11 @@ class Runs:
         while self._in_line() == before and not any(entry.startswith(f"{name} ") for entry in self.begun):
             threading.Event().wait(0.001)
 
+    def want_all(self, names: str) -> None:
+        """One after the other, each of one letter."""
+        for name in names:
+            self.want(name)
+
     def end(self, name: str) -> None:
         self._ends[name].set()
 
@@ -80,10 +85,7 @@ def test_lone_run_gets_every_core(slots: InferenceSlots) -> None:
 
 def test_runs_that_wait_for_each_other_share_the_slot(slots: InferenceSlots) -> None:
     runs = Runs(slots)
-    runs.want("a")
-    runs.want("b")
-    runs.want("c")
-    runs.want("d")
+    runs.want_all("abcd")
 
     runs.end("a")
 
@@ -95,9 +97,7 @@ def test_runs_that_wait_for_each_other_share_the_slot(slots: InferenceSlots) -> 
 
 def test_wide_only_run_is_not_overtaken(slots: InferenceSlots) -> None:
     runs = Runs(slots)
-    runs.want("a")
-    runs.want("b")
-    runs.want("c")
+    runs.want_all("abc")
     runs.want("whole", whole=True)
     runs.want("d")
     runs.end("a")

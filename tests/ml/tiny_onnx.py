@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from ml.sessions.session import Session
+
 
 def tiny_model(outputs: tuple[str, ...] = ("first", "second")) -> bytes:
     nodes = _field(1, _node("Relu", "x", "first")) + _field(1, _node("Sigmoid", "x", "second"))
@@ -9,6 +15,17 @@ def tiny_model(outputs: tuple[str, ...] = ("first", "second")) -> bytes:
     graph = nodes + _field(2, b"tiny") + values
     opset = _number(2, 13)
     return _number(1, 8) + _field(7, graph) + _field(8, opset)
+
+
+def mixed_up(session: Session) -> list[int]:
+    """Have eight threads at once run the model, fifty times each on a number of their own; gives whose answer was wrong."""
+
+    def wrong(number: int) -> list[int]:
+        tensor = np.full((1, 3, 4, 4), number, np.float32)
+        return [number for _ in range(50) if not (session.run(tensor) == number).all()]
+
+    with ThreadPoolExecutor(8) as pool:
+        return [number for each in pool.map(wrong, range(8)) for number in each]
 
 
 def _node(operator: str, source: str, target: str) -> bytes:

@@ -12,7 +12,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,23 @@ def kill(service: Stack, name: str) -> None:
     assert wait_until(lambda: service.pid(name) not in {0, pid}, timeout_s=PATIENCE_S / 2)
 
 
+def kill_web_when(
+    is_there: Callable[[], bool],
+    held: contextlib.AbstractContextManager[None],
+    service: Stack,
+    headers: dict[str, str],
+) -> None:
+    """Ask, and kill the web process in the step that `held` keeps open, as soon as the row is there; wait until it is back."""
+    with ThreadPoolExecutor(1) as pool:
+        with held:
+            waiting: Future[Any] = pool.submit(ask, service, headers)
+            assert wait_until(is_there, timeout_s=PATIENCE_S / 2), newest(service)
+            kill(service, "web")
+        assert waiting.result()[0] == 0
+
+    up(service)
+
+
 def up(service: Stack) -> None:
     assert wait_until(lambda: _is_ready(service), timeout_s=PATIENCE_S)
 
@@ -108,17 +125,12 @@ def test_web_killed_in_a_step(rail: str, step: str, service: Stack, rig: Rig) ->
     chain = chain_of(rail, rig)
     before, headers = chain.balance(ADDRESSES[MERCHANT]), payment(rail, service)
     held = no_mining(chain) if step == "settling" else frozen(-service.pid("worker"))
-    with ThreadPoolExecutor(1) as pool:
-        with held:
-            waiting: Future[Any] = pool.submit(ask, service, headers)
-            is_there = lambda: newest(service) == (step, True) or (newest(service)[0] == step and rail == "x402")  # noqa: E731
-            if step == "settling":
-                is_there = lambda: newest(service) == ("settling", True)  # noqa: E731
-            assert wait_until(is_there, timeout_s=PATIENCE_S / 2), newest(service)
-            kill(service, "web")
-        assert waiting.result()[0] == 0
+    is_there = lambda: newest(service) == (step, True) or (newest(service)[0] == step and rail == "x402")  # noqa: E731
+    if step == "settling":
+        is_there = lambda: newest(service) == ("settling", True)  # noqa: E731
 
-    up(service)
+    kill_web_when(is_there, held, service, headers)
+
     ends_well(service, rig, rail, headers, before)
 
 
@@ -127,15 +139,10 @@ def test_web_killed_while_the_chain_is_asked(rail: str, service: Stack, rig: Rig
     up(service)
     chain = chain_of(rail, rig)
     before, headers = chain.balance(ADDRESSES[MERCHANT]), payment(rail, service)
-    with ThreadPoolExecutor(1) as pool:
-        with frozen(chain.process.pid):
-            waiting = pool.submit(ask, service, headers)
-            held = "claimed" if rail == "x402" else "settling"
-            assert wait_until(lambda: newest(service)[0] == held, timeout_s=PATIENCE_S / 2), newest(service)
-            kill(service, "web")
-        assert waiting.result()[0] == 0
+    step = "claimed" if rail == "x402" else "settling"
 
-    up(service)
+    kill_web_when(lambda: newest(service)[0] == step, frozen(chain.process.pid), service, headers)
+
     ends_well(service, rig, rail, headers, before)
 
 
