@@ -29,9 +29,9 @@ from tests.drawing import (
     stored_for,
     wide_rgb_profile,
 )
+from tests.limits import MB, roomy
 
-MB = 1024 * 1024
-LIMITS = ImageLimits(frozenset(ImageFormat), 10 * MB, 10_000, 10_000, 100_000_000)
+LIMITS = roomy(max_bytes=10 * MB)
 FORMATS = [each.value for each in ImageFormat]
 
 

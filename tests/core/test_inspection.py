@@ -11,9 +11,9 @@ from PIL import Image
 from apps.core.errors import AppError, ErrorCode, Fault
 from apps.core.pictures.inspection import ImageFormat, ImageHeader, ImageLimits, inspect
 from tests.drawing import PNG_SIGNATURE, exif_of, four_corners, photo_file, png_chunk, png_claiming, saved
+from tests.limits import MB, roomy
 
-MB = 1024 * 1024
-LIMITS = ImageLimits(frozenset(ImageFormat), 100 * MB, 10_000, 10_000, 100_000_000)
+LIMITS = roomy(max_bytes=100 * MB)
 FORMATS = [each.value for each in ImageFormat]
 
 

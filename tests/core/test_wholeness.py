@@ -19,8 +19,8 @@ from PIL import Image
 from apps.core.errors import AppError, Fault
 from apps.core.pictures import wholeness
 from apps.core.pictures.decoding import decode
-from apps.core.pictures.formats import HeaderError, ImageFormat
-from apps.core.pictures.inspection import ImageLimits, inspect
+from apps.core.pictures.formats import HeaderError
+from apps.core.pictures.inspection import inspect
 from apps.core.pictures.jpeg import MAX_SCANS
 from apps.core.pictures.jpeg_layout import MAX_BLOCK_VISITS
 from apps.core.pictures.wholeness import check_whole
@@ -36,9 +36,9 @@ from tests.drawing import (
     saved,
     soft_photo,
 )
+from tests.limits import MB, roomy
 
-MB = 1024 * 1024
-LIMITS = ImageLimits(frozenset(ImageFormat), 30 * MB, 10_000, 10_000, 100_000_000)
+LIMITS = roomy(max_bytes=30 * MB)
 END = b"\xff\xd9"
 TAILS = {
     "nothing": b"",

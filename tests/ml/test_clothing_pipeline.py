@@ -11,14 +11,9 @@ from ml.clothing.network import BODY, CHANNELS, NOTHING, Shares, View, look
 from ml.clothing.pipeline import ClothingPipeline
 from ml.errors import ShapeError
 from ml.picture.types import RgbImage
+from tests import garments
 
-COLOURS = {
-    "tops": (220, 40, 40),
-    "coat": (40, 40, 220),
-    "skirt": (200, 100, 20),
-    "shoes": (40, 30, 10),
-    "dress": (200, 60, 200),
-}
+COLOURS = {name: garments.COLOURS[name] for name in ("tops", "coat", "skirt", "shoes", "dress")}
 SKIN = (230, 180, 150)
 WALL = (127, 127, 127)
 

@@ -26,7 +26,7 @@ from apps.stack.paths import VarDir
 from tests.payments.asking import OPEN, PATIENCE_S, ask, chain_of, frozen, insist, no_mining, payment
 from tests.payments.paying import Rig
 from tests.payments.rig.__main__ import settings_for
-from tests.payments.rig.chains import ADDRESSES, MERCHANT
+from tests.payments.rig.chains import ADDRESSES, MERCHANT, Chain
 from tests.payments.wallet import PRICE
 from tests.stack.service import Stack, outer_environment, wait_until
 
@@ -93,6 +93,13 @@ def up(service: Stack) -> None:
     assert wait_until(lambda: _is_ready(service), timeout_s=PATIENCE_S)
 
 
+def ready(rail: str, service: Stack, rig: Rig) -> tuple[Chain, int, dict[str, str]]:
+    """Of a service that is up: the rail's chain, what the merchant has there, and a payment's headers."""
+    up(service)
+    chain = chain_of(rail, rig)
+    return chain, chain.balance(ADDRESSES[MERCHANT]), payment(rail, service)
+
+
 def _is_ready(service: Stack) -> bool:
     try:
         return requests.get(f"{service.url}/readyz", timeout=5).status_code == 200
@@ -112,18 +119,15 @@ def ends_well(service: Stack, rig: Rig, rail: str, headers: dict[str, str], befo
 
 @pytest.mark.parametrize("rail", ["x402", "mpp"])
 def test_quiet_payment(rail: str, service: Stack, rig: Rig) -> None:
-    up(service)
-    before = chain_of(rail, rig).balance(ADDRESSES[MERCHANT])
+    _, before, headers = ready(rail, service, rig)
 
-    ends_well(service, rig, rail, payment(rail, service), before)
+    ends_well(service, rig, rail, headers, before)
 
 
 @pytest.mark.parametrize("step", ["working", "settling"])
 @pytest.mark.parametrize("rail", ["x402", "mpp"])
 def test_web_killed_in_a_step(rail: str, step: str, service: Stack, rig: Rig) -> None:
-    up(service)
-    chain = chain_of(rail, rig)
-    before, headers = chain.balance(ADDRESSES[MERCHANT]), payment(rail, service)
+    chain, before, headers = ready(rail, service, rig)
     held = no_mining(chain) if step == "settling" else frozen(-service.pid("worker"))
     is_there = lambda: newest(service) == (step, True) or (newest(service)[0] == step and rail == "x402")  # noqa: E731
     if step == "settling":
@@ -136,9 +140,7 @@ def test_web_killed_in_a_step(rail: str, step: str, service: Stack, rig: Rig) ->
 
 @pytest.mark.parametrize("rail", ["x402", "mpp"])
 def test_web_killed_while_the_chain_is_asked(rail: str, service: Stack, rig: Rig) -> None:
-    up(service)
-    chain = chain_of(rail, rig)
-    before, headers = chain.balance(ADDRESSES[MERCHANT]), payment(rail, service)
+    chain, before, headers = ready(rail, service, rig)
     step = "claimed" if rail == "x402" else "settling"
 
     kill_web_when(lambda: newest(service)[0] == step, frozen(chain.process.pid), service, headers)
@@ -148,8 +150,7 @@ def test_web_killed_while_the_chain_is_asked(rail: str, service: Stack, rig: Rig
 
 @pytest.mark.parametrize("rail", ["x402", "mpp"])
 def test_worker_killed_at_work(rail: str, service: Stack, rig: Rig) -> None:
-    up(service)
-    before, headers = chain_of(rail, rig).balance(ADDRESSES[MERCHANT]), payment(rail, service)
+    _, before, headers = ready(rail, service, rig)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(ask, service, headers)
         assert wait_until(lambda: newest(service)[0] == "working", timeout_s=PATIENCE_S / 2), newest(service)
@@ -161,9 +162,7 @@ def test_worker_killed_at_work(rail: str, service: Stack, rig: Rig) -> None:
 
 @pytest.mark.parametrize("rail", ["x402", "mpp"])
 def test_mining_paused_is_a_503_and_then_the_picture(rail: str, service: Stack, rig: Rig) -> None:
-    up(service)
-    chain = chain_of(rail, rig)
-    before, headers = chain.balance(ADDRESSES[MERCHANT]), payment(rail, service)
+    chain, before, headers = ready(rail, service, rig)
     with no_mining(chain):
         status, _, told = ask(service, headers)
         again, _, _ = ask(service, headers)
@@ -179,9 +178,7 @@ def test_mining_paused_is_a_503_and_then_the_picture(rail: str, service: Stack, 
 
 @pytest.mark.parametrize("rail", ["x402", "mpp"])
 def test_chain_that_hangs_costs_a_503_at_worst(rail: str, service: Stack, rig: Rig) -> None:
-    up(service)
-    chain = chain_of(rail, rig)
-    before, headers = chain.balance(ADDRESSES[MERCHANT]), payment(rail, service)
+    chain, before, headers = ready(rail, service, rig)
     with frozen(chain.process.pid):
         status, _, told = ask(service, headers)
 
