@@ -18,18 +18,20 @@ from django.utils import timezone
 from PIL import Image
 
 from apps.clothing.runner import ClothingRunner
-from apps.core import jobs
-from apps.core.models import Job, State
+from apps.core.models import Job
 from apps.core.sweeper import purge_expired
-from apps.core.work import worker
-from apps.core.work.engine import Engine
 from ml.clothing.garments import GARMENTS
-from ml.models import Models
-from ml.sessions.slots import InferenceSlots
 from tests import drawing
 from tests.api import Api, error_of, make_api, upload
-from tests.contract.books import asleep, books_balance, credits
+from tests.contract.books import books_balance, credits
 from tests.contract.objects import is_gone, lives_s, stored_below
+from tests.contract.promises import (
+    assert_refuses_without_weights,
+    assert_scope_is,
+    engine_without_weights,
+    later,
+    rapidapi_bill,
+)
 from tests.contract.samples import same_as_sample
 from tests.garments import BOXES, COLOURS, DRESSED, garments_array, garments_png, plain
 
@@ -512,12 +514,8 @@ def test_dry_run_quotes_and_runs_nothing(api: Api) -> None:
 
 
 def test_rapidapi_is_told_what_to_bill(api: Api, settings: Any) -> None:
-    settings.RAPIDAPI_SECRETS = ["s" * 40]
-    gateway = {"X-RapidAPI-Proxy-Secret": "s" * 40, "X-RapidAPI-User": "ann", "X-RapidAPI-Subscription": "PRO"}
-
     def billed(photo: bytes, **fields: str) -> str:
-        response = Client().post(PATH, {"image": upload(photo), **fields}, headers=gateway)
-        return response.headers["X-RapidAPI-Billing"]
+        return rapidapi_bill(PATH, photo, settings, **fields)
 
     assert billed(garments_png()) == "Credits=2"
     assert billed(garments_png(), cloth_class="coat") == "Credits=0"
@@ -546,20 +544,14 @@ def test_repeated_fields_belong_to_the_request_of_a_key(api: Api) -> None:
 
 
 def test_later_as_a_job(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        asleep(patch)
-        accepted = call(api, headers={"Prefer": "respond-async"})
+    job = later(api, call, monkeypatch)
 
-    assert accepted.status_code == 202
-    jobs.tasks.run_next()
-    job = data_of(api.get(accepted.headers["Location"]))
     assert (job["status"], job["operation"], job["creditsCharged"]) == ("succeeded", "clothing-segmentation", 2)
     assert set(links_of(job["result"])) == {"image", *BOXES}
 
 
 def test_scope_is_the_operations_name(api: Api) -> None:
-    assert call(make_api("one", scopes=["clothing-segmentation"])).status_code == 200
-    assert error_of(call(make_api("two", scopes=["remove-bg"])))[:2] == (403, "FORBIDDEN")
+    assert_scope_is("clothing-segmentation", call)
 
 
 # --- without weights --------------------------------------------------------------------------------------
@@ -568,17 +560,11 @@ def test_scope_is_the_operations_name(api: Api) -> None:
 def test_worker_without_weights_starts_refuses_and_charges_nothing(
     api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    runner = ClothingRunner(Engine(Models(tmp_path, slots=InferenceSlots(1), made_here_dir=tmp_path)))
-    monkeypatch.setitem(worker.this_worker()._runners, "clothing-segmentation", runner)
+    runner = ClothingRunner(engine_without_weights(tmp_path))
 
-    response = call(api)
-
-    assert (response.status_code, response.json()["error"]["code"]) == (503, "OVERLOADED")
-    assert "operator" in response.json()["error"]["message"]
-    assert "clothing.onnx is missing" in runner.loaded[0].warnings[0]
-    assert runner.loaded[0].model == ""
-    assert Job.objects.get().state == State.FAILED
-    assert credits(api) == {"balance": 1000, "held": 0}
+    assert_refuses_without_weights(
+        api, call, "clothing-segmentation", runner, missing="clothing.onnx", monkeypatch=monkeypatch
+    )
 
 
 # --- the document -----------------------------------------------------------------------------------------

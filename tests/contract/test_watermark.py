@@ -14,19 +14,23 @@ from django.test import Client
 from PIL import Image
 
 from apps.billing.models import Price
-from apps.core import jobs, lifecycle
+from apps.core import lifecycle
 from apps.core.models import Job, State
 from apps.core.work import worker
-from apps.core.work.engine import Engine
 from apps.core.work.loading import load
 from apps.watermark.runner import WatermarkRunner
-from ml.models import Models
-from ml.sessions.slots import InferenceSlots
 from tests import drawing
 from tests.api import Api, error_of, make_api, upload
-from tests.contract.books import asleep, books_balance, credits
+from tests.contract.books import books_balance, credits
 from tests.contract.links import fetched, inside, pixels
 from tests.contract.objects import is_gone, lives_s, stored_below
+from tests.contract.promises import (
+    assert_refuses_without_weights,
+    assert_scope_is,
+    engine_without_weights,
+    later,
+    rapidapi_bill,
+)
 from tests.contract.samples import same_as_sample
 from tests.watermarks import BOX, FAINT, MarksByColour, marked_array, marked_png, smear_array, smear_png
 
@@ -537,24 +541,15 @@ def test_both_links_live_as_long_as_asked_and_die_with_the_job(api: Api) -> None
 
 
 def test_later_as_a_job(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        asleep(patch)
-        accepted = call(api, headers={"Prefer": "respond-async"})
+    job = later(api, call, monkeypatch)
 
-    assert accepted.status_code == 202
-    jobs.tasks.run_next()
-    job = data_of(api.get(accepted.headers["Location"]))
     assert (job["status"], job["operation"], job["creditsCharged"]) == ("succeeded", "watermark-removal", 2)
     assert list(job["result"]) == ["image", "mask", "regions", "detected"]
 
 
 def test_rapidapi_is_told_what_to_bill(api: Api, settings: Any) -> None:
-    settings.RAPIDAPI_SECRETS = ["s" * 40]
-    gateway = {"X-RapidAPI-Proxy-Secret": "s" * 40, "X-RapidAPI-User": "ann", "X-RapidAPI-Subscription": "PRO"}
-
     def billed(photo: bytes, **fields: str) -> str:
-        response = Client().post(PATH, {"image": upload(photo), **fields}, headers=gateway)
-        return response.headers["X-RapidAPI-Billing"]
+        return rapidapi_bill(PATH, photo, settings, **fields)
 
     assert billed(marked_png()) == "Credits=2"
     assert billed(marked_png(), detect_only="true") == "Credits=1"
@@ -573,23 +568,17 @@ def test_sandbox_is_free_and_both_pictures_are_marked(api: Api) -> None:
 
 
 def test_scope_is_the_operations_name(api: Api) -> None:
-    assert call(make_api("one", scopes=["watermark-removal"])).status_code == 200
-    assert error_of(call(make_api("two", scopes=["remove-bg"])))[:2] == (403, "FORBIDDEN")
+    assert_scope_is("watermark-removal", call)
 
 
 def test_worker_without_weights_starts_refuses_and_charges_nothing(
     api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    runner = WatermarkRunner(Engine(Models(tmp_path, slots=InferenceSlots(1), made_here_dir=tmp_path)))
-    monkeypatch.setitem(worker.this_worker()._runners, "watermark-removal", runner)
+    runner = WatermarkRunner(engine_without_weights(tmp_path))
 
-    response = call(api)
-
-    assert (response.status_code, response.json()["error"]["code"]) == (503, "OVERLOADED")
-    assert "operator" in response.json()["error"]["message"]
-    assert "watermark.onnx is missing" in runner.loaded[0].warnings[0]
-    assert runner.loaded[0].model == ""
-    assert credits(api) == {"balance": 1000, "held": 0}
+    assert_refuses_without_weights(
+        api, call, "watermark-removal", runner, missing="watermark.onnx", monkeypatch=monkeypatch
+    )
 
 
 def test_many_small_steps_of_the_pipeline_are_few_writes_of_progress(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
