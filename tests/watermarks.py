@@ -11,6 +11,7 @@ from PIL import Image
 from ml.watermark.pipeline import Region, Removal
 from ml.watermark.template.mark import MarkTemplate, template_from_photos
 from tests import drawing
+from tests.api import upload
 
 TEAL = (20, 160, 150)
 GROUND = (210, 200, 180)
@@ -115,3 +116,8 @@ def mark_png(colour: tuple[int, int, int] = TEAL, *, alpha: int = 255) -> bytes:
     mark = np.zeros((20, 50, 4), np.uint8)
     mark[4:16, 4:46] = (*colour, alpha)
     return drawing.saved(mark, "PNG")
+
+
+def photos(count: int = 3, **options: Any) -> list[Any]:
+    """Photos of a form that carry the same mark at nearly the same place."""
+    return [upload(marked_png((4, 4, 40 + n, 20), **options)) for n in range(count)]

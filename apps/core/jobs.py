@@ -211,8 +211,7 @@ def submit(order: Order) -> Job:
         with transaction.atomic():
             _line_up(job.account_id)
             job.save(force_insert=True)
-            if order.ticket is not None:
-                idempotency.take(order.ticket, job)
+            idempotency.take(order.ticket, job)
             refuse_too_many_jobs(job, jobs_at_once=order.identity.limits.jobs_at_once)
             funding_named(job.funding).hold(job)
             transaction.on_commit(tasks.wake_worker, robust=True)

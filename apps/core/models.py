@@ -134,23 +134,36 @@ class Job(models.Model):
 
 class IdempotencyKey(models.Model):
     """
-    A client's `Idempotency-Key`, one of its account and mode, and the job that it stands for.
+    A client's `Idempotency-Key` and what it stands for; `idempotency` says what that means.
 
-    Without a job it stands for something else, such as a template, whose own row knows of it. `answered_*` say in which form
+    Its owner is an account in one of its modes, or, without an account, the payer of a machine payment: an address, or the
+    payment's own id until the chain has said who paid.
+    `kind` and `made_id` name the row of what was made; it may be gone, which is told as well. `answered_*` say in which form
     a job was answered.
     """
 
-    account = models.ForeignKey("accounts.Account", on_delete=models.CASCADE, related_name="+")
+    account = models.ForeignKey("accounts.Account", on_delete=models.CASCADE, null=True, related_name="+")
     mode = models.CharField(max_length=7, choices=MODES, default=Mode.LIVE, db_default=Mode.LIVE.value)
+    payer = models.CharField(max_length=42, blank=True, db_default="")
     key = models.CharField(max_length=255)
     fingerprint = models.CharField(max_length=64)
-    job = models.OneToOneField(Job, on_delete=models.CASCADE, null=True, related_name="idempotency_key")
+    kind = models.CharField(max_length=20)
+    made_id = models.UUIDField(db_index=True)
     answered_status = models.PositiveSmallIntegerField(null=True)
     answered_binary = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["account", "mode", "key"], name="idempotency_key_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["account", "mode", "key"], name="idempotency_key_once"),
+            models.UniqueConstraint(
+                fields=["key", "payer"], condition=Q(account=None), name="idempotency_key_once_a_payer"
+            ),
+            models.CheckConstraint(
+                condition=Q(account__isnull=False, payer="") | (Q(account=None) & ~Q(payer="")),
+                name="idempotency_key_of_one_owner",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.key

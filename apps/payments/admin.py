@@ -11,6 +11,7 @@ from django.db.models.functions import TruncDate
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from apps.core.models import IdempotencyKey
 from apps.core.rows_admin import RowAdmin
 from apps.payments.models import Payment, PaymentState
 
@@ -29,7 +30,8 @@ class PaymentAdmin(RowAdmin):
     list_display = ["created_at", "state", "rail", "dollars", "payer", "transaction", "job", "refund_due", "refunded_at",
                     "reason"]  # fmt: skip
     list_filter = ["state", "rail", "refund_due", "network"]
-    search_fields = ["=payer", "=transaction", "=key", "=idempotency_key", "=job__id"]
+    search_fields = ["=payer", "=transaction", "=key", "=job__id"]
+    search_help_text = "By payer, transaction, credential, job, or a day long by the client's Idempotency-Key."
     list_select_related = ["job"]
     list_before_template = "payments/totals.html"
     show_full_result_count = False
@@ -42,7 +44,7 @@ class PaymentAdmin(RowAdmin):
         return False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:  # noqa: ARG002
-        return [field.name for field in Payment._meta.fields if field.name != "refund_note"]
+        return [*(field.name for field in Payment._meta.fields if field.name != "refund_note"), "idempotency_keys"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Payment]:  # noqa: ARG002
         first = Case(When(state=PaymentState.UNKNOWN, then=Value(0)), default=Value(1), output_field=IntegerField())
@@ -53,6 +55,15 @@ class PaymentAdmin(RowAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return super().changelist_view(request, {**(extra_context or {}), **totals()})
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Payment], term: str) -> tuple[Any, bool]:
+        by_key = queryset.filter(id__in=IdempotencyKey.objects.filter(key=term).values("made_id")) if term else None
+        return (by_key, False) if by_key else super().get_search_results(request, queryset, term)
+
+    @admin.display(description="idempotency keys")
+    def idempotency_keys(self, payment: Payment) -> str:
+        """What the payer's own names for it are, while they live."""
+        return ", ".join(IdempotencyKey.objects.filter(made_id=payment.id).values_list("key", flat=True)) or "-"
 
     @admin.display(description="dollars", ordering="amount")
     def dollars(self, payment: Payment) -> str:

@@ -13,17 +13,16 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from apps.core import broker, counts
+from apps.core import broker, counts, idempotency
 from apps.core.errors import AppError, ErrorCode
 from apps.core.models import Job
-from apps.payments.models import CLAIMABLE_STATES, DELIVERED_STATES, Payment, PaymentState, Rail
+from apps.payments import keys
+from apps.payments.models import CLAIMABLE_STATES, Payment, PaymentState, Rail
 
-KEPT = timedelta(hours=24)
 _SETTLE_LEASE_S = 60
-_SILENCE = timedelta(seconds=5)
 UNSENT = "not sent yet"
 """Says of a settling row that its transaction will be in it before it is broadcast."""
 
@@ -54,65 +53,52 @@ class Claim:
     idempotency_key: str | None = None
 
 
-class KeyInUseError(Exception):
-    """The same payer's Idempotency-Key belongs to another payment, which is `payment`."""
-
-    def __init__(self, payment: Payment) -> None:
-        self.payment = payment
-        super().__init__(payment.key)
-
-
 def claim(claimed: Claim) -> tuple[Payment, bool]:
     """
-    Make the credential's row ours, or find out whose it is.
+    Make the credential's row ours, and its Idempotency-Key with it, or find out whose it is.
 
     Returns:
         The row, and whether the caller is the one who may go on with it.
 
     Raises:
-        KeyInUseError. AppError: CONFLICT, where another request was faster and has let go again.
+        KeyTakenError: the payer's key stands for something else; nothing is claimed.
+        AppError: CONFLICT, where another request was faster and has let go again.
     """
-    facts = vars(claimed) | {"rail": claimed.rail.value}
-    fresh = facts | {"state": PaymentState.CLAIMED, "lease_until": _lease(_working_lease_s())}
+    fresh = vars(claimed) | {"rail": claimed.rail.value, "state": PaymentState.CLAIMED}
+    fresh |= {"lease_until": _lease(_working_lease_s())}
+    del fresh["idempotency_key"]
     try:
         with transaction.atomic():
             payment = Payment.objects.create(**fresh)
+            keys.bind(payment, claimed.idempotency_key)
             _count(payment.rail, PaymentState.CLAIMED)
             return payment, True
     except IntegrityError as error:
         row = Payment.objects.filter(key=claimed.key).first()
         if row is None:
-            raise _conflict(claimed) from error
-    return (row, _claim_again(row, fresh))
+            raise AppError(ErrorCode.CONFLICT, retry_after_s=1) from error
+    return (row, _claim_again(row, fresh, claimed.idempotency_key))
 
 
-def _claim_again(row: Payment, fresh: dict[str, Any]) -> bool:
-    """Nothing was charged the last time: the job goes on where it was, if it was for the same thing."""
+def _claim_again(row: Payment, fresh: dict[str, Any], key: str | None) -> bool:
+    """
+    Nothing was charged the last time: the job goes on where it was, if it was for the same thing.
+
+    Its key's row is made anew: whoever found the old one free, and deletes it now, does not meet the new one.
+    """
     if row.state not in CLAIMABLE_STATES:
         return False
     if row.fingerprint != fresh["fingerprint"]:
         fresh = fresh | {"job": None}
-    try:
-        with transaction.atomic():
-            changed = Payment.objects.filter(id=row.id, state__in=CLAIMABLE_STATES).update(
-                **fresh, reason="", money_moved=False, receipt=None, updated_at=timezone.now()
-            )
-    except IntegrityError as error:
-        raise _conflict_of(fresh) from error
-    row.refresh_from_db()
+    with transaction.atomic():
+        changed = Payment.objects.filter(id=row.id, state__in=CLAIMABLE_STATES).update(
+            **fresh, reason="", money_moved=False, receipt=None, updated_at=timezone.now()
+        )
+        row.refresh_from_db()
+        if changed:
+            idempotency.forget(row)
+            keys.bind(row, key)
     return bool(changed)
-
-
-def _conflict(claimed: Claim) -> Exception:
-    return _conflict_of(vars(claimed))
-
-
-def _conflict_of(facts: dict[str, Any]) -> Exception:
-    if facts["idempotency_key"]:
-        taken = Payment.objects.filter(payer=facts["payer"], idempotency_key=facts["idempotency_key"])
-        if (row := taken.exclude(state__in=CLAIMABLE_STATES).first()) is not None:
-            return KeyInUseError(row)
-    return AppError(ErrorCode.CONFLICT, retry_after_s=1)
 
 
 def move(payment: Payment, sources: Iterable[PaymentState], target: PaymentState, **fields: Any) -> bool:
@@ -177,6 +163,15 @@ def release(payment: Payment, reason: str) -> bool:
     return move(payment, sources, PaymentState.RELEASED, reason=reason[:200], transaction=None)
 
 
+def release_refused(payment: Payment, reason: str) -> bool:
+    """The file is at fault: the credential is as good as new, and its Idempotency-Key keeps the job that said so."""
+    with transaction.atomic():
+        released = release(payment, reason)
+        if released and payment.job is not None:
+            idempotency.hand_over(payment, payment.job)
+    return released
+
+
 def release_claimed(payment: Payment, reason: str) -> bool:
     """The same, but only while nothing has been begun."""
     return move(payment, [PaymentState.CLAIMED], PaymentState.RELEASED, reason=reason[:200], transaction=None)
@@ -203,40 +198,28 @@ def settle_x402(payment: Payment, *, transaction_hash: str, receipt: dict[str, A
     )  # fmt: skip
 
 
-def note_paid(payment: Payment, *, payer: str, receipt: dict[str, Any]) -> bool:
+def note_paid(payment: Payment, *, payer: str, receipt: dict[str, Any]) -> tuple[bool, Payment | None]:
     """
     MPP: the money is here, and the work is owed.
 
     Who paid a transaction that the client sent itself is known only now. If he has paid under the same Idempotency-Key
-    before, the key stays with the first payment, and this one is due back.
+    before, the key stays with the first payment; where that was for the same thing, this one is due back.
+
+    Returns:
+        Whether the row was moved, and the earlier payment for the same thing.
     """
     sources = [PaymentState.SETTLING, PaymentState.UNKNOWN]
     facts = {"payer": payer, "receipt": receipt, "money_moved": True, "settled_at": timezone.now(), "reason": ""}
+    earlier = None
     try:
         with transaction.atomic():
-            return move(payment, sources, PaymentState.PAID, **facts)
-    except IntegrityError:
-        if _has_paid_already(payment):
-            fail(payment, "its transaction has paid for another challenge")
-            return False
-    first = other_with_key(payment, payer=payer)
-    moved = move(payment, sources, PaymentState.PAID, **facts, idempotency_key=None)
-    if moved and first is not None and first.fingerprint == payment.fingerprint:
-        owe_refund(payment, f"paid twice under one Idempotency-Key; the first was {first.id}")
-    return moved
-
-
-def other_with_key(payment: Payment, *, payer: str) -> Payment | None:
-    """The payment that had this payer's Idempotency-Key before."""
-    if not payment.idempotency_key:
-        return None
-    others = Payment.objects.select_related("job").filter(payer=payer, idempotency_key=payment.idempotency_key)
-    return others.exclude(id=payment.id).exclude(state__in=CLAIMABLE_STATES).first()
-
-
-def _has_paid_already(payment: Payment) -> bool:
-    same = Payment.objects.filter(rail=Rail.MPP, transaction=payment.transaction, money_moved=True)
-    return same.exclude(id=payment.id).exists()
+            moved = move(payment, sources, PaymentState.PAID, **facts)
+            if moved and (earlier := keys.give_to_payer(payment)) is not None:
+                owe_refund(payment, f"paid twice under one Idempotency-Key; the first was {earlier.id}")
+    except IntegrityError:  # one transaction on the chain pays once
+        fail(payment, "its transaction has paid for another challenge")
+        return False, None
+    return moved, earlier
 
 
 def deliver_from(payment: Payment, earlier: Payment) -> bool:
@@ -263,21 +246,6 @@ def owe_refund(payment: Payment, reason: str) -> None:
     Payment.objects.filter(id=payment.id, refund_due=False).update(
         refund_due=True, refund_note=reason[:200], updated_at=timezone.now()
     )
-
-
-def earlier_answer(*, key: str, fingerprint: str) -> Payment | None:
-    """The payment that a request without one may fall back on: same Idempotency-Key, same bytes, paid within a day."""
-    since = timezone.now() - KEPT
-    paid = Q(state__in=[*DELIVERED_STATES, PaymentState.PAID, PaymentState.UNKNOWN, PaymentState.SETTLING])
-    working = Q(state=PaymentState.WORKING, money_moved=True)
-    rows = Payment.objects.select_related("job").filter(paid | working, idempotency_key=key, fingerprint=fingerprint)
-    return rows.filter(created_at__gt=since).order_by("created_at").first()
-
-
-def is_unclear(payment: Payment) -> bool:
-    """Whether the chain had better be asked: nobody knows the end, or whoever waits for it has been silent for a while."""
-    silent = timezone.now() - payment.updated_at > _SILENCE
-    return payment.state == PaymentState.UNKNOWN or (payment.state == PaymentState.SETTLING and silent)
 
 
 def lapsed() -> QuerySet[Payment]:

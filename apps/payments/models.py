@@ -58,7 +58,6 @@ class Payment(models.Model):
     rail = models.CharField(max_length=4, choices=[(each.value, each.value) for each in Rail])
     key = models.CharField(max_length=200, unique=True)
     fingerprint = models.CharField(max_length=64)
-    idempotency_key = models.CharField(max_length=255, null=True, blank=True)
 
     state = models.CharField(max_length=10, choices=[(each.value, each.value) for each in S], default=S.CLAIMED)
     lease_until = models.DateTimeField(null=True, blank=True)
@@ -92,18 +91,12 @@ class Payment(models.Model):
                 condition=Q(rail="mpp", transaction__isnull=False, money_moved=True),
                 name="payment_transaction_once",
             ),
-            models.UniqueConstraint(
-                fields=["payer", "idempotency_key"],
-                condition=Q(idempotency_key__isnull=False) & ~Q(state__in=["released", "failed"]),
-                name="payment_idempotency_key_once",
-            ),
         ]
         indexes = [
             models.Index(
                 fields=["lease_until"], condition=Q(state__in=["claimed", "working", "settling"]), name="payment_leases"
             ),
             models.Index(fields=["updated_at"], condition=Q(state="unknown"), name="payment_unknown"),
-            models.Index(fields=["idempotency_key"], condition=Q(idempotency_key__isnull=False), name="payment_by_key"),
             models.Index(fields=["-created_at"], name="payment_newest"),
             models.Index(fields=["updated_at"], condition=Q(refund_due=True, refunded_at=None), name="payment_refunds"),
         ]

@@ -8,11 +8,14 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.utils import timezone
 
-from apps.core import jobs
+from apps.core import idempotency, jobs
+from apps.core.api.exceptions import answer_in
+from apps.core.dialects.raw import RAW
 from apps.core.errors import AppError, ErrorCode
-from apps.core.models import State
+from apps.core.idempotency import First, KeyTakenError
+from apps.core.models import Job, State
 from apps.core.results import error_of
-from apps.payments import book, mpp, reconciler, tempo
+from apps.payments import book, keys, mpp, reconciler, tempo
 from apps.payments.challenge import mpp_refusal
 from apps.payments.models import CLAIMABLE_STATES, LEASED_STATES, Payment, PaymentState, Rail
 from apps.payments.mpp import Credential, CredentialError
@@ -89,46 +92,44 @@ def _claim(visit: Visit, credential: Credential, transaction: str) -> tuple[book
 def _take(
     visit: Visit, credential: Credential, claimed: book.Claim, signed: tempo.SignedTransfer | None
 ) -> HttpResponse:
-    """Everything that could stop the work is asked before the money moves."""
+    """
+    Everything that could stop the work is asked before the money moves.
+
+    Money that the client has sent itself is here, whatever its key says: it buys what it came for, and who paid, so whose the
+    key is, only the chain says.
+    """
+    if signed is not None:
+        ticket = keys.ticket_of(key=visit.idempotency_key, payer=claimed.payer, fingerprint=visit.fingerprint)
+        if first := idempotency.first_answer(ticket):
+            return answer_first(visit, first)  # the signed transaction is not sent
     refuse_without_worker()
-    earlier: Payment | None = None
     try:
         row, is_ours = book.claim(claimed)
-    except book.KeyInUseError as taken:
-        is_same = taken.payment.fingerprint == visit.fingerprint
-        if signed is not None and not is_same:
-            raise AppError(ErrorCode.IDEMPOTENCY_MISMATCH) from taken
-        if signed is not None:
-            return answer_again(visit, taken.payment)  # the signed transaction is not sent
-        # Money that the client has sent itself is here, whatever the key says: it buys what it came for.
-        earlier = taken.payment if is_same else None
-        row, is_ours = book.claim(replace(claimed, idempotency_key=None))
+    except KeyTakenError as taken:
+        return answer_first(visit, idempotency.answer_of_the_faster(taken))
     if not is_ours:
         raise in_progress()
     order = order_of(visit, Rail.MPP, row.payer) if signed else None
     try:
         with jobs.waiting_room(row.payer):
             if order is None:
-                return _collect(visit, credential, row, None, earlier)
+                return _collect(visit, credential, row, None)
             with jobs.admitted(order, deadline_s=float(settings.SYNC_LIMIT_S)):
-                return _collect(visit, credential, row, signed, earlier)
+                return _collect(visit, credential, row, signed)
     except AppError:
         book.release_claimed(row, "refused before the money moved")
         raise
 
 
-def _collect(
-    visit: Visit, credential: Credential, row: Payment, signed: tempo.SignedTransfer | None, earlier: Payment | None
-) -> HttpResponse:
+def _collect(visit: Visit, credential: Credential, row: Payment, signed: tempo.SignedTransfer | None) -> HttpResponse:
     """Settle, then work."""
     if not book.start_settling(row, source=PaymentState.CLAIMED):
         raise in_progress()
+    earlier: Payment | None = None
     finding = _settle(row, credential, signed)
     match finding.fate:
         case tempo.Fate.PAID:
-            first = book.other_with_key(row, payer=finding.payer)
-            earlier = earlier or (first if first is not None and first.fingerprint == row.fingerprint else None)
-            note_paid(row, finding)
+            earlier = note_paid(row, finding)
             visit.note_paid()
         case tempo.Fate.PENDING:
             book.doubt(row, "not mined yet")
@@ -141,7 +142,6 @@ def _collect(
     if row.state == PaymentState.FAILED:
         return _already_used(visit)
     if earlier is not None:
-        book.owe_refund(row, f"paid twice under one Idempotency-Key; the first was {earlier.id}")
         response = answer_again(visit, earlier)
         book.deliver_from(row, earlier)
         return response
@@ -163,10 +163,11 @@ def _settle(row: Payment, credential: Credential, signed: tempo.SignedTransfer |
         return tempo.Finding(tempo.Fate.PENDING)
 
 
-def note_paid(row: Payment, finding: tempo.Finding) -> None:
-    """The money is here; from now on the work is owed."""
+def note_paid(row: Payment, finding: tempo.Finding) -> Payment | None:
+    """The money is here; from now on the work is owed, or what an earlier payment under the same key has bought."""
     said = mpp.receipt(transaction=row.transaction or "", currency=row.asset, at=timezone.now())
-    book.note_paid(row, payer=finding.payer, receipt=said)
+    _, earlier = book.note_paid(row, payer=finding.payer, receipt=said)
+    return earlier
 
 
 def serve_paid(visit: Visit, row: Payment) -> HttpResponse:
@@ -195,38 +196,44 @@ def serve_paid(visit: Visit, row: Payment) -> HttpResponse:
     return _with_receipt(picture(visit, job), row)
 
 
+def answer_first(visit: Visit, first: First) -> HttpResponse:
+    """What an Idempotency-Key stands for: a payment of either rail, or the job that found the file at fault."""
+    if isinstance(first.made, Job):
+        return idempotency.as_replay(answer_in(RAW, error_of(first.made), visit.request._request))
+    return answer_again(visit, first.made)
+
+
 def answer_again(visit: Visit, row: Payment) -> HttpResponse:
     """What a payment of either rail has paid for already, for a request with its Idempotency-Key and the same bytes."""
-    if book.is_unclear(row):
+    if was_unclear := keys.is_unclear(row):
         reconciler.resolve(row)
         row.refresh_from_db()
-    if row.state == PaymentState.PAID:
+    if row.state == PaymentState.PAID and (was_unclear or keys.is_owed(row)):
         response = serve_paid(visit, row)
-    elif row.state in LEASED_STATES or row.state in CLAIMABLE_STATES:  # the latter only since a moment ago
+    elif row.state in {*LEASED_STATES, *CLAIMABLE_STATES, PaymentState.PAID}:  # of these the second since a moment ago
         raise in_progress()
     elif row.job is None or row.state == PaymentState.UNKNOWN:
         raise in_doubt()
     else:
         response = _kept(visit, row)
-    response.headers["Idempotency-Replayed"] = "true"
-    return response
+    return idempotency.as_replay(response)
 
 
 def _again(visit: Visit, credential: Credential, row: Payment, transaction: str) -> HttpResponse:
     """The same credential once more: its challenge is ours, and it is the transaction that was paid with."""
     if row.transaction != transaction:
         return _already_used(visit)
-    if book.is_unclear(row):
+    keys.remember(row, visit.idempotency_key)
+    if keys.is_unclear(row):
         _send_again(credential)
         reconciler.resolve(row)
         row.refresh_from_db()
     if row.state in LEASED_STATES or row.state in CLAIMABLE_STATES:
         raise in_progress()
-    if row.state == PaymentState.PAID:
-        return serve_paid(visit, row)
-    if row.state == PaymentState.UNKNOWN or row.job is None:
+    if row.state == PaymentState.UNKNOWN or (row.job is None and row.state != PaymentState.PAID):
         raise in_doubt()
-    return _kept(visit, row)
+    response = serve_paid(visit, row) if row.state == PaymentState.PAID else _kept(visit, row)
+    return idempotency.as_replay(response) if visit.idempotency_key else response
 
 
 def _send_again(credential: Credential) -> None:
@@ -241,7 +248,7 @@ def _send_again(credential: Credential) -> None:
 def _kept(visit: Visit, row: Payment) -> HttpResponse:
     assert row.job is not None  # noqa: S101 - the callers have looked
     if row.job.state == State.FAILED:
-        raise error_of(row.job)
+        return answer_in(RAW, error_of(row.job), visit.request._request)
     return _with_receipt(picture(visit, row.job), row)
 
 

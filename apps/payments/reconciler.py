@@ -95,7 +95,8 @@ def _resolve_mpp(row: Payment) -> bool:
     )
     if finding.fate is tempo.Fate.PAID:
         said = mpp.receipt(transaction=row.transaction or "", currency=row.asset, at=timezone.now())
-        return book.note_paid(row, payer=finding.payer, receipt=said)
+        moved, _ = book.note_paid(row, payer=finding.payer, receipt=said)
+        return moved
     if finding.fate is tempo.Fate.PENDING and not tempo.is_over(row.valid_until, pushed=was_pushed):
         Payment.objects.filter(id=row.id).update(updated_at=timezone.now())
         return False

@@ -21,11 +21,11 @@ from apps.core.errors import Fault, invalid
 from apps.core.funding import funding_named
 from apps.core.limits import Quota, count_request, counted_requests, refuse_if_exceeded, uncount_request
 from apps.core.request_facts import facts_of
-from apps.payments import book, mpp, x402
+from apps.payments import keys, mpp, x402
 from apps.payments.challenge import challenge, payment_required
 from apps.payments.funding import MICROS_PER_CREDIT
 from apps.payments.models import Rail
-from apps.payments.mpp_desk import answer_again, pay_by_mpp
+from apps.payments.mpp_desk import answer_first, pay_by_mpp
 from apps.payments.rails import rails_for
 from apps.payments.visit import Visit, refuse_without_worker
 from apps.payments.x402_desk import pay_by_x402
@@ -125,10 +125,8 @@ class PaidOperationView(RawOperationView):
             return pay_by_mpp(visit, request.headers["Authorization"])
         if rail == Rail.X402 and (paid := x402.read_payment(request._request)) is not None:
             return pay_by_x402(visit, paid)
-        if visit.idempotency_key and (
-            earlier := book.earlier_answer(key=visit.idempotency_key, fingerprint=visit.fingerprint)
-        ):
-            return answer_again(visit, earlier)
+        if visit.idempotency_key and (first := keys.first_of(visit.idempotency_key, fingerprint=visit.fingerprint)):
+            return answer_first(visit, first)
         refuse_without_worker()
         return payment_required(visit)
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from django.conf import settings
 from django.http import HttpResponse
 
-from apps.core import jobs
+from apps.core import idempotency, jobs
 from apps.core.errors import AppError, ErrorCode
+from apps.core.idempotency import First, KeyTakenError
 from apps.core.models import Job
-from apps.payments import book, reconciler, x402
+from apps.payments import book, keys, reconciler, x402
 from apps.payments.challenge import payment_required
 from apps.payments.facilitator import FacilitatorAwayError, Outcome, Settlement
 from apps.payments.models import CLAIMABLE_STATES, DELIVERED_STATES, LEASED_STATES, Payment, PaymentState, Rail
-from apps.payments.mpp_desk import answer_again
+from apps.payments.mpp_desk import answer_first
 from apps.payments.rails import x402_rail
 from apps.payments.settlement import facilitator
 from apps.payments.visit import (
@@ -40,17 +44,57 @@ def pay_by_x402(visit: Visit, paid: X402Payment) -> HttpResponse:
     rail = x402_rail()
     row = Payment.objects.select_related("job").filter(key=x402.key_of(paid.authorization, rail)).first()
     if row is not None and row.state not in CLAIMABLE_STATES:
-        # Its time may be over and our terms may have changed since; that it is the payer's own still counts.
-        reason = x402.signature_fault(paid, rail)
-        return _refuse(visit, paid, reason) if reason else _again(visit, paid, row)
+        return _used(visit, paid, row)
     if reason := x402.fault_of(paid, rail, amount=visit.amount):
         return _refuse(visit, paid, reason)
+    if first := _first(visit, paid):
+        return _answer_first(visit, paid, first)
     refuse_without_worker()
     try:
         row, is_ours = book.claim(_claim(visit, paid))
-    except book.KeyInUseError as taken:
-        return _again_by_key(visit, paid, taken.payment)
+    except KeyTakenError as taken:
+        with _identifiers_own_words(visit, paid):
+            first = idempotency.answer_of_the_faster(taken)
+        return _answer_first(visit, paid, first)
     return _serve(visit, paid, row) if is_ours else _again(visit, paid, row)
+
+
+def _used(visit: Visit, paid: X402Payment, row: Payment) -> HttpResponse:
+    """A payment that has moved money, or may have: its time may be over, and our terms may have changed since."""
+    if reason := x402.signature_fault(paid, x402_rail()):  # that it is the payer's own still counts
+        return _refuse(visit, paid, reason)
+    key = _key_of(visit, paid)
+    if row.fingerprint == visit.fingerprint:
+        keys.remember(row, key)
+        response = _again(visit, paid, row)
+        return idempotency.as_replay(response) if key else response
+    if first := _first(visit, paid):
+        return _answer_first(visit, paid, first)
+    return _refuse(visit, paid, x402.ALREADY_USED)
+
+
+def _key_of(visit: Visit, paid: X402Payment) -> str | None:
+    return visit.idempotency_key or paid.identifier
+
+
+def _first(visit: Visit, paid: X402Payment) -> First | None:
+    """What the payer's key stands for, for this very request. Raises AppError."""
+    payer = paid.authorization.payer
+    ticket = keys.ticket_of(key=_key_of(visit, paid), payer=payer, fingerprint=visit.fingerprint)
+    with _identifiers_own_words(visit, paid):
+        return idempotency.first_answer(ticket)
+
+
+@contextlib.contextmanager
+def _identifiers_own_words(visit: Visit, paid: X402Payment) -> Iterator[None]:
+    """x402's `payment-identifier` has a status of its own for another request."""
+    try:
+        yield
+    except AppError as error:
+        if error.code is not ErrorCode.IDEMPOTENCY_MISMATCH:
+            raise
+        code = ErrorCode.CONFLICT if paid.identifier and not visit.idempotency_key else error.code
+        raise AppError(code, "This key was used for another request; the new payment was not touched.") from error
 
 
 def _claim(visit: Visit, paid: X402Payment) -> book.Claim:
@@ -66,7 +110,7 @@ def _claim(visit: Visit, paid: X402Payment) -> book.Claim:
         amount=visit.amount,
         valid_until=authorization.expires_at,
         nonce=authorization.nonce,
-        idempotency_key=visit.idempotency_key or paid.identifier,
+        idempotency_key=_key_of(visit, paid),
     )
 
 
@@ -108,7 +152,7 @@ def _work(visit: Visit, row: Payment) -> Job:
         book.release(row, "late")
         raise too_late() from None
     except AppError as error:
-        book.release(row, error.code.name)
+        (book.release_refused if error.code is ErrorCode.VALIDATION_ERROR else book.release)(row, error.code.name)
         raise
 
 
@@ -152,7 +196,7 @@ def _again(visit: Visit, paid: X402Payment, row: Payment) -> HttpResponse:
     """The signature is the payer's own: what was made for it is given again, and nothing is done twice."""
     if row.fingerprint != visit.fingerprint:
         return _refuse(visit, paid, x402.ALREADY_USED)
-    if book.is_unclear(row):
+    if keys.is_unclear(row):
         reconciler.resolve(row)
         row.refresh_from_db()
     if row.state in LEASED_STATES or row.state in CLAIMABLE_STATES:
@@ -162,16 +206,11 @@ def _again(visit: Visit, paid: X402Payment, row: Payment) -> HttpResponse:
     return _with_receipt(picture(visit, row.job), paid, row)
 
 
-def _again_by_key(visit: Visit, paid: X402Payment, row: Payment) -> HttpResponse:
-    """A new payment of the same payer for what was paid already: this one is not touched."""
-    if row.fingerprint != visit.fingerprint:
-        code = ErrorCode.CONFLICT if paid.identifier and not visit.idempotency_key else ErrorCode.IDEMPOTENCY_MISMATCH
-        raise AppError(code, "This key was used for another request; the new payment was not touched.")
-    if row.rail == Rail.MPP:
-        return answer_again(visit, row)
-    response = _again(visit, paid, row)
-    response.headers["Idempotency-Replayed"] = "true"
-    return response
+def _answer_first(visit: Visit, paid: X402Payment, first: First) -> HttpResponse:
+    """A new payment of the same payer for what was paid or refused already: this one is not touched."""
+    if isinstance(first.made, Job) or first.made.rail == Rail.MPP:
+        return answer_first(visit, first)
+    return idempotency.as_replay(_again(visit, paid, first.made))
 
 
 def _with_receipt(response: HttpResponse, paid: X402Payment, row: Payment) -> HttpResponse:

@@ -6,7 +6,6 @@ import uuid
 from enum import StrEnum
 
 from django.db import models
-from django.db.models import Q
 
 from apps.core.models import MODES, object_token
 from apps.core.owner import Mode
@@ -26,6 +25,7 @@ class WatermarkTemplate(models.Model):
     The files lie in the store under `templates/{object_token}/`, by their number, and beside them what was learned from
     photos. A row exists as long as its files may: `stored_at` is set when all are there, `discarded_at` when they are to
     go; without an account they are to go as well. As with jobs, the keys of the account's other mode know nothing of it.
+    Until it is stored, `created_at` says since when somebody has been storing it, and guards what he writes.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -38,19 +38,12 @@ class WatermarkTemplate(models.Model):
     height = models.PositiveIntegerField()
     size_bytes = models.PositiveIntegerField()
     object_token = models.CharField(max_length=32, default=object_token, editable=False)
-    idempotency_key = models.CharField(max_length=255, null=True)  # NULLs are not equal to each other
-    fingerprint = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField()
     stored_at = models.DateTimeField(null=True)
     discarded_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["-created_at"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["account", "mode", "idempotency_key"], condition=Q(discarded_at=None), name="template_key_once"
-            ),
-        ]
 
     def __str__(self) -> str:
         return self.name or str(self.id)

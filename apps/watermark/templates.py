@@ -8,21 +8,22 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.accounts.models import Account
 from apps.core.errors import AppError, ErrorCode, invalid
-from apps.core.idempotency import KEPT, KeyTakenError, Ticket, rows_of, take
+from apps.core.idempotency import Fate, Ticket, forget, once
 from apps.core.intake.uploads import Upload
-from apps.core.owner import Mode, Owner
+from apps.core.owner import Owner
 from apps.core.storage import StoreAwayError, result_store
 from apps.watermark.models import Kind, WatermarkTemplate
 
 MOST_TEMPLATES = 50
 """Of one account, in each of its modes."""
 
+_STORED_WITHIN = timedelta(seconds=60)  # ten photos take a few seconds; who takes longer and lives harms nobody
 _LONGEST_UPLOAD = timedelta(hours=1)
 _BATCH = 100
 
@@ -47,43 +48,43 @@ def refuse_foreign_template(params: Mapping[str, Any], owner: Owner) -> None:
         template_of(owner, params["template"])
 
 
-def first_template(ticket: Ticket) -> WatermarkTemplate | None:
+def fate_of(template: WatermarkTemplate) -> Fate:
     """
-    What the first request with this key made; None where there was none, or it is no more.
-
-    Raises:
-        AppError: IDEMPOTENCY_MISMATCH for another request, CONFLICT while the first one is still at work.
+    What becomes of its Idempotency-Key. A template whose storing takes too long was left by its server: the same request
+    carries the same files, and stores them.
     """
-    since = timezone.now() - KEPT
-    keys = rows_of(ticket).filter(created_at__gte=since)
-    if keys.exclude(fingerprint=ticket.fingerprint).exists():
-        raise AppError(ErrorCode.IDEMPOTENCY_MISMATCH)  # a job's, or another template's
-    rows = WatermarkTemplate.objects.filter(
-        account_id=ticket.account_id, mode=ticket.mode, idempotency_key=ticket.key, discarded_at=None
-    )
-    rows.filter(created_at__lt=since).update(idempotency_key=None)
-    row = rows.first()
-    if row is None:
-        rows_of(ticket).delete()  # too old, or of an upload that never ended: the key is free again
-        return None
-    if row.fingerprint != ticket.fingerprint:
-        raise AppError(ErrorCode.IDEMPOTENCY_MISMATCH)
-    if row.stored_at is None:
-        raise AppError(ErrorCode.CONFLICT, retry_after_s=2)
-    return row
+    if template.discarded_at is not None:
+        return Fate.GONE
+    if template.stored_at is not None:
+        return Fate.STANDS
+    return Fate.LEFT if template.created_at < timezone.now() - _STORED_WITHIN else Fate.AT_WORK
 
 
 def make_template(
     owner: Owner, *, name: str, kind: Kind, uploads: Sequence[Upload], ticket: Ticket | None
-) -> WatermarkTemplate:
+) -> tuple[WatermarkTemplate, bool]:
     """
     Keep the checked files. The row comes first, so that nothing lies in the store that no row knows of.
 
+    Returns:
+        The template, and whether the first request with this key made it.
+
     Raises:
-        AppError: VALIDATION_ERROR when the account has all that it may have; CONFLICT beside a request with the same key;
-            OVERLOADED when the store is away.
+        AppError: VALIDATION_ERROR when the account has all that it may have; IDEMPOTENCY_MISMATCH, GONE and CONFLICT by the
+            key; OVERLOADED when the store is away.
     """
-    template = WatermarkTemplate(
+    template, is_first_ones = once(ticket, lambda: _insert(owner, name=name, kind=kind, uploads=uploads))
+    if template.stored_at is None:
+        if is_first_ones:
+            _go_on_with(template)
+        _store(template, uploads)
+    return template, is_first_ones
+
+
+def _insert(owner: Owner, *, name: str, kind: Kind, uploads: Sequence[Upload]) -> WatermarkTemplate:
+    """Raises AppError."""
+    _refuse_too_many(owner)
+    return WatermarkTemplate.objects.create(
         account_id=owner.account_id,
         mode=owner.mode,
         name=name,
@@ -92,43 +93,63 @@ def make_template(
         width=uploads[0].header.width,
         height=uploads[0].header.height,
         size_bytes=sum(upload.size_bytes for upload in uploads),
-        idempotency_key=ticket.key if ticket else None,
-        fingerprint=ticket.fingerprint if ticket else "",
         created_at=timezone.now(),
     )
-    try:
-        with transaction.atomic():
-            _refuse_too_many(owner)
-            template.save(force_insert=True)
-            if ticket is not None:
-                take(ticket, None)
-    except (IntegrityError, KeyTakenError) as error:
-        raise AppError(ErrorCode.CONFLICT, retry_after_s=2) from error
+
+
+def _go_on_with(template: WatermarkTemplate) -> None:
+    """Take a template over from a server that died while it stored it. Raises AppError(CONFLICT): another was faster."""
+    now = timezone.now()
+    if not _being_stored(template).update(created_at=now):
+        raise AppError(ErrorCode.CONFLICT, retry_after_s=2)
+    template.created_at = now
+
+
+def _store(template: WatermarkTemplate, uploads: Sequence[Upload]) -> None:
+    """
+    Store the files. Who finds the template taken over leaves it alone: what he has stored are the same bytes.
+
+    Raises:
+        AppError: OVERLOADED when the store is away, and then there is no template; CONFLICT when it was lost.
+    """
     connection.close()  # back to the pool: a slow store must not keep it from requests that need only the rows
     try:
         for key, upload in zip(template.keys, uploads, strict=True):
             upload.file.seek(0)
             result_store().put(key, upload.file, content_type=upload.content_type)
     except StoreAwayError:
-        discard(template)
+        _give_up(template)
         raise
     template.stored_at = timezone.now()
-    template.save(update_fields=["stored_at"])
-    return template
+    if not _being_stored(template).update(stored_at=template.stored_at):
+        if not WatermarkTemplate.objects.filter(id=template.id, discarded_at=None).exists():
+            with contextlib.suppress(StoreAwayError):  # its files were deleted before the last of ours came
+                _purge(template)
+        raise AppError(ErrorCode.CONFLICT, retry_after_s=1)
+
+
+def _being_stored(template: WatermarkTemplate) -> QuerySet[WatermarkTemplate]:
+    """Its row, while nobody else has stored it, deleted it or taken it over."""
+    rows = WatermarkTemplate.objects.filter(id=template.id, created_at=template.created_at)
+    return rows.filter(stored_at=None, discarded_at=None)
+
+
+def _give_up(template: WatermarkTemplate) -> None:
+    """It could not be stored: there is none, and its Idempotency-Key is free again."""
+    with transaction.atomic():
+        if not _being_stored(template).update(discarded_at=timezone.now()):
+            return
+        forget(template)
+    with contextlib.suppress(StoreAwayError):
+        _purge(template)
 
 
 def discard(template: WatermarkTemplate) -> None:
     """
-    Nobody can use it from now on, and its Idempotency-Key is free; its files and its row go now, or with the next sweep where
-    the store is away.
+    Its owner wants it gone: nobody can use it from now on, and its Idempotency-Key is answered with 410. Its files and its
+    row go now, or with the next sweep where the store is away.
     """
-    with transaction.atomic():
-        WatermarkTemplate.objects.filter(id=template.id).update(discarded_at=timezone.now())
-        if template.idempotency_key is not None and template.account_id is not None:
-            ticket = Ticket(
-                template.account_id, Mode(template.mode), template.idempotency_key, fingerprint=template.fingerprint
-            )
-            rows_of(ticket).filter(job=None, fingerprint=ticket.fingerprint).delete()
+    WatermarkTemplate.objects.filter(id=template.id).update(discarded_at=timezone.now())
     with contextlib.suppress(StoreAwayError):
         _purge(template)
 
@@ -148,7 +169,10 @@ def purge_discarded() -> int:
     purged = 0
     with contextlib.suppress(StoreAwayError):
         for template in rows:
-            _purge(template)
+            if template.discarded_at is None and template.stored_at is None:
+                _give_up(template)
+            else:
+                _purge(template)
             purged += 1
     return purged
 

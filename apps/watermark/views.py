@@ -23,7 +23,7 @@ from apps.watermark import models
 from apps.watermark.models import Kind
 from apps.watermark.operation import BODY_CAP_BYTES, WATERMARK_REMOVAL
 from apps.watermark.template_files import FORM, PHOTO_FIELDS, TemplateSerializer, read_files
-from apps.watermark.templates import MOST_TEMPLATES, discard, first_template, make_template, templates_of
+from apps.watermark.templates import MOST_TEMPLATES, discard, make_template, templates_of
 
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -100,21 +100,19 @@ class TemplatesView(TemplateEndpoint):
         is_quote = is_dry_run(request, fields)
         kind, uploads = read_files(fields)
         named = {str(number): upload for number, upload in enumerate(uploads)}
-        ticket = idempotency.ticket_for(
-            request, identity_of(request), {"name": fields.get("name"), "kind": kind.value}, named
-        )
-        first = first_template(ticket) if ticket else None
+        owner = identity_of(request)
+        asked = {"name": fields.get("name"), "kind": kind.value} | ({"dry_run": True} if is_quote else {})
+        ticket = idempotency.ticket_for(request, owner, asked, named)
+        first = idempotency.first_answer(ticket)
         if is_quote and first is None:
             return envelope(request, Quote.of(0))
-        if first is None:
-            name = serializer.validated_data["name"]
-            with place_if(sum(upload.size_bytes for upload in uploads) > LARGE_BYTES, identity_of(request).account_id):
-                template = make_template(identity_of(request), name=name, kind=kind, uploads=uploads, ticket=ticket)
-        response = envelope(request, WatermarkTemplate.of(first or template), status=201)
-        response.headers["Location"] = f"/v1/watermark-templates/{(first or template).id}"
-        if first:
-            response.headers["Idempotency-Replayed"] = "true"
-        return response
+        is_large = sum(upload.size_bytes for upload in uploads) > LARGE_BYTES
+        name = serializer.validated_data["name"]
+        with place_if(is_large and not (first and first.made.stored_at), owner.account_id):
+            template, is_replay = make_template(owner, name=name, kind=kind, uploads=uploads, ticket=ticket)
+        response = envelope(request, WatermarkTemplate.of(template), status=201)
+        response.headers["Location"] = f"/v1/watermark-templates/{template.id}"
+        return idempotency.as_replay(response) if is_replay else response
 
 
 class TemplateView(TemplateEndpoint):

@@ -13,22 +13,14 @@ from PIL import Image
 
 from apps.core.models import Job
 from tests.api import Api
+from tests.contract.raw_calls import PATH, send
 from tests.drawing import photo_png
-
-PATH = "/v1/remove-background"
 
 
 def encoded(image_format: str, width: int = 400, height: int = 300, *, noise: bool = True, **options: bool) -> bytes:
     out = io.BytesIO()
     Image.open(io.BytesIO(photo_png(width, height, noise=noise))).convert("RGB").save(out, image_format, **options)
     return out.getvalue()
-
-
-def send(api: Api | None, body: bytes, *, query: str = "", media: str = "image/png", **headers: str) -> HttpResponse:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    if api is not None:
-        named.setdefault("X-Api-Key", api.key)
-    return Client(raise_request_exception=False).post(PATH + query, data=body, content_type=media, headers=named)
 
 
 def assert_refused(response: HttpResponse, status: int, code: str, *, retryable: bool = False) -> None:

@@ -29,17 +29,13 @@ from tests.api import Api, error_of, make_api, upload
 from tests.contract.books import asleep, credits
 from tests.contract.links import inside, pixels
 from tests.contract.objects import stored_below
-from tests.watermarks import TEAL, MarksByColour, mark_png, marked_array, marked_png
+from tests.watermarks import TEAL, MarksByColour, mark_png, marked_array, marked_png, photos
 
 PATH = "/v1/watermark-templates"
 REMOVE = "/v1/watermark-removal"
 """The colour of the customer's mark; the stand-in takes it for a mark only where the template says so."""
 
 TEAL_BOX = (30, 30, 60, 40)
-
-
-def photos(count: int = 3, **options: Any) -> list[Any]:
-    return [upload(marked_png((4, 4, 40 + n, 20), **options)) for n in range(count)]
 
 
 def make(api: Api, /, headers: dict[str, str] | None = None, **fields: Any) -> HttpResponse:
@@ -380,16 +376,20 @@ def test_key_of_a_template_is_none_for_a_job(api: Api) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "IDEMPOTENCY_MISMATCH")
 
 
-def test_key_is_free_after_a_day_and_after_a_deletion(api: Api) -> None:
+def test_key_is_free_after_a_day_and_no_earlier_for_a_deletion(api: Api) -> None:
     key = {"Idempotency-Key": "k"}
+    a_day_ago = timezone.now() - timedelta(hours=25)
     first = made(make(api, key))
     for rows in (WatermarkTemplate, IdempotencyKey):
-        rows.objects.update(created_at=timezone.now() - timedelta(hours=25))
-    second = made(make(api, key, image=upload(mark_png((1, 2, 3)))))
+        rows.objects.update(created_at=a_day_ago)
+    second = made(make(api, key))
     api.delete(f"{PATH}/{second['id']}")
 
+    gone = make(api, key)
+    IdempotencyKey.objects.update(created_at=a_day_ago)
     third = made(make(api, key))
 
+    assert (gone.status_code, gone.json()["error"]["code"]) == (410, "GONE")
     assert len({first["id"], second["id"], third["id"]}) == 3
 
 

@@ -101,3 +101,50 @@ def test_stopped_anywhere_nobody_pays_for_nothing_and_nothing_leaves_unpaid(
     print(f"\n{rail}: stopped {step} times, at each step; {pictures} pictures paid once; unsent and unpaid: {unsent}")
     assert step >= 14
     assert set(unsent) <= {"after note_transaction", "before node eth_sendRawTransaction"}
+
+
+def statuses_under_key(rail: str, key: str) -> list[int]:
+    """What a client sees that signs a new payment for each retry, and keeps its Idempotency-Key."""
+    seen: list[int] = []
+    a_minute_ago = timezone.now() - timedelta(minutes=1)
+    while len(seen) < 5 and (not seen or seen[-1] in {409, 503}):
+        Payment.objects.update(lease_until=a_minute_ago, updated_at=a_minute_ago)
+        reconciler.reconcile()
+        seen.append(post(Idempotency_Key=key, **payment_by(rail)).status_code)
+    return seen
+
+
+def payment_by(rail: str) -> dict[str, str]:
+    return x402_header() if rail == "x402" else mpp_header(challenge_of(post()))
+
+
+@pytest.mark.parametrize("rail", ["x402", "mpp"])
+def test_stopped_anywhere_one_key_is_charged_once_whatever_payments_come_with_it(
+    rail: str, paid: Api, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain, killer = rig.x402 if rail == "x402" else rig.mpp, Killer(monkeypatch)
+    step, unsent = 0, []
+    while True:
+        key, payment = f"order-{rail}-{step:016}", payment_by(rail)
+        before = chain.balance(ADDRESSES[MERCHANT])
+        if not stopped_at(killer, step, {"Idempotency_Key": key, **payment}):
+            break
+        where, step = killer.names[-1], step + 1
+
+        seen = statuses_under_key(rail, key)
+
+        earned = chain.balance(ADDRESSES[MERCHANT]) - before
+        if seen[-1] == 200:
+            assert earned == PRICE, where
+        else:  # written down and not sent: until its time is over nobody can say so, and no other payment is touched
+            assert (earned, set(seen)) == (0, {503}), where
+            unsent.append(where)
+            Payment.objects.filter(state="unknown").update(
+                state="failed"
+            )  # as the reconciler does when its time is over
+            assert statuses_under_key(rail, key) == [200]
+            assert chain.balance(ADDRESSES[MERCHANT]) - before == PRICE
+    print(f"\n{rail}: stopped {step} times; each key charged once; kept from a second payment: {unsent}")
+    assert step >= 14
+    last_write = {"x402": "after note_transaction", "mpp": "after start_settling"}[rail]
+    assert set(unsent) <= {last_write, "before node eth_sendRawTransaction"}

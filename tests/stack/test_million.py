@@ -75,8 +75,8 @@ _FILL = [
         (VALUES ('remove-bg'), ('clothing'), ('watermark')) p (o)
     """,
     """
-    INSERT INTO core_idempotencykey (account_id, key, fingerprint, job_id, answered_binary, created_at)
-    SELECT account_id, 'key-' || row_number() OVER (), md5(id::text), id, true, created_at
+    INSERT INTO core_idempotencykey (account_id, key, fingerprint, kind, made_id, answered_binary, created_at)
+    SELECT account_id, 'key-' || row_number() OVER (), md5(id::text), 'job', id, true, created_at
     FROM core_job WHERE created_at > now() - interval '1 day'
     """,
     "ANALYZE core_job, billing_ledgerentry, billing_wallet, billing_usageday, core_idempotencykey, accounts_account",
@@ -99,7 +99,7 @@ def grown(db: None) -> Grown:
         for statement in _FILL:
             cursor.execute(statement, {"rows": ROWS})
     account = Account.objects.get(name="grown-1")
-    key = IdempotencyKey.objects.filter(job__state=State.SUCCEEDED)[0]
+    key = IdempotencyKey.objects.filter(made_id__in=Job.objects.filter(state=State.SUCCEEDED).values("id"))[0]
     return Grown(
         account,
         Job.objects.filter(account=account, state=State.EXPIRED).values_list("id", flat=True)[0],

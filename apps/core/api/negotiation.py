@@ -14,6 +14,7 @@ from rest_framework.negotiation import BaseContentNegotiation
 
 from apps.core.errors import AppError, ErrorCode
 
+RESPOND_ASYNC = "respond-async"
 _MOST_RANGES = 50
 _LONGEST_RANGE = 200
 _UNPACKED = frozenset(
@@ -111,7 +112,7 @@ def answer_form(
         applied = f"wait={wait_s:.0f}" + (", respond-async" if respond_async else "")
         return AnswerForm(binary, wait_s, late_is_accepted=True, applied=applied)
     if respond_async:
-        return AnswerForm(binary, 0.0, late_is_accepted=True, applied="respond-async")
+        return AnswerForm(binary, 0.0, late_is_accepted=True, applied=RESPOND_ASYNC)
     return AnswerForm(binary, limit_s, late_is_accepted=not binary)
 
 

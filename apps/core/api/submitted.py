@@ -9,10 +9,10 @@ from django.http import HttpResponse
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
-from apps.core import jobs
+from apps.core import idempotency, jobs
 from apps.core.answers import Part
 from apps.core.api.fields import asked_form, request_fields
-from apps.core.api.negotiation import AnswerForm
+from apps.core.api.negotiation import RESPOND_ASYNC, AnswerForm
 from apps.core.api.parsers import JsonParser
 from apps.core.api.views import EndpointView, OperationView
 from apps.core.dialects.base import Answer, json_response
@@ -24,7 +24,7 @@ from apps.core.dialects.code_message import (
     task_result,
 )
 from apps.core.errors import Fault, invalid
-from apps.core.models import IdempotencyKey, Job
+from apps.core.models import Job
 from apps.core.openapi.endpoints import Endpoint
 from apps.core.pictures.formats import HeaderError
 from apps.core.pictures.inspection import unreadable
@@ -32,7 +32,7 @@ from apps.core.pictures.wholeness import check_whole
 from apps.core.request_facts import identity_of
 
 # `applied` is as of a client that sent `Prefer: respond-async`: only the queue's cap refuses it.
-AT_ONCE = AnswerForm(binary=False, wait_s=0.0, late_is_accepted=True, applied="respond-async")
+AT_ONCE = AnswerForm(binary=False, wait_s=0.0, late_is_accepted=True, applied=RESPOND_ASYNC)
 
 
 class SubmitView(OperationView):
@@ -63,7 +63,7 @@ class SubmitView(OperationView):
     def _answer(self, job: Job, request: Request, form: AnswerForm) -> HttpResponse:
         return self.dialect.accepted(Answer(job, self.operation, form.binary), request)
 
-    def _is_deferred(self, first: IdempotencyKey) -> bool:  # noqa: ARG002 - every answer is a task's id
+    def _is_deferred(self, first: idempotency.First, form: AnswerForm) -> bool:  # noqa: ARG002 - every answer is a task's id
         return True
 
 

@@ -27,7 +27,7 @@ from apps.core.api.fields import (
     request_fields,
     unknown_fields,
 )
-from apps.core.api.negotiation import AnswerForm, answer_form
+from apps.core.api.negotiation import RESPOND_ASYNC, AnswerForm, answer_form
 from apps.core.api.parsers import JsonParser, UrlencodedParser
 from apps.core.api.terms import PATIENT, Share, Terms
 from apps.core.api.throttles import count_anonymous
@@ -37,7 +37,7 @@ from apps.core.errors import AppError, ErrorCode
 from apps.core.funding import funding_named
 from apps.core.identity import Identity
 from apps.core.intake.uploads import has_url, open_uploads
-from apps.core.models import FINAL_STATES, IdempotencyKey, Job, State
+from apps.core.models import FINAL_STATES, Job, State
 from apps.core.openapi.endpoints import Endpoint
 from apps.core.operations import Operation
 from apps.core.request_facts import facts_of, identity_of
@@ -155,8 +155,8 @@ class OperationView(EndpointView):
 
     def _answer_order(self, order: jobs.Order, request: Request, form: AnswerForm) -> HttpResponse:
         """The first answer to its key again, a quote, or the work itself."""
-        if order.ticket and (first := idempotency.first_answer(order.ticket)):
-            return self._replay(first, request, form)
+        if first := idempotency.first_answer(order.ticket):
+            return self._replay(first, order, request, form)
         if is_dry_run(request, self.fields_of(request)):
             return self.dialect.quote(order.price_credits, request)
         try:
@@ -175,16 +175,12 @@ class OperationView(EndpointView):
             with jobs.admitted(order, deadline_s=deadline_s):
                 job = jobs.submit(order)
         except idempotency.KeyTakenError as taken:
-            first = idempotency.first_answer(taken.ticket)
-            if first is None:
-                raise AppError(ErrorCode.CONFLICT, retry_after_s=1) from None
-            return self._replay(first, request, form)
+            return self._replay(idempotency.answer_of_the_faster(taken), order, request, form)
         facts_of(request).job_id = str(job.id)
         job = jobs.wait(job, timeout_s=form.wait_s)
         response = self._answer(job, request, form)
-        if order.ticket:
-            idempotency.note_answer(order.ticket, job, status=response.status_code, binary=form.binary)
-        facts_of(request).billed_credits = funding_named(job.funding).bill(job)
+        if idempotency.note_answer(order.ticket, job, status=response.status_code, binary=form.binary):
+            facts_of(request).billed_credits = funding_named(job.funding).bill(job)
         note_charge(request._request, job.charged_credits)
         return response
 
@@ -206,30 +202,26 @@ class OperationView(EndpointView):
             when_sent(response, partial(lifecycle.purge_if_reachable, answer.job))
         return response
 
-    def _replay(self, first: IdempotencyKey, request: Request, form: AnswerForm) -> HttpResponse:
+    def _replay(self, first: idempotency.First, order: jobs.Order, request: Request, form: AnswerForm) -> HttpResponse:
         """The first answer again, in its first form, with fresh links and without a second charge."""
-        job = first.job
-        assert job is not None  # noqa: S101 - first_answer() gives no other rows
-        if job.deleted_at is not None:
-            raise AppError(ErrorCode.GONE, "The job of this Idempotency-Key was deleted; nothing is charged again.")
-        binary = form.binary if first.answered_status is None else first.answered_binary
+        job: Job = first.made
+        binary = form.binary if first.row.answered_status is None else first.row.answered_binary
         answer = Answer(job, self.operation, binary)
-        if self._is_deferred(first):
+        if self._is_deferred(first, form):
             response = self.dialect.accepted(answer, request)
         elif job.state == State.FAILED:
             response = answer_in(self.dialect, error_of(job), request)
         else:
             response = self._success(answer, request)
-        response.headers["Idempotency-Replayed"] = "true"
-        if first.answered_status is None and idempotency.note_answer_of(
-            first, status=response.status_code, binary=binary
-        ):  # the request that ran the job died unanswered: this is the first answer that goes out
+        if idempotency.note_answer(order.ticket, job, status=response.status_code, binary=binary):
+            # The request that ran the job died unanswered, or is slower: this is the first answer that goes out.
             facts_of(request).billed_credits = funding_named(job.funding).bill(job)
-        return response
+        return idempotency.as_replay(response)
 
-    def _is_deferred(self, first: IdempotencyKey) -> bool:
-        """Whether the first answer left the result for later."""
-        return first.answered_status == HTTPStatus.ACCEPTED
+    def _is_deferred(self, first: idempotency.First, form: AnswerForm) -> bool:
+        """Whether the first answer left the result for later; one that never went out is given as it is asked for now."""
+        status = first.row.answered_status
+        return form.applied == RESPOND_ASYNC if status is None else status == HTTPStatus.ACCEPTED
 
     def _order(self, request: Request, form: AnswerForm) -> jobs.Order:
         """Fields, then the URL's fetch, then the image, then the key: nothing costs before all of them are right."""

@@ -28,10 +28,15 @@ _CONTENT_TYPES = {
 
 @dataclass(frozen=True)
 class Upload:
-    """A checked image file: `file` is seekable, `header` was read from it, `content_type` follows its magic bytes."""
+    """
+    A checked image file: `file` is seekable, `header` was read from it, `content_type` follows its magic bytes.
+
+    `is_fetched` says that the request named its address and did not carry it.
+    """
 
     file: IO[bytes]
     header: ImageHeader
+    is_fetched: bool = False
 
     @property
     def content_type(self) -> str:
@@ -145,4 +150,5 @@ def open_source(source: Source, *, caller: Hashable = None) -> Upload:
         if not source.value.size:
             raise missing_image(field)
         file = source.value.file
-    return Upload(file=file, header=inspect(file, limits=limits, field=field))
+    header = inspect(file, limits=limits, field=field)
+    return Upload(file=file, header=header, is_fetched=source.field == fields.url)

@@ -34,9 +34,11 @@ _PARAMETERS: dict[str, Any] = {
     "IdempotencyKey": {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "The same key with the same request within 24 h gives the first answer again and never a second "
-        "charge. Keys are one account's, and live and sandbox never share one. A request that was refused for want of "
-        "credits (402), that came too often (429) or that failed on our side (5xx) leaves its key free.",
+        "description": "The same key with the same request (method, path, query, fields and file bytes) within 24 h gives "
+        "the first answer again, with Idempotency-Replayed: true, and never a second charge. Keys are one account's, and "
+        "live and sandbox never share one. Kept are answers that made something, and the 400 of a file that cannot be "
+        "decoded; what the checks before refused (a field, an address, the credential, the size), want of credits (402), "
+        "409, 429, 5xx and a dry run leave the key free. After a deletion it is a 410 until its 24 h are over.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
     },
     "DryRun": {

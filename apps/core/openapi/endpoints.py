@@ -17,7 +17,7 @@ SECURITY: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Bearer": []}]
 _ALWAYS = {ErrorCode.METHOD_NOT_ALLOWED, ErrorCode.RATE_LIMITED, ErrorCode.INTERNAL_ERROR, ErrorCode.OVERLOADED}
 _WITH_KEY = {ErrorCode.VALIDATION_ERROR, ErrorCode.UNAUTHENTICATED}
 _WITH_BODY = {ErrorCode.PAYLOAD_TOO_LARGE, ErrorCode.UNSUPPORTED_MEDIA_TYPE}
-_WITH_TICKET = {ErrorCode.CONFLICT, ErrorCode.IDEMPOTENCY_MISMATCH}
+_WITH_TICKET = {ErrorCode.CONFLICT, ErrorCode.GONE, ErrorCode.IDEMPOTENCY_MISMATCH}
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 

@@ -19,7 +19,7 @@ _WORDS = {
     404: "Nothing there.",
     405: "Wrong method.",
     409: "The first request with this Idempotency-Key is still at work; Retry-After says when to ask again.",
-    410: "The result of this Idempotency-Key has been deleted; nothing is charged again.",
+    410: "What this Idempotency-Key made has been deleted; nothing is charged again.",
     413: "The body is over this address's cap.",
     415: "Neither multipart/form-data nor application/json.",
     422: "This Idempotency-Key was used for another request.",
