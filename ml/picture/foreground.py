@@ -7,7 +7,8 @@ With I the photo, a its alpha, blur a box blur:
     F^ = blur(a F) / blur(a)      B^ = blur((1 - a) B) / blur(1 - a)      F = F^ + a (I - a F^ - (1 - a) B^)
 
 once with a wide blur (here on a small copy, where it costs nothing), then once with a narrow one (here only in tiles
-that hold soft pixels). Colours stay in the photo's own space.
+that hold soft pixels, and in photos of more than 5400 px a side on a smaller copy of each). Colours stay in the photo's own
+space.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.picture.transforms import require_alpha, require_rgb
-from ml.picture.types import AlphaChannel, RgbImage
+from ml.picture.types import AlphaChannel, BoxXyxy, RgbImage
 
 Floats = NDArray[np.float32]
 
@@ -34,6 +35,12 @@ NARROW_RADIUS_SHARE = 6 / 1024
 """Of the narrow blur, of the photo's long side: mattes of 1024 px have edges about this wide."""
 
 MIN_NARROW_RADIUS_PX = 6
+
+NARROW_SMALL_PX = 16
+"""
+The narrow blur's radius on the smaller copy of a tile, at least: blurs of 59 px in a photo of 100 megapixels that is soft all
+over took 14 s of CPU, this takes 5.5, and edges come out with the same colours (mean error 2.31 levels then, 2.30 now).
+"""
 
 TILE_PX = 128
 STRIP_PIXELS = 1 << 16
@@ -82,15 +89,14 @@ def estimate_foreground(image: RgbImage, alpha: AlphaChannel) -> RgbImage:
     if not tiles:
         return image
     radius_px = max(MIN_NARROW_RADIUS_PX, round(NARROW_RADIUS_SHARE * max(height, width)))
-    coarse = _blur_wide(image, alpha, tiles, radius_px)
+    step_px = max(1, radius_px // NARROW_SMALL_PX)
+    coarse = _blur_wide(image, alpha, tiles, radius_px=radius_px, multiple_px=step_px)
     out = image.copy()
-    for x0, y0, x1, y1 in tiles:
-        left, top = max(0, x0 - radius_px), max(0, y0 - radius_px)
-        around = slice(top, y1 + radius_px), slice(left, x1 + radius_px)
-        refined = _refine(image[around], alpha[around], coarse, (left, top), radius_px)
-        core = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
-        soft = _is_soft(alpha[y0:y1, x0:x1])
-        cv2.copyTo(refined[core], soft, out[y0:y1, x0:x1])
+    for tile in tiles:
+        x0, y0, x1, y1 = tile
+        inside = slice(y0, y1), slice(x0, x1)
+        refined = _refine(image, alpha, coarse, tile, radius_px=radius_px, step_px=step_px)
+        cv2.copyTo(refined, _is_soft(alpha[inside]), out[inside])
     return out
 
 
@@ -98,7 +104,7 @@ def _is_soft(alpha: AlphaChannel) -> NDArray[np.uint8]:
     return np.asarray(cv2.inRange(alpha, 1, 254), np.uint8)
 
 
-def _soft_tiles(alpha: AlphaChannel) -> Iterator[tuple[int, int, int, int]]:
+def _soft_tiles(alpha: AlphaChannel) -> Iterator[BoxXyxy]:
     """Yield boxes (x0, y0, x1, y1) around the soft pixels of each tile that has some."""
     height, width = alpha.shape
     for top in range(0, height, TILE_PX):
@@ -108,14 +114,16 @@ def _soft_tiles(alpha: AlphaChannel) -> Iterator[tuple[int, int, int, int]]:
                 yield left + x, top + y, left + x + w, top + y + h
 
 
-def _blur_wide(image: RgbImage, alpha: AlphaChannel, tiles: list[tuple[int, int, int, int]], radius_px: int) -> _Coarse:
+def _blur_wide(
+    image: RgbImage, alpha: AlphaChannel, tiles: list[BoxXyxy], *, radius_px: int, multiple_px: int
+) -> _Coarse:
     """
     Average the subject and the background over a small copy of what lies near the soft pixels, then blur.
 
     Unlike the paper, weighted by a to the fourth (and 1 - a likewise): a half-soft pixel holds half of the other's
     colour, and with a itself as its weight that colour stays in the estimate (edge error 2.8 levels, now 2.5).
     """
-    step = max(1, -(-max(alpha.shape) // COARSE_SIDE_PX))
+    step = multiple_px * max(1, -(-max(alpha.shape) // (multiple_px * COARSE_SIDE_PX)))
     reach_px = (WIDE_RADIUS_PX + 2) * step + radius_px
     first_x, first_y, last_x, last_y = np.transpose(tiles)
     left = max(0, int(first_x.min()) - reach_px) // step * step
@@ -158,23 +166,69 @@ def _spread(opacity: Floats | cv2.Mat) -> Floats:
 
 
 def _refine(
-    image: RgbImage, alpha: AlphaChannel, coarse: _Coarse, origin_xy: tuple[int, int], radius_px: int
+    image: RgbImage, alpha: AlphaChannel, coarse: _Coarse, tile: BoxXyxy, *, radius_px: int, step_px: int
 ) -> RgbImage:
-    """Bring the wide estimate into a tile at full size, correct it by the photo, and repeat with the narrow blur."""
-    photo = image.astype(np.float32)
-    thin = alpha.astype(np.float32) * np.float32(1 / 255)
-    opacity = _spread(thin)
-    size_wh = (alpha.shape[1], alpha.shape[0])
-    background = _enlarge(coarse.background, coarse, origin_xy, size_wh)
-    foreground = _correct(photo, opacity, _enlarge(coarse.foreground, coarse, origin_xy, size_wh), background)
+    """
+    Bring the wide estimate into a tile, correct it by the photo, blur it narrowly, and correct it at full size.
 
-    kernel = (2 * radius_px + 1,) * 2
+    Args:
+        step_px: all but the last correction is done with blocks of the photo of this side for pixels.
+
+    Returns:
+        (h, w, 3) uint8: the tile.
+    """
+    x0, y0, x1, y1 = tile
+    radius = round(radius_px / step_px)
+    margin_px = (radius + 1) * step_px if step_px > 1 else radius_px  # blocks are enlarged with the help of one more
+    left, top = max(0, x0 - margin_px) // step_px * step_px, max(0, y0 - margin_px) // step_px * step_px
+    right, bottom = -(-(x1 + margin_px) // step_px) * step_px, -(-(y1 + margin_px) // step_px) * step_px
+    around = slice(top, bottom), slice(left, right)
+    photo, opacity = _averaged(image[around], step_px), _averaged(alpha[around], step_px)
+    foreground, background = _blur_narrow(photo, opacity, coarse, (left, top), radius=radius, step_px=step_px)
+    inside = slice(y0, y1), slice(x0, x1)
+    offset_xy, size_wh = (x0 - left, y0 - top), (x1 - x0, y1 - y0)
+    foreground, background = (_enlarge(layer, step_px, offset_xy, size_wh) for layer in (foreground, background))
+    opacity = _spread(alpha[inside].astype(np.float32) * np.float32(1 / 255))
+    return (_correct(image[inside].astype(np.float32), opacity, foreground, background) + np.float32(0.5)).astype(
+        np.uint8
+    )
+
+
+def _averaged(layer: NDArray[np.uint8], step: int) -> Floats:
+    """Blocks of `step` pixels, the last ones filled up with the border's."""
+    if step == 1:
+        return layer.astype(np.float32)
+    height, width = layer.shape[:2]
+    filled = cv2.copyMakeBorder(layer, 0, -height % step, 0, -width % step, cv2.BORDER_REPLICATE)
+    size_wh = filled.shape[1] // step, filled.shape[0] // step
+    return np.asarray(cv2.resize(filled, size_wh, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _blur_narrow(
+    photo: Floats, alpha: Floats, coarse: _Coarse, origin_xy: tuple[int, int], *, radius: int, step_px: int
+) -> tuple[Floats, Floats]:
+    """
+    Foreground and background around a tile, on its grid of blocks.
+
+    Args:
+        photo, alpha: (h, w, 3) and (h, w), 0..255: what lies around the tile.
+        origin_xy: where that begins in the photo, in pixels.
+        radius: of the blur, in blocks of `step_px`.
+    """
+    thin = alpha * np.float32(1 / 255)
+    opacity = _spread(thin)
+    offset_xy = (origin_xy[0] - coarse.left_px) // step_px, (origin_xy[1] - coarse.top_px) // step_px
+    size_wh, step = (alpha.shape[1], alpha.shape[0]), coarse.step_px // step_px
+    background = _enlarge(coarse.background, step, offset_xy, size_wh)
+    foreground = _correct(photo, opacity, _enlarge(coarse.foreground, step, offset_xy, size_wh), background)
+
+    kernel = (2 * radius + 1,) * 2
     thin_blur = np.asarray(cv2.blur(thin, kernel), np.float32)
     foreground = np.asarray(cv2.blur(foreground * opacity, kernel), np.float32)
     foreground /= _spread(thin_blur + TINY)
     background = np.asarray(cv2.blur(background * (1 - opacity), kernel), np.float32)
     background /= _spread(1 - thin_blur + TINY)
-    return (_correct(photo, opacity, foreground, background) + np.float32(0.5)).astype(np.uint8)
+    return foreground, background
 
 
 def _correct(photo: Floats, opacity: Floats, foreground: Floats, background: Floats) -> Floats:
@@ -188,10 +242,11 @@ def _correct(photo: Floats, opacity: Floats, foreground: Floats, background: Flo
     return np.clip(result, 0, 255, out=result)
 
 
-def _enlarge(small: Floats, coarse: _Coarse, origin_xy: tuple[int, int], size_wh: tuple[int, int]) -> Floats:
-    """Cut a tile at full size out of the small copy, bilinearly, pixel centres on pixel centres."""
-    step = coarse.step_px
-    x, y = origin_xy[0] - coarse.left_px, origin_xy[1] - coarse.top_px
+def _enlarge(small: Floats, step: int, offset_xy: tuple[int, int], size_wh: tuple[int, int]) -> Floats:
+    """Cut a part out of a grid that is `step` times as fine as `small`, bilinearly, pixel centres on pixel centres."""
+    x, y = offset_xy
+    if step == 1:
+        return np.ascontiguousarray(small[y : y + size_wh[1], x : x + size_wh[0]])
     first_x, first_y = max(0, x // step - 1), max(0, y // step - 1)
     part = small[first_y : -(-(y + size_wh[1]) // step) + 1, first_x : -(-(x + size_wh[0]) // step) + 1]
     large = np.asarray(cv2.resize(part, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR), np.float32)
