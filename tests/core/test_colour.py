@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -7,7 +9,15 @@ from PIL import Image, ImageCms
 
 from apps.core.pictures import colour
 from apps.core.pictures.colour import cmyk_to_srgb, grey_to_srgb, rgb_to_srgb, row_strips, srgb_to_rgb, usable_profile
-from tests.drawing import WIDE_GAMMA, WIDE_MATRIX, cmyk_profile, grey_profile, soft_photo, wide_rgb_profile
+from tests.drawing import (
+    WIDE_GAMMA,
+    WIDE_MATRIX,
+    cmyk_profile,
+    grey_profile,
+    icc_file,
+    soft_photo,
+    wide_rgb_profile,
+)
 
 # linear sRGB to XYZ, adapted to D50 (Lindbloom)
 SRGB_MATRIX = np.array([[0.4360, 0.3851, 0.1431], [0.2225, 0.7169, 0.0606], [0.0139, 0.0971, 0.7142]])
@@ -96,3 +106,45 @@ def test_a_profile_is_usable_for_its_own_colour_space_only() -> None:
     assert usable == {("RGB", "RGB"), ("L", "L"), ("CMYK", "CMYK")}
     assert usable_profile(None, "RGB") is None
     assert usable_profile(b"\0" * 500, "RGB") is None
+
+
+def _program(steps: int) -> bytes:
+    """A tag's content that swaps red and blue, and calls one matrix so many times."""
+    swap, keep = np.eye(3, dtype=">f4")[::-1], np.eye(3, dtype=">f4")
+    matrices = [
+        b"matf\0\0\0\0" + struct.pack(">HH", 3, 3) + each.tobytes() + np.zeros(3, ">f4").tobytes()
+        for each in (swap, keep)
+    ]
+    start, length = 16 + 8 * steps, len(matrices[0])
+    places = [start, *[start + length] * (steps - 1)]
+    table = b"".join(struct.pack(">II", place, length) for place in places)
+    return b"mpet\0\0\0\0" + struct.pack(">HHI", 3, 3, steps) + table + b"".join(matrices)
+
+
+def _with_tag(profile: bytes, name: bytes, content: bytes) -> bytes:
+    count = struct.unpack_from(">I", profile, 128)[0]
+    entries = [struct.unpack_from(">4sII", profile, 132 + 12 * number) for number in range(count)]
+    tags = {tag: profile[at : at + length] for tag, at, length in entries}
+    return icc_file(b"RGB ", b"XYZ ", b"mntr", {**tags, name: content})
+
+
+@pytest.mark.parametrize("name", [b"D2B0", b"D2B1"])
+def test_a_profiles_program_is_not_run(name: bytes) -> None:
+    """It has as many steps as somebody likes, and costs them for each of 36,000 colours, each time that it is built."""
+    rgb, profile = soft_photo(90, 60), wide_rgb_profile()
+
+    converted = rgb_to_srgb(rgb, _with_tag(profile, name, _program(3)))
+
+    assert np.array_equal(converted, rgb_to_srgb(rgb, profile))
+
+
+def test_a_profile_that_is_a_program_alone_is_unusable() -> None:
+    profile = icc_file(b"RGB ", b"XYZ ", b"mntr", {b"D2B1": _program(3)})
+
+    assert usable_profile(profile, "RGB") is None
+    assert usable_profile(_with_tag(wide_rgb_profile(), b"B2D1", _program(3)), "RGB") is not None
+
+
+@pytest.mark.parametrize("length", [0, 3, 127, 130, 132, 140, 200])
+def test_a_cut_profile_is_unusable(length: int) -> None:
+    assert usable_profile(wide_rgb_profile()[:length], "RGB") is None

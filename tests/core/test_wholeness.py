@@ -453,9 +453,10 @@ def fault_of(data: bytes) -> AppError:
     [
         jpeg_of_scans(MAX_SCANS + 1, side_px=16),
         jpeg_of_scans(MAX_BLOCK_VISITS // 1250**2, side_px=10_000),
-        jpeg_of_scans(MAX_BLOCK_VISITS // 1250**2 // 16, side_px=10_000, frame=0xCA),
+        jpeg_of_scans(2, side_px=6_000, frame=0xCA),
+        jpeg_of(jpeg_scan([1]), width=10_000, height=10_000, frame=0xC9, components=1) + END,
     ],
-    ids=["too many scans", "too many for its size", "arithmetic"],
+    ids=["too many scans", "too many for its size", "arithmetic", "arithmetic in one scan"],
 )
 def test_scans_that_would_keep_a_worker_are_refused_from_the_header_on(
     data: bytes, monkeypatch: pytest.MonkeyPatch

@@ -18,6 +18,8 @@ GreyImage: TypeAlias = NDArray[np.uint8]
 
 WHITE = (255, 255, 255)
 
+_PROGRAMS = (b"D2B", b"B2D")
+
 _STRIP_PIXELS = 1_000_000  # Pillow holds 4 bytes of each beside ours
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION  # as browsers and Photoshop do
@@ -140,7 +142,7 @@ def _by_strips(
 def _transform(icc_profile: bytes, mode: str, *, flags: ImageCms.Flags = _FLAGS) -> ImageCms.ImageCmsTransform | None:
     """To sRGB; None where LittleCMS cannot read the profile, or it is for another kind of pixels."""
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
+        source = _opened(icc_profile)
         return ImageCms.buildTransform(source, _srgb(), mode, "RGB", _INTENT, flags)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
@@ -148,10 +150,25 @@ def _transform(icc_profile: bytes, mode: str, *, flags: ImageCms.Flags = _FLAGS)
 
 def _from_srgb(icc_profile: bytes) -> ImageCms.ImageCmsTransform | None:
     try:
-        target = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
+        target = _opened(icc_profile)
         return ImageCms.buildTransform(_srgb(), target, "RGB", "RGB", _INTENT, _FLAGS)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
+
+
+def _opened(icc_profile: bytes) -> ImageCms.ImageCmsProfile:
+    """
+    A profile without its programs (tags `D2Bx` and `B2Dx`), which LittleCMS would prefer to its tables.
+
+    A table of a few kilobytes may call one matrix of 15 x 15 a thousand times, which costs 6 s of CPU for each transform
+    that is built, and one of megabytes hours. Browsers know no programs either.
+    """
+    data = bytearray(icc_profile)
+    count = int.from_bytes(data[128:132], "big")
+    for entry in range(132, min(132 + 12 * count, len(data) - 11), 12):
+        if data[entry : entry + 3] in _PROGRAMS:
+            data[entry : entry + 3] = data[entry : entry + 3].lower()  # a name that means nothing, and is still its own
+    return ImageCms.ImageCmsProfile(io.BytesIO(bytes(data)))
 
 
 @cache

@@ -33,7 +33,7 @@ class RawHeader:
     height: int
     orientation: int = 1
     is_animated: bool = False
-    is_progressive: bool = False
+    is_slow: bool = False
 
 
 def read_header(file: BinaryIO, image_format: ImageFormat, *, size_bytes: int) -> RawHeader:
@@ -73,15 +73,15 @@ def read_header(file: BinaryIO, image_format: ImageFormat, *, size_bytes: int) -
 
 def _jpeg(file: BinaryIO) -> RawHeader:
     size_hw: tuple[int, int] | None = None
-    orientation, is_progressive = 0, False
+    orientation, is_slow = 0, False
     for marker, _, length in jpeg.segments(file):
         if marker in jpeg.SOF and size_hw is None:
-            size_hw, is_progressive = struct.unpack(">xHH", read_exactly(file, 5)), marker in jpeg.PROGRESSIVE
+            size_hw, is_slow = struct.unpack(">xHH", read_exactly(file, 5)), marker in jpeg.PROGRESSIVE | jpeg.ARITHMETIC
         elif marker == jpeg.APP1 and not orientation and file.read(min(length, 6)) == jpeg.EXIF_TAG:
             orientation = read_orientation(file.read(length - 6))
     if size_hw is None:
         raise HeaderError("no frame before the scan")
-    return RawHeader(size_hw[1], size_hw[0], orientation or 1, is_progressive=is_progressive)
+    return RawHeader(size_hw[1], size_hw[0], orientation or 1, is_slow=is_slow)
 
 
 # PNG ------------------------------------------------------------------------------------------------------

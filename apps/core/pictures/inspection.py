@@ -47,7 +47,7 @@ class ImageHeader:
         width, height: px, after the EXIF orientation.
         orientation: EXIF 1..8, 1 where there is none.
         is_animated: more than one frame (GIF, WebP, APNG).
-        layout: of a progressive JPEG, which has to be read from end to end to know what it costs.
+        layout: of a progressive or arithmetic-coded JPEG, which has to be read from end to end to know what it costs.
     """
 
     format: ImageFormat
@@ -86,9 +86,12 @@ def inspect(file: BinaryIO, *, limits: ImageLimits, field: str = "image") -> Ima
         turned = raw.orientation >= 5
         width, height = (raw.height, raw.width) if turned else (raw.width, raw.height)
         _check_dimensions(width, height, limits, field)
-        layout = read_layout(file) if raw.is_progressive else None
+        layout = read_layout(file) if raw.is_slow else None
     except TooMuchWorkError as error:
-        issue = "The JPEG has more scans than an image of its size may have. Save it again as a baseline JPEG."
+        issue = (
+            "The JPEG would take too long to decode: it has more scans than an image of its size may have, or is large and "
+            "arithmetic-coded. Save it again as a baseline JPEG."
+        )
         raise invalid(field, issue, Fault.UNREADABLE_FILE) from error
     except HeaderError as error:
         raise unreadable(field) from error
