@@ -9,6 +9,7 @@ import pytest
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFile
+from PIL.BmpImagePlugin import BmpRleDecoder
 
 from apps.core.errors import AppError, ErrorCode, Fault
 from apps.core.pictures import decoding, stripping
@@ -107,6 +108,40 @@ def test_the_fast_webp_path_gives_pillows_pixels(options: dict[str, object], cha
     assert difference(photo.rgb, wanted[:, :, :3]) == 0
     assert (photo.opacity is None) == (channels == 3)
     assert photo.opacity is None or difference(photo.opacity, wanted[:, :, 3]) == 0
+
+
+def packed_bmp(depth: int, width: int = 37, height: int = 23) -> bytes:
+    """A run-length encoded BMP of 4 or 8 bits, in which runs and plain pixels take turns."""
+    random = np.random.default_rng(depth)
+    body = b""
+    for _ in range(height):
+        for left in range(0, width, 8):
+            count = min(8, width - left)
+            if left % 16 and count == 8:
+                body += bytes([0, count]) + random.integers(0, 16, count * depth // 8, np.uint8).tobytes()
+            else:
+                body += bytes([count, random.integers(0, 16)])
+        body += b"\0\0"
+    palette = random.integers(0, 256, (16, 4), np.uint8).tobytes()
+    head = struct.pack("<2sIHHI", b"BM", 118 + len(body), 0, 0, 118)
+    kind = {8: 1, 4: 2}[depth]
+    return (
+        head + struct.pack("<IiiHHIIiiII", 40, width, height, 1, depth, kind, len(body), 0, 0, 16, 0) + palette + body
+    )
+
+
+@pytest.mark.parametrize("depth", [4, 8])
+def test_a_large_packed_bmp_is_not_unpacked_in_python(depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = packed_bmp(depth)
+    wanted = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    monkeypatch.setattr(decoding, "MAX_SLOW_PIXELS", 100)
+    monkeypatch.setattr(BmpRleDecoder, "decode", None)
+
+    photo = opened(data)
+
+    assert difference(photo.rgb, wanted) == 0
+    with pytest.raises(AppError):
+        opened(data[:-60])
 
 
 @pytest.mark.parametrize(
