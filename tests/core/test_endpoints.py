@@ -50,7 +50,7 @@ def test_key_path_body_and_ticket_bring_their_errors() -> None:
     assert statuses(look, authentication_classes=()) == {"200", *OPEN}
     assert statuses(look, path="/bell/{bell_id}") == {"200", *KEYED, "404"}
     assert statuses(ring) == {"200", *KEYED, "413", "415"}
-    assert statuses(once) == {"201", *KEYED, "413", "415", "409", "422"}
+    assert statuses(once) == {"201", *KEYED, "413", "415", "409", "410", "422"}
 
 
 def test_the_view_and_the_method_add_theirs_in_the_words_of_the_dialect() -> None:

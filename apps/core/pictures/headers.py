@@ -76,7 +76,10 @@ def _jpeg(file: BinaryIO) -> RawHeader:
     orientation, is_slow = 0, False
     for marker, _, length in jpeg.segments(file):
         if marker in jpeg.SOF and size_hw is None:
-            size_hw, is_slow = struct.unpack(">xHH", read_exactly(file, 5)), marker in jpeg.PROGRESSIVE | jpeg.ARITHMETIC
+            size_hw, is_slow = (
+                struct.unpack(">xHH", read_exactly(file, 5)),
+                marker in jpeg.PROGRESSIVE | jpeg.ARITHMETIC,
+            )
         elif marker == jpeg.APP1 and not orientation and file.read(min(length, 6)) == jpeg.EXIF_TAG:
             orientation = read_orientation(file.read(length - 6))
     if size_hw is None:
