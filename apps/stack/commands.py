@@ -15,6 +15,7 @@ from apps.stack.opening import living_as
 from apps.stack.paths import ROOT, VarDir
 from apps.stack.processes import Account, Program
 
+ALONE_PORT = 8000
 _BIN = Path(sys.executable).parent
 _MANAGE = (sys.executable, str(ROOT / "manage.py"))
 _LEAN = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}  # glibc keeps an arena per thread, and there are many
@@ -33,6 +34,7 @@ def _giving_back(mapped_from: int, trimmed_from: int) -> dict[str, str]:
 _WEB_MEMORY, _WORKER_MEMORY = _LEAN | _giving_back(1 << 18, 1 << 18), _LEAN | _giving_back(1 << 20, 1 << 24)
 
 PREPARE = (*_MANAGE, "prepare")
+SWEEP = (*_MANAGE, "sweep", "--loop")
 CREATE_KEY = (*_MANAGE, "create_api_key", "--account", "default", "--plan", "CUSTOM", "--credits", "1000000")
 
 
@@ -69,21 +71,38 @@ def app_programs(
         ),
         Program(
             name="web",
-            argv=_web(port),
+            argv=_web(port, host="127.0.0.1"),
             env=settled | _WEB_MEMORY,
             port=port,
             account=account,
             is_ready=lambda: get(f"http://127.0.0.1:{port}/healthz")[0] == 200,
         ),
-        Program(name="sweeper", argv=(*_MANAGE, "sweep", "--loop"), env=settled | _LEAN, account=account),
+        Program(name="sweeper", argv=SWEEP, env=settled | _LEAN, account=account),
         Program(name="prepare", argv=PREPARE, env=settled, account=account),
     )
 
 
-def _web(port: int) -> tuple[str, ...]:
+def standing_alone(name: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """
+    The command of one process that no supervisor runs, as in a container, and its allocator's settings.
+
+    Web listens on every address: which of them is reached is the container's to say.
+
+    Raises:
+        KeyError: there is no process of that name.
+    """
+    return {
+        "web": (_web(ALONE_PORT, host="0.0.0.0"), _WEB_MEMORY),  # noqa: S104
+        "worker": (_worker(), _WORKER_MEMORY),
+        "sweeper": (SWEEP, _LEAN),
+        "prepare": (PREPARE, _LEAN),
+    }[name]
+
+
+def _web(port: int, *, host: str) -> tuple[str, ...]:
     options = {
         "--interface": "rsgi",
-        "--host": "127.0.0.1",
+        "--host": host,
         "--port": str(port),
         "--http": "1",
         "--workers": "1",

@@ -111,6 +111,7 @@ JOB_LIMIT_S = integer("JOB_LIMIT_S", 120, low=5, high=3600)
 MAX_ATTEMPTS = integer("MAX_ATTEMPTS", 3, low=1, high=10)
 MAX_QUEUED_JOBS = integer("MAX_QUEUED_JOBS", 5000, low=1, high=1_000_000)
 WORKER_NAME = env.str("WORKER_NAME", "")
+HEARTBEAT_FILE = env.str("HEARTBEAT_FILE", "")  # touched every 5 s by a worker with its networks, and by a sweeper
 INFERENCE_SLOTS = integer("INFERENCE_SLOTS", 0, low=0, high=64)  # 0: chosen from the cores
 DEVICE = choice("DEVICE", "auto", allowed=("auto", "cpu", "cuda"))
 REQUIRE_GPU = env.bool("REQUIRE_GPU", False)

@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 
 from apps.core import broker, lifecycle
+from apps.core.heart import show_life
 from apps.core.models import FINAL_STATES, Job
 from apps.core.operations import operation_named
 from apps.core.outcome import Outcome
@@ -161,6 +162,7 @@ class Worker:
                 log.warning("leases could not be renewed")
             close_old_connections()
             broker.beat(self.name, self._facts)  # after the leases: a broker that hangs must not cost us a job
+            show_life()
             time.sleep(_RENEW_EVERY_S)
 
     def _watch(self) -> None:

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, close_old_connections
 
 from apps.core.errors import AppError
+from apps.core.heart import show_life
 from apps.core.sweeper import registered_rounds, sweep
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,12 @@ class Command(BaseCommand):
             return
         for run in registered_rounds().values():
             threading.Thread(target=_repeat, args=[run], daemon=True).start()
-        _repeat(sweep)
+        _repeat(_sweep_and_show_life)
+
+
+def _sweep_and_show_life() -> None:
+    show_life()  # before the round: one that fails for want of a server is tried again, and that is life as well
+    sweep()
 
 
 def _repeat(run: Callable[[], Any]) -> None:
