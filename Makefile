@@ -45,7 +45,7 @@ demo: packages
 	@$(PY) -m apps.stack demo
 
 # KEYLINE_RIG: auto pays on chains where Node.js 20 is, 1 insists on it.
-test: packages weights
+test: packages tools weights
 	@echo 'Running every test (half an hour on two cores; the stack tests start services of their own) ...'
 	@$(INSTALL_TRAINING) || echo 'The packages of training could not be installed: what needs them is not tested.' >&2
 	@KEYLINE_RIG=$(or $(KEYLINE_RIG),auto) $(PY) -m tests.every $(PYTEST_ARGS)
