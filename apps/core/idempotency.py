@@ -9,7 +9,7 @@ says `first_answer`. No answer is stored: the caller writes it anew from the thi
 
 A new kind of thing needs a line in its AppConfig.ready(); one whose row is gone is a 410 by itself:
 
-    idempotency.register_kind(idempotency.Kind("webhook", Webhook, lambda webhook: Fate.STANDS))
+    idempotency.register_kind(idempotency.Kind("webhook", Webhook, lambda webhook: idempotency.Fate.STANDS))
 
 and these in its view, which raise 409, 410 and 422:
 

@@ -56,7 +56,7 @@ def pay_by_x402(visit: Visit, paid: X402Payment) -> HttpResponse:
         with _identifiers_own_words(visit, paid):
             first = idempotency.answer_of_the_faster(taken)
         return _answer_first(visit, paid, first)
-    return _serve(visit, paid, row) if is_ours else _again(visit, paid, row)
+    return _serve(visit, paid, row) if is_ours else _used(visit, paid, row)
 
 
 def _used(visit: Visit, paid: X402Payment, row: Payment) -> HttpResponse:
@@ -193,9 +193,7 @@ def _after(visit: Visit, paid: X402Payment, row: Payment, job: Job, done: Settle
 
 
 def _again(visit: Visit, paid: X402Payment, row: Payment) -> HttpResponse:
-    """The signature is the payer's own: what was made for it is given again, and nothing is done twice."""
-    if row.fingerprint != visit.fingerprint:
-        return _refuse(visit, paid, x402.ALREADY_USED)
+    """Signature and request are those that it was made for: it is given again, and nothing is done twice."""
     if keys.is_unclear(row):
         reconciler.resolve(row)
         row.refresh_from_db()

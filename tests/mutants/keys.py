@@ -90,15 +90,15 @@ MUTANTS = (
     Mutant(
         "live and sandbox share keys",
         _FILE,
-        "account_id=ticket.account_id, mode=ticket.mode, payer=ticket.payer, key=ticket.key",
-        "account_id=ticket.account_id, payer=ticket.payer, key=ticket.key",
+        '{"account_id": ticket.account_id, "mode": ticket.mode, "payer": ticket.payer}',
+        '{"account_id": ticket.account_id, "payer": ticket.payer}',
         "tests/contract/test_modes.py::test_live_and_sandbox_never_share_an_idempotency_key",
     ),
     Mutant(
         "accounts share keys",
         _FILE,
-        "account_id=ticket.account_id, mode=ticket.mode, payer=ticket.payer, key=ticket.key",
-        "mode=ticket.mode, payer=ticket.payer, key=ticket.key",
+        '{"account_id": ticket.account_id, "mode": ticket.mode, "payer": ticket.payer}',
+        '{"mode": ticket.mode, "payer": ticket.payer}',
         f"{_MONEY}::test_keys_belong_to_their_account_and_live_for_a_day",
     ),
     Mutant(
@@ -160,8 +160,8 @@ MUTANTS = (
     Mutant(
         "payers share keys",
         _FILE,
-        "account_id=ticket.account_id, mode=ticket.mode, payer=ticket.payer, key=ticket.key",
-        "account_id=ticket.account_id, mode=ticket.mode, key=ticket.key",
+        '{"account_id": ticket.account_id, "mode": ticket.mode, "payer": ticket.payer}',
+        '{"account_id": ticket.account_id, "mode": ticket.mode}',
         f"{_KEYS}::test_another_owner_has_keys_of_his_own",
     ),
     Mutant(

@@ -161,6 +161,9 @@ QUERIES: dict[str, Callable[[Grown], Any]] = {
     "forgotten jobs": lambda _: sweeper.wake_forgotten(),
     "jobs of a dead worker": lambda _: lifecycle.take_back_from("nobody"),
     "old keys": lambda _: idempotency.forget_old(),
+    "a payer's key": lambda _: idempotency.first_answer(idempotency.Ticket(None, Mode.LIVE, "key-1", "f", "0xaa")),
+    "anybody's key": lambda _: list(idempotency.of_any_payer(key="key-1", fingerprint="f")),
+    "keys of what is undone": lambda grown: idempotency.forget(Job(id=grown.job_id)),
     "jobs by state, for the metrics": lambda _: list(metrics._jobs()),
 }
 
