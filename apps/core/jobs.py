@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 
-from apps.core import backlog, broker, idempotency, tasks
+from apps.core import broker, idempotency, tasks
 from apps.core.errors import AppError, ErrorCode
 from apps.core.funding import funding_named
 from apps.core.identity import Identity
@@ -29,6 +29,7 @@ from apps.core.operations import Operation
 from apps.core.owner import Mode
 from apps.core.places import Places
 from apps.core.storage import LARGE_BYTES, StoreAwayError, result_store
+from apps.core.work import backlog
 
 log = logging.getLogger(__name__)
 _SPARE_PLACES = max(1, settings.WEB_THREADS // 4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from apps.core.backlog import InHand, expected_s
+from apps.core.work.backlog import InHand, expected_s
 from apps.core.work.worker import SharedTime
 
 FULL = [InHand(2.0, age_s=2.0), InHand(2.0, age_s=0.0)]

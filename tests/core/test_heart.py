@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from apps.core import broker, lifecycle
-from apps.core.heart import show_life
 from apps.core.management.commands import sweep
 from apps.core.work import worker
+from apps.core.work.heart import show_life
 
 
 class NextRoundError(Exception):

@@ -20,13 +20,13 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 
 from apps.core import broker, lifecycle
-from apps.core.heart import show_life
 from apps.core.models import FINAL_STATES, Job
 from apps.core.operations import operation_named
 from apps.core.outcome import Outcome
 from apps.core.storage import StoreAwayError
 from apps.core.work.engine import Runner
 from apps.core.work.execution import Work
+from apps.core.work.heart import show_life
 from ml.errors import DeviceLostError
 
 log = logging.getLogger(__name__)

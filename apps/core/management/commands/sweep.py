@@ -13,8 +13,8 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, close_old_connections
 
 from apps.core.errors import AppError
-from apps.core.heart import show_life
 from apps.core.sweeper import registered_rounds, sweep
+from apps.core.work.heart import show_life
 
 log = logging.getLogger(__name__)
 _EVERY_S = 5.0
