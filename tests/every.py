@@ -20,15 +20,17 @@ from typing import Any
 import pytest
 
 _NOTES = "KEYLINE_TEST_NOTES"
-_IN_ONE_PROCESS = ("tests/architecture", "tests/core", "tests/ml", "tests/contract")
+_ALONE = ("tests/core", "tests/ml")
+_IN_ONE_PROCESS = ("tests/architecture", "tests/contract")
 _PAYMENTS = "tests/payments"
 _COVERAGE = ("--cov", "--cov-report=")
-"""Of what runs in pytest's own processes, with the floor of pyproject.toml: half as much CPU again for these tests."""
+"""Of the tests that need no server, with the floor of pyproject.toml: it costs them half as much CPU again, the others twice."""
 PARTS = (
-    ("pixels, files and the API in one process", (*_IN_ONE_PROCESS, "-n2", *_COVERAGE)),
+    ("pixels and files", (*_ALONE, "-n2", *_COVERAGE)),
+    ("the API in one process", (*_IN_ONE_PROCESS, "-n2")),
     (
         "the networks, and the service as processes",
-        ("tests", *(f"--ignore={folder}" for folder in (*_IN_ONE_PROCESS, _PAYMENTS))),
+        ("tests", *(f"--ignore={folder}" for folder in (*_ALONE, *_IN_ONE_PROCESS, _PAYMENTS))),
     ),
     # Most of it is waiting: for a killed process, for a chain that hangs. A file stays together, with the service that it starts.
     ("payments on two chains", (_PAYMENTS, "-n2", "--dist=loadfile")),
