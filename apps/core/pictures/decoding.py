@@ -23,7 +23,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from apps.core.pictures import png
+from apps.core.pictures import bmp, png, webp
 from apps.core.pictures.colour import (
     WHITE,
     GreyImage,
@@ -35,7 +35,6 @@ from apps.core.pictures.colour import (
     usable_profile,
 )
 from apps.core.pictures.formats import HeaderError, ImageFormat
-from apps.core.pictures.headers import webp_chunks
 from apps.core.pictures.imprint import NO_IMPRINT, Imprint, read_imprint
 from apps.core.pictures.inspection import ImageHeader, ImageLimits, inspect, unreadable
 from apps.core.pictures.jpeg_decoding import decode_channels, trimmed
@@ -181,9 +180,10 @@ def _pixels(
     if header.format is ImageFormat.WEBP and not _has_frames(data):
         rgb, opacity = _still_webp(data)
         return rgb, _significant(opacity, header), usable_profile(icc_profile, "RGB")
-    if header.format is ImageFormat.BMP and _is_packed(data) and header.width * header.height > MAX_SLOW_PIXELS:
+    is_bmp = header.format is ImageFormat.BMP
+    if is_bmp and header.width * header.height > MAX_SLOW_PIXELS and bmp.read_info(io.BytesIO(data)).is_packed:
         return _packed_bmp(data), None, None
-    padding = _BMP_PADDING if header.format is ImageFormat.BMP else b""
+    padding = _BMP_PADDING if is_bmp else b""
     image = _PLUGINS[header.format](io.BytesIO(data + padding))
     _check_size(image.size, header)
     image.load()
@@ -220,12 +220,6 @@ def _still_webp(data: bytes) -> tuple[RgbImage, AlphaChannel | None]:
     return rgb, opacity
 
 
-def _is_packed(data: bytes) -> bool:
-    """Is a BMP run-length encoded?"""
-    header_bytes, compression = struct.unpack_from("<I12xI", data, 14)
-    return header_bytes >= 40 and compression in {1, 2}
-
-
 def _packed_bmp(data: bytes) -> RgbImage:
     """By OpenCV, which is quick, and refuses runs that go on beyond their row, where Pillow is kind and written in Python."""
     bgr: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
@@ -242,7 +236,7 @@ def _check_size(found_wh: tuple[int, int], header: ImageHeader) -> None:
 
 
 def _has_frames(data: bytes) -> bool:
-    return any(name == b"ANMF" for name, _ in webp_chunks(io.BytesIO(data), len(data)))
+    return any(name == b"ANMF" for name, _, _ in webp.chunks(io.BytesIO(data)))
 
 
 def _rgb(image: Image.Image, data: bytes) -> tuple[RgbImage, AlphaChannel | None]:

@@ -174,9 +174,9 @@ def _check(array: NDArray[np.uint8], *, channels: set[int], icc_profile: bytes |
 
 def _without_density(data: bytes) -> bytes:
     """Cut out the pHYs chunk, which libvips always writes, always before the pixels."""
-    for name, start, length in png.chunks(io.BytesIO(data)):
+    for name, place, length in png.chunks(io.BytesIO(data)):
         if name == b"pHYs":
-            return data[: start - 8] + data[start + length + 4 :]
+            return data[:place] + data[place + 12 + length :]
         if name == b"IDAT":
             break
     return data

@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from xml.parsers import expat
 
-from apps.core.pictures import jpeg, png
+from apps.core.pictures import bmp, jpeg, png, webp
+from apps.core.pictures.exif import MAX_EXIF_BYTES, first_directory
 from apps.core.pictures.formats import HeaderError, ImageFormat
-from apps.core.pictures.headers import MAX_EXIF_BYTES, webp_chunks
 
 MAX_TEXT = 2_000  # characters; with every one of them escaped, all texts fit into one segment of a JPEG
 MAX_CREATORS = 10
@@ -85,7 +85,7 @@ def read_imprint(data: bytes, image_format: ImageFormat, *, orientation: int = 1
             case ImageFormat.WEBP:
                 _webp(data, found)
             case ImageFormat.BMP:
-                found.density("own", *(side * 0.0254 for side in struct.unpack_from("<ii", data, 38)))
+                found.density("own", *(side * 0.0254 for side in bmp.read_resolution(io.BytesIO(data))))
             case ImageFormat.GIF:
                 pass
     except (HeaderError, struct.error):
@@ -203,7 +203,7 @@ def _inflated(packed: bytes) -> bytes:
 
 def _webp(data: bytes, found: _Found) -> None:
     file = io.BytesIO(data)
-    for name, length in webp_chunks(file, len(data)):
+    for name, _, length in webp.chunks(file):
         if name == b"EXIF" and length <= MAX_EXIF_BYTES:
             _exif(file.read(length), found)
         elif name == b"XMP " and length <= MAX_XMP_BYTES:
@@ -215,13 +215,9 @@ def _webp(data: bytes, found: _Found) -> None:
 
 def _exif(block: bytes, found: _Found) -> None:
     """Five tags of the first directory; each is read once, wherever it points to."""
-    tiff = block[6:] if block.startswith(b"Exif\0") else block
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
-    if order is None:
-        return
     try:
-        fields = dict(_tiff_fields(tiff, order))
-    except struct.error:
+        fields = dict(_tiff_fields(*first_directory(block)))
+    except (HeaderError, struct.error):
         return
     for tag, where in ((0x013B, "exif artist"), (0x8298, "exif copyright")):
         value = fields.get(tag)
@@ -234,11 +230,9 @@ def _exif(block: bytes, found: _Found) -> None:
         found.density("exif", across * inches, down * inches)
 
 
-def _tiff_fields(tiff: bytes, order: str) -> Iterator[tuple[int, bytes | float | int]]:
-    start = struct.unpack_from(order + "I", tiff, 4)[0]
-    count = struct.unpack_from(order + "H", tiff, start)[0]
+def _tiff_fields(tiff: bytes, order: str, entries: range) -> Iterator[tuple[int, bytes | float | int]]:
     seen: set[int] = set()
-    for entry in range(start + 2, start + 2 + 12 * count, 12):
+    for entry in entries:
         tag, kind, many, value = struct.unpack_from(order + "HHII", tiff, entry)
         if tag in seen or tag not in {0x011A, 0x011B, 0x0128, 0x013B, 0x8298}:
             continue

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from apps.core.errors import AppError, Fault, invalid
-from apps.core.pictures import jpeg, png
+from apps.core.pictures import bmp, gif, jpeg, png, webp
 from apps.core.pictures.foreign_files import is_text, name_of
 from apps.core.pictures.formats import HeaderError, ImageFormat, TooMuchWorkError
 from apps.core.pictures.headers import read_header
@@ -82,7 +82,7 @@ def inspect(file: BinaryIO, *, limits: ImageLimits, field: str = "image") -> Ima
         _check_bytes(size_bytes, limits, field)
         file.seek(0)
         image_format = _sniff(file.read(512), limits, field)
-        raw = read_header(file, image_format, size_bytes=size_bytes)
+        raw = read_header(file, image_format)
         turned = raw.orientation >= 5
         width, height = (raw.height, raw.width) if turned else (raw.width, raw.height)
         _check_dimensions(width, height, limits, field)
@@ -161,10 +161,10 @@ def _format(head: bytes) -> ImageFormat | None:
         return ImageFormat.JPEG
     if head.startswith(png.SIGNATURE):
         return ImageFormat.PNG
-    if head.startswith((b"GIF87a", b"GIF89a")):
+    if head.startswith(gif.SIGNATURES):
         return ImageFormat.GIF
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+    if head[:4] == webp.RIFF and head[8:12] == webp.WEBP:
         return ImageFormat.WEBP
-    if head.startswith(b"BM") and not is_text(head):
+    if head.startswith(bmp.SIGNATURE) and not is_text(head):
         return ImageFormat.BMP
     return None

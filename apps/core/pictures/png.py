@@ -23,8 +23,8 @@ IHDR_END = 33  # bytes from the file's start
 
 Chunk: TypeAlias = tuple[bytes, int, int]
 """
-Its name, four letters, the first of which is a capital where nobody can do without it; where its payload begins, in bytes from
-the file's start; and the payload's length. 8 bytes stand before the payload, and 4 of checksum behind it.
+Its name, four letters, the first of which is a capital where nobody can do without it; where it begins, in bytes from the file's
+start; and the length of its payload, which begins 8 bytes behind that, and behind which 4 bytes of checksum follow.
 """
 
 _HEAD = struct.Struct(">I4s")
@@ -90,9 +90,9 @@ def chunks(file: BinaryIO, *, most: int = MAX_CHUNKS) -> Iterator[Chunk]:
     Raises:
         HeaderError: a chunk before the pixels is cut, or there are too many, or too much before the pixels.
     """
-    size_bytes, start, metadata_bytes, seen_pixels = size_of(file), IHDR_END + 8, 0, False
+    size_bytes, place, metadata_bytes, seen_pixels = size_of(file), IHDR_END, 0, False
     for step in range(most):
-        file.seek(start - 8)
+        file.seek(place)
         try:
             length, name = _HEAD.unpack(file.read(8))
         except struct.error:
@@ -100,14 +100,14 @@ def chunks(file: BinaryIO, *, most: int = MAX_CHUNKS) -> Iterator[Chunk]:
         seen_pixels = seen_pixels or name == b"IDAT"
         if not seen_pixels:
             metadata_bytes += length
-            if start + length > size_bytes:
+            if place + 8 + length > size_bytes:
                 raise HeaderError("chunk beyond the end")
             if metadata_bytes > MAX_METADATA_BYTES or step > MAX_SEGMENTS:
                 raise HeaderError("too much metadata")
-        yield name, start, length
+        yield name, place, length
         if name == b"IEND":
             return
-        start += length + 12
+        place += 12 + length
     raise HeaderError("too many chunks")
 
 

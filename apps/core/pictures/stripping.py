@@ -11,9 +11,8 @@ import io
 import zlib
 from typing import NamedTuple
 
-from apps.core.pictures import jpeg, png
+from apps.core.pictures import jpeg, png, webp
 from apps.core.pictures.formats import ImageFormat
-from apps.core.pictures.headers import webp_chunks
 from apps.core.pictures.png_colour import COLOUR_CHUNKS, png_colour
 
 MAX_PROFILE_BYTES = 4 * 1024 * 1024  # the large ones for CMYK presses have 1 to 3 MB
@@ -73,11 +72,11 @@ def _png(data: bytes) -> Stripped:
     file, view = io.BytesIO(data), memoryview(data)
     kept = [view[: png.IHDR_END]]
     told: dict[bytes, bytes] = {}
-    for name, start, length in png.chunks(file):
+    for name, place, length in png.chunks(file):
         if name in _PNG_KEPT:
-            kept.append(view[start - 8 : start + length + 4])
+            kept.append(view[place : place + 12 + length])
         elif len(kept) == 1 and name in COLOUR_CHUNKS - told.keys() and png.is_intact(file, name, length):
-            told[name] = bytes(view[start : start + length])  # behind palette or pixels they mean nothing
+            told[name] = bytes(view[place + 8 : place + 8 + length])  # behind palette or pixels they mean nothing
     embedded = _inflate_profile(told[b"iCCP"]) if b"iCCP" in told else None
     profile, is_made = png_colour(told, is_grey=png.read_ihdr(file).is_grey, embedded=embedded)
     return Stripped(b"".join(kept), profile, is_made)
@@ -98,7 +97,7 @@ def _inflate_profile(chunk: bytes) -> bytes | None:
 
 def _webp_profile(data: bytes) -> bytes | None:
     file = io.BytesIO(data)
-    for name, length in webp_chunks(file, len(data)):
+    for name, _, length in webp.chunks(file):
         if name == b"ICCP":
             return file.read(length) if length <= MAX_PROFILE_BYTES else None
     return None

@@ -8,15 +8,13 @@ that keeps every checksum: only decoding tells that, and its price is given back
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Container
 from typing import BinaryIO, cast
 
 from isal import isal_zlib
 
-from apps.core.pictures import png
-from apps.core.pictures.formats import MAX_CHUNKS, HeaderError, ImageFormat
-from apps.core.pictures.headers import check_first_frame
+from apps.core.pictures import gif, png, webp
+from apps.core.pictures.formats import MAX_CHUNKS, HeaderError, ImageFormat, size_of
 from apps.core.pictures.inspection import ImageHeader
 from apps.core.pictures.jpeg_layout import JpegLayout, read_layout
 from apps.core.pictures.jpeg_trial import check_headers, check_last_pixels
@@ -73,9 +71,7 @@ def check_whole(file: BinaryIO, header: ImageHeader) -> JpegLayout | None:
             case ImageFormat.WEBP:
                 _webp(file)
             case ImageFormat.GIF:
-                check_first_frame(file)
-    except (struct.error, IndexError) as error:
-        raise HeaderError("ends early") from error
+                _gif(file)
     finally:
         file.seek(0)
     return None
@@ -147,21 +143,22 @@ class _PngRows:
 
 def _webp(file: BinaryIO) -> None:
     """RIFF says how long the file is, and each chunk how long it is; the image's own chunk must be among them."""
-    file.seek(0, 2)
-    size_bytes = file.tell()
-    file.seek(4)
-    end = struct.unpack("<I", file.read(4))[0] + 8
+    size_bytes, end, has_image = size_of(file), webp.read_end(file), False
     if size_bytes < end:
         raise HeaderError("ends early")
-    place, has_image = 12, False
-    for _ in range(MAX_CHUNKS):
+    for name, place, length in webp.chunks(file):
         if place + 8 > end:
             break
-        file.seek(place)
-        name, length = struct.unpack("<4sI", file.read(8))
         if place + 8 + length > end:
             raise HeaderError("a chunk ends early")
         has_image = has_image or name in {b"VP8 ", b"VP8L", b"ANMF"}
-        place += 8 + length + (length & 1)
     if not has_image:
         raise HeaderError("holds no image")
+
+
+def _gif(file: BinaryIO) -> None:
+    """No piece of the first frame may be cut; their terminator may be missing, which costs no pixel."""
+    size_bytes = size_of(file)
+    ends = (place for kind, place in gif.blocks(file) if kind == gif.TERMINATOR)
+    if next(ends, size_bytes + 1) > size_bytes:
+        raise HeaderError("cut within the pixels, or none there")
