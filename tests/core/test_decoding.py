@@ -476,3 +476,23 @@ def test_a_warning_of_the_strict_decoder_leaves_the_judgement_to_pillow() -> Non
 def test_only_the_five_plugins_can_run() -> None:
     assert {plugin.format for plugin in decoding._PLUGINS.values()} == set(FORMATS)
     assert refused(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n").details[0].fault is Fault.UNSUPPORTED_FORMAT
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"JFIF\0\x01", b"JFIF\0\x07"),
+        (b"\xff\xdb\0\x43", b"\0\0\0\xff\xdb\0\x43"),
+        (b"\xff\xdb\0\x43", b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x09\xff\xdb\0\x43"),
+    ],
+    ids=["a revision that nobody knows", "bytes between two segments", "a transform that nobody knows"],
+)
+def test_jpeg_whose_header_is_odd_gives_its_pixels_and_nobody_elses(old: bytes, new: bytes) -> None:
+    """libjpeg complains before it has written a pixel: what the memory held before must not come out."""
+    whole = saved(soft_photo(), "JPEG", quality=95)
+    odd = whole.replace(old, new, 1)
+    assert odd != whole
+
+    found = decode(odd, limits=LIMITS)
+
+    assert np.abs(found.rgb.astype(int) - decode(whole, limits=LIMITS).rgb).max() == 0

@@ -44,7 +44,7 @@ def decode_channels(data: bytes, layout: JpegLayout) -> NDArray[np.uint8] | None
         HeaderError: it is damaged, or cut off within the pixels.
     """
     frame = layout.frame
-    pixels = np.empty((frame.height, frame.width, len(frame.components)), np.uint8)
+    pixels = np.zeros((frame.height, frame.width, len(frame.components)), np.uint8)
     try:
         simplejpeg.decode_jpeg(data, _COLOURS[pixels.shape[2]], strict=True, buffer=pixels)
     except ValueError as error:
@@ -53,4 +53,14 @@ def decode_channels(data: bytes, layout: JpegLayout) -> NDArray[np.uint8] | None
             return None
         if not _COMPLAINTS.search(complaint) or (_CUT in complaint and layout.has_end_marker):
             raise HeaderError(complaint) from error
+        if not pixels.any():  # libjpeg complained of the header, and has not begun to decode
+            _decode_on(data, pixels)
     return pixels
+
+
+def _decode_on(data: bytes, pixels: NDArray[np.uint8]) -> None:
+    """Decode whatever libjpeg complains of. Raises HeaderError where it gives up."""
+    try:
+        simplejpeg.decode_jpeg(data, _COLOURS[pixels.shape[2]], strict=False, buffer=pixels)
+    except ValueError as error:
+        raise HeaderError(str(error)) from error

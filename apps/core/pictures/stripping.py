@@ -55,7 +55,9 @@ def _jpeg(data: bytes) -> Stripped:
     view = memoryview(data)
     kept: list[memoryview | bytes] = [b"\xff\xd8"]
     profile: dict[int, bytes] = {}
-    for marker, place, length in jpeg.segments(io.BytesIO(data)):
+    segments = list(jpeg.segments(io.BytesIO(data)))
+    has_inks = any(marker in jpeg.SOF and data[place + 9] == 4 for marker, place, _ in segments)
+    for marker, place, length in segments:
         payload = view[place + 4 : place + 4 + length]
         if marker == jpeg.APP2 and payload[:12] == jpeg.ICC_TAG and length > 14:
             profile.setdefault(payload[12], bytes(payload[14:]))
@@ -63,9 +65,26 @@ def _jpeg(data: bytes) -> Stripped:
         if marker == jpeg.SOS:
             kept.append(view[place:])
         elif marker == jpeg.APP14 or not is_metadata:
-            kept.append(view[place : place + 4 + length])
+            kept.append(_in_known_terms(marker, bytes(view[place : place + 4 + length]), has_inks=has_inks))
     joined = b"".join(profile[number] for number in sorted(profile))
     return Stripped(b"".join(kept), joined if 0 < len(joined) <= MAX_PROFILE_BYTES else None)
+
+
+def _in_known_terms(marker: int, segment: bytes, *, has_inks: bool) -> bytes:
+    """
+    A segment with a revision of JFIF that libjpeg knows, and a transform of Adobe's: it complains of others before it has
+    decoded anything. What it would take them for is what stands in their place.
+    """
+    if marker == jpeg.APP0 and segment[4:9] == jpeg.JFIF_TAG and segment[9] != 1:
+        return b"".join([segment[:9], b"\x01\x01", segment[11:]])
+    if (
+        marker == jpeg.APP14
+        and segment[4:9] == b"Adobe"
+        and len(segment) >= 16
+        and segment[15] not in ({0, 2} if has_inks else {0, 1})
+    ):
+        return b"".join([segment[:15], b"\x02" if has_inks else b"\x01", segment[16:]])
+    return segment
 
 
 def _png(data: bytes) -> Stripped:
