@@ -151,6 +151,7 @@ def _line(*cells: str) -> str:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
-        one(*sys.argv[2:5], json.loads(sys.argv[5]))
+        folder, name, operation, params = sys.argv[2:6]
+        one(folder, name, operation, json.loads(params))
     else:
         sys.exit(main(sys.argv[1:]))
