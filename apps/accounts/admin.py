@@ -11,11 +11,10 @@ from django.contrib.auth.models import Group, User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from unfold.admin import ModelAdmin
 
 from apps.accounts.models import Account, ApiKey
 from apps.core.operations import all_operations
-from apps.core.rows_admin import RowAdmin
+from apps.core.rows_admin import ListAdmin, RowAdmin
 
 admin.site.unregister([User, Group])
 
@@ -91,7 +90,7 @@ class ApiKeyAdmin(RowAdmin):
         messages.success(request, f"Revoked: {len(revoked)}.")
 
 
-class SuperusersAffair(ModelAdmin):
+class SuperusersAffair(ListAdmin):
     """Whoever may change users or groups could give himself every right."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:

@@ -86,9 +86,11 @@ def _make_venv() -> str | None:
 def _install() -> str | None:
     print("Installing the locked packages (some minutes the first time) ... ", end="", flush=True)
     began = time.monotonic()
-    has_torch = _install_torch()
     # What comes as source is built with what lies here already: pip's own builds would fetch without asking for hashes.
-    if not (_pip("-r", str(BUILD_LOCK)) and _pip("--no-build-isolation", "-r", str(LOCK))):
+    # Torch comes between the two: before both, pip would complain that what torch needs is not there.
+    has_build = _pip("-r", str(BUILD_LOCK))
+    has_torch = has_build and _install_torch()
+    if not (has_build and _pip("--no-build-isolation", "-r", str(LOCK))):
         return (
             "The packages could not be installed; the lines above say why. "
             "Look at the network, the package index (PIP_INDEX_URL) and the disk, then run this again."

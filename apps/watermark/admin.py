@@ -5,14 +5,14 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
+from apps.core.rows_admin import ListAdmin
 from apps.watermark.models import WatermarkTemplate
 from apps.watermark.templates import discard
 
 
 @admin.register(WatermarkTemplate)
-class WatermarkTemplateAdmin(ModelAdmin):
+class WatermarkTemplateAdmin(ListAdmin):
     list_display = ["id", "account", "name", "kind", "files", "width", "height", "size_bytes", "created_at"]
     list_filter = ["kind", "created_at"]
     search_fields = ["=id", "account__name", "name"]

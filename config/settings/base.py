@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "apps.clothing",
     "apps.watermark",
 ]
+LOGIN_REDIRECT_URL = "/admin/"  # where a login goes whose own wish is refused
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "apps.core.api.security.ForwardedSchemeMiddleware",

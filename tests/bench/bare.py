@@ -112,6 +112,8 @@ def main() -> None:
     import onnxruntime as ort
     from PIL import Image
 
+    import ml.sessions  # noqa: F401 - which keeps the runtime from reporting
+
     parser = argparse.ArgumentParser()
     parser.add_argument("photo", type=Path)
     parser.add_argument("threads", type=int)

@@ -63,6 +63,28 @@ def waiting_job(api: Api) -> Job:
     )  # fmt: skip
 
 
+# --- the lists ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", [Job, Payment, ApiKey, WatermarkTemplate])
+@pytest.mark.parametrize("wish", ["created_at__year=99999999999", "created_at__day=x", "created_at__gte=x", "id=7"])
+def test_a_filter_that_no_row_can_fulfil_leaves_the_list_as_it_is(clean: Api, row: Any, wish: str) -> None:
+    path = f"/admin/{row._meta.app_label}/{row._meta.model_name}/"
+
+    answer = staff("ann", superuser=True).get(f"{path}?{wish}", follow=True)
+
+    assert answer.status_code == 200
+    assert answer.wsgi_request.path == path
+
+
+def test_login_that_wishes_to_go_elsewhere_goes_to_the_admin(root: User) -> None:
+    answer = Client(REMOTE_ADDR="203.0.113.77").post(
+        "/admin/login/?next=//evil.example/", {"username": "root", "password": PASSWORD}
+    )
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
+
+
 # --- the login ----------------------------------------------------------------------------------------------------
 
 

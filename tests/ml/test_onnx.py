@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from apps.stack.paths import ROOT
 from ml.sessions.onnx import OnnxSession
 from ml.sessions.onnx_graph import write_with_first_output_only
 from ml.sessions.slots import InferenceSlots
@@ -125,3 +128,23 @@ def test_slots_fit_the_machine(monkeypatch: pytest.MonkeyPatch, cores: int, coun
 def test_slots_refuse_none_at_all() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         InferenceSlots(0)
+
+
+LOOKS = """
+from pathlib import Path
+from ml.sessions.onnx import OnnxSession
+from ml.sessions.slots import InferenceSlots
+OnnxSession(Path({path!r}), slots=InferenceSlots(1))
+"""
+
+
+def test_runtime_keeps_no_id_of_this_machine_and_reports_to_nobody(model_path: Path, tmp_path: Path) -> None:
+    """Its uploader keeps its id and what it has not sent yet below the home; in CI it is off by itself."""
+    of_ci = ("CI", "GITHUB_ACTIONS", "XDG_CACHE_HOME", "ORT_DISABLE_TELEMETRY")
+    home = tmp_path / "home"
+    home.mkdir()
+    env = {name: value for name, value in os.environ.items() if name not in of_ci} | {"HOME": str(home)}
+
+    subprocess.run([sys.executable, "-c", LOOKS.format(path=str(model_path))], cwd=ROOT, env=env, check=True)
+
+    assert list(home.rglob("*")) == []

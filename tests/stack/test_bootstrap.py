@@ -38,7 +38,7 @@ def pip(monkeypatch: pytest.MonkeyPatch) -> Pip:
 def test_everything_is_asked_for_by_its_hash_and_nothing_is_built_with_what_pip_fetches(pip: Pip) -> None:
     assert bootstrap._install() is None
 
-    torch, build, rest = pip.asked
+    build, torch, rest = pip.asked
     assert torch.endswith("--no-deps -r " + str(bootstrap.TORCH_PIN))
     assert build.endswith("-r " + str(bootstrap.BUILD_LOCK))
     assert rest.endswith("--no-build-isolation -r " + str(bootstrap.LOCK))
@@ -50,10 +50,10 @@ def test_torchs_own_index_is_asked_where_the_usual_one_has_none(pip: Pip) -> Non
 
     assert bootstrap._install() is None
 
-    _, own, *rest = pip.asked
+    build, _, own, *rest = pip.asked
     assert f"--index-url {bootstrap.TORCH_CPU_INDEX} --no-deps -r {bootstrap.TORCH_PIN}" in own
     assert "--require-hashes" in own
-    assert not any("--index-url" in words for words in rest)
+    assert not any("--index-url" in words for words in [build, *rest])
 
 
 def test_without_that_build_everything_else_is_installed_and_it_is_said(
