@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ _EXAMPLE_POINTS = [[640, 360, 1], [80, 60, 0]]
 _EXAMPLE_BOX = [120, 80, 900, 700]
 
 
-class _JsonText(serializers.Field[Any, Any, Any, Any]):
+class _JsonText(serializers.Field[Any, Any, Any, Any], ABC):
     """JSON text becomes its value; a value that is none (an array of a JSON body) stays."""
 
     hint = ""
@@ -39,8 +40,9 @@ class _JsonText(serializers.Field[Any, Any, Any, Any]):
     def to_representation(self, value: Any) -> Any:
         return value
 
+    @abstractmethod
     def checked(self, value: Any) -> Any:
-        raise NotImplementedError
+        """The value, as the worker gets it. Raises ValidationError."""
 
     def numbers(self, value: Any, count: int) -> list[float]:
         """`count` finite numbers, or the hint."""

@@ -13,9 +13,9 @@ A new kind of thing needs a line in its AppConfig.ready(); one whose row is gone
 
 and these in its view, which raise 409, 410 and 422:
 
-    ticket = idempotency.ticket_for(request, request.auth, fields, {})
+    ticket = idempotency.ticket_for(request, identity_of(request), fields, {})
     webhook, is_replay = idempotency.once(ticket, lambda: Webhook.objects.create(...))
-    response = envelope(request, data=told(webhook), status=201)
+    response = envelope(request, WebhookTold.of(webhook), status=201)
     return idempotency.as_replay(response) if is_replay else response
 
 What does not fit into one transaction, such as a batch whose files go to the store first, asks `first_answer` before it

@@ -184,6 +184,26 @@ def test_png_that_is_odd_is_taken_by_both_or_by_neither(name: str) -> None:
         assert is_decoded(data + png_chunk(b"IEND", b"")[:-2] + b"!!")
 
 
+CANVAS_AT = {"flags": 20, "width": 24, "height": 27}
+
+
+@pytest.mark.parametrize("still", ["WebP lossless", "WebP"])
+@pytest.mark.parametrize(
+    ("part", "change"), [("flags", 2), ("width", 1), ("width", -1), ("height", 1), ("flags", 0x10)]
+)
+def test_webp_whose_header_contradicts_its_picture_is_refused_by_both(still: str, part: str, change: int) -> None:
+    bitstream = files()[still][12:]
+    canvas = bytes([0, 0, 0, 0]) + (82).to_bytes(3, "little") + (59).to_bytes(3, "little")
+    content = b"WEBP" + b"VP8X" + struct.pack("<I", 10) + canvas + bitstream
+    data = bytearray(b"RIFF" + struct.pack("<I", len(content)) + content)
+    assert is_accepted(bytes(data))
+
+    data[CANVAS_AT[part]] += change
+
+    is_harmless = change == 0x10  # it says that there is alpha, which nobody insists on
+    assert (is_accepted(bytes(data)), is_decoded(bytes(data))) == (is_harmless, is_harmless)
+
+
 def broken(data: bytes, chance: random.Random) -> bytes:
     """A few bytes changed, left out or doubled; a JPEG may be closed again, a PNG have its checksums made right."""
     at, length = chance.randrange(12, len(data) - 5), chance.randrange(1, 40)

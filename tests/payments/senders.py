@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -33,7 +34,7 @@ def then_dies(done: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-class OfAPayer:
+class OfAPayer(ABC):
     """What both rails share: every request brings a new payment."""
 
     ok = 200
@@ -41,9 +42,9 @@ class OfAPayer:
     last_step = ""
     """After it nothing is left but to answer."""
 
+    @abstractmethod
     def header(self, payer: str, body: bytes, query: str) -> dict[str, str]:
         """A new payment for this request."""
-        raise NotImplementedError
 
     def prepare(self, key: str, *, body: int = 0, query: str = "", owner: int = 0) -> Shot:
         header = self.header(PAYERS[owner], PHOTOS[body], query)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, NamedTuple, TypeAlias
 
 from apps.core.pictures.formats import MAX_CHUNKS, HeaderError, read_exactly
 
@@ -16,6 +16,12 @@ Chunk: TypeAlias = tuple[bytes, int, int]
 Its name; where it begins, in bytes from the file's start; and the length of its payload, which begins 8 bytes behind that and is
 filled up to an even number.
 """
+
+IMAGES = frozenset({b"VP8 ", b"VP8L", b"ANMF"})
+"""The chunks that hold a picture; the last one a frame of it."""
+
+IMAGE_HEAD_BYTES = 12
+_ANIMATION, _RESERVED = 0x02, 0xC1
 
 _HEAD = struct.Struct("<4sI")
 
@@ -70,3 +76,44 @@ def size_wh(name: bytes, payload: bytes) -> tuple[int, int]:
         raise HeaderError("no VP8 start code")
     width, height = struct.unpack("<HH", payload[6:10])
     return width & 0x3FFF, height & 0x3FFF
+
+
+class Canvas(NamedTuple):
+    """
+    What VP8X says of the whole file.
+
+    Attributes:
+        width, height: px.
+        flags: of what the file holds.
+    """
+
+    width: int
+    height: int
+    flags: int
+
+
+def read_canvas(file: BinaryIO) -> Canvas:
+    """The payload of VP8X, at which the file stands. Raises HeaderError where it is cut."""
+    payload = read_exactly(file, 10)
+    return Canvas(*size_wh(b"VP8X", payload), payload[0])
+
+
+def fits(name: bytes, payload: bytes, canvas: Canvas | None) -> bool:
+    """
+    Whether decoders take this image in a file with this header: a still fills the canvas, a frame lies within it.
+
+    Args:
+        name: of the chunk, one of `IMAGES`.
+        payload: its first `IMAGE_HEAD_BYTES`.
+        canvas: None for a file without VP8X, which holds one still.
+
+    Raises:
+        HeaderError: as from `size_wh`.
+    """
+    if name != b"ANMF":
+        return canvas is None or (size_wh(name, payload) == canvas[:2] and not canvas.flags & _ANIMATION)
+    if canvas is None or len(payload) < IMAGE_HEAD_BYTES:
+        return False
+    left, top, width, height = (int.from_bytes(payload[at : at + 3], "little") for at in (0, 3, 6, 9))
+    is_within = 2 * left + width + 1 <= canvas.width and 2 * top + height + 1 <= canvas.height
+    return is_within and canvas.flags & (_ANIMATION | _RESERVED) == _ANIMATION

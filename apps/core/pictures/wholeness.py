@@ -142,8 +142,9 @@ class _PngRows:
 
 
 def _webp(file: BinaryIO) -> None:
-    """RIFF says how long the file is, and each chunk how long it is; the image's own chunk must be among them."""
+    """RIFF says how long the file is, and each chunk how long it is; an image that fits the canvas must be among them."""
     size_bytes, end, has_image = size_of(file), webp.read_end(file), False
+    canvas: webp.Canvas | None = None
     if size_bytes < end:
         raise HeaderError("ends early")
     for name, place, length in webp.chunks(file):
@@ -151,7 +152,12 @@ def _webp(file: BinaryIO) -> None:
             break
         if place + 8 + length > end:
             raise HeaderError("a chunk ends early")
-        has_image = has_image or name in {b"VP8 ", b"VP8L", b"ANMF"}
+        if name == b"VP8X":
+            canvas = webp.read_canvas(file)
+        elif name in webp.IMAGES:
+            has_image = True
+            if not webp.fits(name, file.read(webp.IMAGE_HEAD_BYTES), canvas):
+                raise HeaderError("an image that contradicts the file's header")
     if not has_image:
         raise HeaderError("holds no image")
 

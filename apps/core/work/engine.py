@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,17 +25,17 @@ class Engine:
     models: Models
 
 
-class Runner:
+class Runner(ABC):
     """The code behind an operation: made once, with the Engine, when the worker starts. It holds nothing of any job."""
 
     loaded: tuple[Loaded[Any], ...] = ()
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine) -> None:  # noqa: B027 - one without networks has nothing to load
         """Load the pipelines that it works with and name them in `loaded`."""
 
+    @abstractmethod
     def run(self, work: Work) -> Outcome:
         """Do one job. Raises AppError for what the client can mend."""
-        raise NotImplementedError
 
 
 def load_runners(operations: Iterable[Operation], engine: Engine) -> dict[str, Runner]:
