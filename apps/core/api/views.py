@@ -36,7 +36,7 @@ from apps.core.dialects.envelope import ENVELOPE, envelope, job_data, job_meta
 from apps.core.errors import AppError, ErrorCode
 from apps.core.funding import funding_named
 from apps.core.identity import Identity
-from apps.core.intake.uploads import has_url, open_uploads
+from apps.core.intake.uploads import Upload, has_url, open_uploads
 from apps.core.models import FINAL_STATES, Job, State
 from apps.core.openapi.endpoints import Endpoint
 from apps.core.operations import Operation
@@ -234,6 +234,19 @@ class OperationView(EndpointView):
         with place_if(has_url(self.operation, fields), identity.account_id):
             uploads = open_uploads(self.operation, fields, caller=identity.account_id)
         self.operation.check(params, {name: upload.header for name, upload in uploads.items()})
+        return self.order_for(request, identity, params=params, uploads=uploads, fields=fields, retention_s=retention_s)
+
+    def order_for(
+        self,
+        request: Request,
+        identity: Identity,
+        *,
+        params: dict[str, Any],
+        uploads: dict[str, Upload],
+        fields: Mapping[str, Any],
+        retention_s: int,
+    ) -> jobs.Order:
+        """What is checked, with its price and its key. `fields` are those of the body, which the key's request means."""
         return jobs.Order(
             operation=self.operation,
             identity=identity,
