@@ -74,6 +74,10 @@ def assert_quoted(api: Api, response: HttpResponse) -> None:
 
 UNCLEAR = ["?dry_run", "?dry_run=", "?dry_run=yes", "?dry_run=%20x", "?dry_run=true&dry_run=false",
            "?Dry_Run=true", "?dryRun=true", "?dry-run=1", "?dryrun", "?DRY_RUN=false"]  # fmt: skip
+HIDDEN = ["?a=1;dry_run=true", "?a=1%26dry_run=true", "?a=1&amp;dry_run=true", "?a=b?dry_run=true",
+          "?a=1%3Bdry_run%3Dtrue", "?a=1%2526dry_run%253Dtrue", "?options[dry_run]=true", "?a=1,DRY-RUN=1",
+          "?dry_run=false&a=1;dry_run=true", "?dry_run%3Dtrue", "?dry_run=true;a=1", "?is_dry_run=true",
+          "?dry%255Frun=true"]  # fmt: skip
 CLEAR = ["?dry_run=true", "?dry_run=TRUE", "?dry_run=1", "?dry_run=%20true", "?dry_run=1&dry_run=true"]
 
 
@@ -81,6 +85,46 @@ CLEAR = ["?dry_run=true", "?dry_run=TRUE", "?dry_run=1", "?dry_run=%20true", "?d
 def test_what_is_neither_true_nor_false_is_refused(api: Api, send: Send) -> None:
     for query in UNCLEAR:
         assert_refused(api, send(api, query))
+
+
+@every_address
+def test_what_hides_in_another_value_is_refused(api: Api, send: Send) -> None:
+    for query in HIDDEN:
+        assert_refused(api, send(api, query))
+
+
+@every_address
+def test_field_that_holds_it_is_refused(api: Api, send: Send) -> None:
+    for fields in (
+        {"a": "1;dry_run=true"},
+        {"a": "1&dry_run=true"},
+        {"options[dry_run]": "true"},
+        {"amp;dry_run": "true"},
+    ):
+        assert_refused(api, send(api, fields=fields))
+
+
+@pytest.mark.parametrize("name", ["X-Dry-Run", "Dry-Run"])
+def test_header_that_asks_for_it_is_refused(api: Api, name: str) -> None:
+    assert_refused(api, api.post("/v1/remove-bg/universal", {"image": upload(photo_png())}, **{name: "true"}))
+    client = Client(raise_request_exception=False, headers={"X-Api-Key": api.key, name: "true"})
+    assert_refused(api, client.post("/v1/remove-background", photo_png(), content_type="image/png"))
+
+
+def test_semicolon_in_a_urlencoded_body_is_refused(api: Api) -> None:
+    picture = base64.urlsafe_b64encode(photo_png()).decode()
+    body = f"a=1;dry_run=true&image_file_b64={picture}"
+    client = Client(raise_request_exception=False, headers={"X-Api-Key": api.key})
+
+    assert_refused(api, client.post("/v1.0/removebg", body, content_type="application/x-www-form-urlencoded"))
+
+
+def test_address_of_a_picture_may_say_what_it_likes(api: Api) -> None:
+    url = "http://127.0.0.1:9/photo.png?a=1&dry_run=true"
+
+    answer = api.post("/v1/remove-bg/universal", {"image_url": url}, as_json=True)
+
+    assert answer.json()["error"]["details"][0]["field"] == "image_url"
 
 
 @every_address
@@ -105,6 +149,8 @@ def test_json_values(api: Api, send: Send) -> None:
     assert_quoted(api, send(api, fields={"dry_run": 1}))
     for wrong in (2, 1.0, [True], {"is": True}):
         assert_refused(api, send(api, fields={"dry_run": wrong}))
+    for nested in ({"dry_run": True}, [{"dry_run": True}], {"a": {"dryRun": 1}}):
+        assert_refused(api, send(api, fields={"options": nested}))
 
 
 @pytest.mark.parametrize("fields", [{"dry_run": "false"}, {"dry_run": "0"}])
@@ -120,7 +166,7 @@ def rails(settings: Any) -> None:
 
 @pytest.mark.usefixtures("rails")
 def test_raw_address_refuses_with_a_key_and_without(api: Api) -> None:
-    for query in UNCLEAR:
+    for query in [*UNCLEAR, *HIDDEN]:
         assert_refused(api, raw(api, query))
         assert_refused(api, raw(None, query))
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import unquote
 
 from django.conf import settings
 from django.utils.datastructures import MultiValueDict
@@ -18,6 +19,9 @@ from apps.core.fields import FORMS, Choices, DeliverySerializer
 from apps.core.operations import Operation
 
 _DRY_RUN = {"true": True, "1": True, "false": False, "0": False}
+_SPELLED = re.compile(r"dry[\W_]{0,3}run", re.IGNORECASE)
+_STATED = re.compile(_SPELLED.pattern + r"\W{0,5}[=:]\W{0,5}(true|false|yes|no|on|off|[01])", re.IGNORECASE)
+_LONGEST_SCANNED = 4096
 _MOST_TOLD = 5
 _LONGEST_TOLD = 40
 _NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
@@ -98,20 +102,51 @@ def is_dry_run(request: Request, fields: Mapping[str, Any] = _NO_FIELDS) -> bool
     Whether the client wants to know the price only: `dry_run` in the address, or as a field of the body.
 
     Raises:
-        AppError: it says neither true nor false, or both, or is spelled otherwise. To take any of these for no would charge
-            somebody who asked for the price.
+        AppError: it says neither true nor false, or both, is spelled otherwise, or stands where it is not read. To take any of
+            these for no would charge somebody who asked for the price.
     """
-    told = [(name, value) for name, value in _stated(request, fields) if _letters(name) == "dryrun"]
+    _refuse_hidden_dry_run(request, fields)
+    told = [(name, value) for name, value in _stated(request, fields) if _SPELLED.search(unquote(name))]
     stated = [(name, _word(value)) for name, value in told if value is not None]
     for name, _ in stated:
         if name != "dry_run":
-            raise invalid("dry_run", f"{name[:20]} is spelled dry_run here: send dry_run=true or dry_run=false.")
+            raise invalid("dry_run", f"{name[:40]} is spelled dry_run here: send dry_run=true or dry_run=false.")
     if any(word not in _DRY_RUN for _, word in stated):
         raise invalid("dry_run", "dry_run must be true or false; nothing was run.")
     asked = {_DRY_RUN[word] for _, word in stated}
     if len(asked) > 1:
         raise invalid("dry_run", "dry_run is given twice and says both true and false; send one.")
     return asked == {True}
+
+
+def _refuse_hidden_dry_run(request: Request, fields: Mapping[str, Any]) -> None:
+    """
+    A `dry_run` in a header, inside another parameter's value (`?a=1;dry_run=true`) or deeper in a JSON body. Raises AppError.
+
+    The address has nothing else that is called so; a text of the body must say yes or no to it, since people name things.
+    """
+    if any(_SPELLED.search(name) for name in request.headers):
+        raise invalid("dry_run", "dry_run is no header here and was not read: send ?dry_run=true in the address.")
+    for name, values in request.GET.lists():
+        if any(_SPELLED.search(unquote(value)) for value in values):
+            issue = f"dry_run stands inside the value of {name[:40]} and was not read: separate parameters with &, not with ;."
+            raise invalid("dry_run", issue)
+    for name, value in _stated(request, fields):
+        if name != "dry_run" and _hides_dry_run(value):
+            raise invalid(
+                "dry_run", f"dry_run stands inside {name[:40]} and was not read: send it as a field of its own."
+            )
+
+
+def _hides_dry_run(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_SPELLED.search(name) or _hides_dry_run(inner) for name, inner in value.items())
+    if isinstance(value, list):
+        return any(map(_hides_dry_run, value))
+    if not isinstance(value, str):
+        return False
+    is_address = value.startswith(("http:", "https:"))  # whose own query may say what it likes
+    return bool(_STATED.search((value.partition(";")[2] if is_address else value)[:_LONGEST_SCANNED]))
 
 
 def unknown_fields(operation: Operation, request: Request, fields: Mapping[str, Any]) -> list[str]:
@@ -148,10 +183,6 @@ def _word(value: Any) -> str:
     if isinstance(value, bool | int | str):
         return str(value).strip().lower()
     return "" if value is None else "?"
-
-
-def _letters(name: str) -> str:
-    return re.sub(r"[^a-z]", "", name.lower()) if len(name) < 20 else ""
 
 
 def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
