@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_safe
 
+from apps.core.api.pages import for_reading
 from apps.payments.rails import rails_for
 
 _KEPT = {"Cache-Control": "max-age=300", "Access-Control-Allow-Origin": "*"}
@@ -33,8 +32,7 @@ _SAYS = {
 }
 
 
-@csrf_exempt
-@require_safe
+@for_reading
 def well_known_x402(request: HttpRequest) -> HttpResponse:
     """What x402's crawlers look for; no standard says more."""
     resources = ["POST /v1/remove-background"] if "x402" in rails_for(request) else []
@@ -42,8 +40,7 @@ def well_known_x402(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"version": 1, "resources": resources, "instructions": instructions}, headers=_KEPT)
 
 
-@csrf_exempt
-@require_safe
+@for_reading
 def llms_txt(request: HttpRequest) -> HttpResponse:
     """The service in words for a language model."""
     rails = "\n".join(_SAYS[rail] for rail in rails_for(request)) or "No payment rail is on here: a key is needed."

@@ -114,6 +114,15 @@ RAW_CODES = ENVELOPE_CODES | {
 }
 
 
+# PRODUCT section 2.4: 400, but for three. An Idempotency-Key is answered as everywhere; an unknown path is no form of theirs.
+REMOVEBG_CODES = {code: status for code, (status, _) in ENVELOPE_CODES.items()} | {
+    ErrorCode.UNAUTHENTICATED: 403,
+    ErrorCode.METHOD_NOT_ALLOWED: 400,
+    ErrorCode.PAYLOAD_TOO_LARGE: 400,
+    ErrorCode.UNSUPPORTED_MEDIA_TYPE: 400,
+}
+
+
 @pytest.fixture
 def request_() -> HttpRequest:
     return RequestFactory().post("/")
@@ -139,6 +148,11 @@ def test_envelope_has_the_contracts_status_for_every_error(code: ErrorCode, requ
     error = json.loads(response.content)["error"]
     assert (response.status_code, error["retryable"]) == ENVELOPE_CODES[code]
     assert error["code"] == code.name
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+def test_removebg_has_the_contracts_status_for_every_error(code: ErrorCode, request_: HttpRequest) -> None:
+    assert REMOVEBG.failure(AppError(code), request_).status_code == REMOVEBG_CODES[code]
 
 
 @pytest.mark.parametrize("code", ErrorCode)
@@ -233,8 +247,11 @@ def assert_told(error: AppError, request: HttpRequest, status: int, code: str) -
 def test_wrong_method_is_told_the_right_ones(api: Api, method: str, path: str, allowed: set[str]) -> None:
     response = getattr(Client(), method)(path, headers={"X-Api-Key": api.key})
 
-    assert response.status_code == 405
+    assert response.status_code == (400 if path == "/v1.0/removebg" else 405)
     assert set(response.headers["Allow"].split(", ")) - {"HEAD"} == allowed
+    told = response.content.decode()
+    assert all(name in told for name in allowed)
+    assert f"not {method.upper()}." in told
 
 
 def test_no_web_page_may_read_what_a_key_gets(api: Api) -> None:

@@ -74,7 +74,7 @@ def test_head_of_a_job_and_of_its_events_waits_for_nothing(api: Api, monkeypatch
 def test_head_of_what_is_posted_alone_is_a_405_that_says_so(api: Api, path: str) -> None:
     response = both(api, path)[1]
 
-    assert (response.status_code, response.headers["Allow"]) == (405, "POST")
+    assert (response.status_code, response.headers["Allow"]) == (400 if path == "/v1.0/removebg" else 405, "POST")
     assert response.content == b""
 
 
@@ -93,12 +93,18 @@ def test_head_of_what_is_posted_alone_is_a_405_that_says_so(api: Api, path: str)
         ("/readyz", "GET, HEAD"),
         ("/metrics", "GET, HEAD"),
         ("/llms.txt", "GET, HEAD"),
+        ("/openapi.json", "GET, HEAD"),
+        ("/docs/redoc.js", "GET, HEAD"),
+        ("/.well-known/x402", "GET, HEAD"),
     ],
 )
 def test_405_lists_head_where_there_is_get(api: Api, path: str, allowed: str) -> None:
     response = Client(headers={"X-Api-Key": api.key}).put(path, b"", content_type=JSON)
 
-    assert (response.status_code, response.headers["Allow"]) == (405, allowed)
+    assert (response.status_code, response.headers["Allow"]) == (400 if path == "/v1.0/account" else 405, allowed)
+    assert response.headers["Content-Type"] == JSON
+    if not path.startswith("/v1.0/"):
+        assert response.json()["error"]["code"] == "METHOD_NOT_ALLOWED"
 
 
 @pytest.mark.parametrize("path", [*OPEN, *WITH_A_KEY, *POST_ALONE])
@@ -110,7 +116,7 @@ def test_options_tells_nothing_and_opens_nothing_to_other_sites(api: Api, path: 
     if path == "/v1/remove-background":  # the one address that browsers' wallets call
         assert (response.status_code, response.content) == (204, b"")
         return
-    assert response.status_code in {200, 404, 405}
+    assert response.status_code in {200, 400, 404, 405}
     assert "Access-Control-Allow-Origin" not in response.headers
     assert response.status_code != 200 or response.content == b""
 

@@ -750,7 +750,7 @@ def test_limits_are_told_in_the_vendors_names_here_and_nowhere_else(api: Api) ->
     assert "X-RateLimit-Limit" not in elsewhere.headers
 
 
-def test_other_methods_paths_types_and_sizes(api: Api) -> None:
+def test_other_methods_types_and_sizes_are_400_and_other_paths_404(api: Api) -> None:
     get = api.get(PATH)
     path = api.post("/v1.0/improve", {})
     text = Client().post(PATH, b"hello", content_type="text/plain", headers={"X-Api-Key": api.key})
@@ -758,12 +758,12 @@ def test_other_methods_paths_types_and_sizes(api: Api) -> None:
     broken = Client().post(PATH, "{", content_type=JSON, headers={"X-Api-Key": api.key})
     big = Client().post(PATH, b"", content_type=JSON, headers={"X-Api-Key": api.key, "Content-Length": str(51 * 2**20)})
 
-    assert (get.status_code, codes_of(get), get.headers["Allow"]) == (405, ["method_not_allowed"], "POST")
+    assert (get.status_code, codes_of(get), get.headers["Allow"]) == (400, ["method_not_allowed"], "POST")
     assert (path.status_code, codes_of(path)) == (404, ["not_found"])
-    assert (text.status_code, codes_of(text)) == (415, ["unsupported_media_type"])
+    assert (text.status_code, codes_of(text)) == (400, ["unsupported_media_type"])
     assert (json_list.status_code, codes_of(json_list)) == (400, ["invalid_body"])
     assert (broken.status_code, codes_of(broken)) == (400, ["invalid_body"])
-    assert (big.status_code, codes_of(big)) == (413, ["file_too_large"])
+    assert (big.status_code, codes_of(big)) == (400, ["file_too_large"])
 
 
 def test_canonical_addresses_still_take_no_urlencoded_body(api: Api) -> None:

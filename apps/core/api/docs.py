@@ -9,11 +9,8 @@ from pathlib import Path
 from django.contrib.staticfiles import finders
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.utils.decorators import method_decorator
-from django.views import View
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_safe
 
+from apps.core.api.pages import for_reading
 from apps.core.api.security import DOCS
 from apps.core.openapi.document import openapi_document
 
@@ -23,17 +20,14 @@ _FONT = "system-ui, sans-serif"
 _THEME = json.dumps({"typography": {"fontFamily": _FONT, "headings": {"fontFamily": _FONT}}})
 
 
-@method_decorator(csrf_exempt, name="dispatch")  # else another method were a 403 and not a 405
-class OpenApiView(View):
+@for_reading
+def openapi(request: HttpRequest) -> JsonResponse:
     """`GET /openapi.json`, with `?bodies=all` for every body type of every address."""
-
-    def get(self, request: HttpRequest) -> JsonResponse:
-        document = openapi_document(all_bodies=request.GET.get("bodies") == "all")
-        return JsonResponse(document, headers={"Cache-Control": "max-age=300"})
+    document = openapi_document(all_bodies=request.GET.get("bodies") == "all")
+    return JsonResponse(document, headers={"Cache-Control": "max-age=300"})
 
 
-@csrf_exempt
-@require_safe
+@for_reading
 def docs(request: HttpRequest) -> HttpResponse:
     """`GET /docs`."""
     page = render(request, "core/docs.html", {"theme": _THEME})
@@ -41,8 +35,7 @@ def docs(request: HttpRequest) -> HttpResponse:
     return page
 
 
-@csrf_exempt
-@require_safe
+@for_reading
 def docs_script(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's signature
     """Redoc, without the one picture that it would fetch from its makers."""
     headers = {"Cache-Control": "public, max-age=3600"}

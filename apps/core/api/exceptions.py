@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -31,10 +32,19 @@ _FAULTS = {"required": Fault.MISSING, "invalid_choice": Fault.UNSUPPORTED_VALUE}
 
 def answer_exception(exc: Exception, context: dict[str, Any]) -> HttpResponse:
     """DRF's exception handler: the same for bad input, throttling and bugs, in the form of the view's dialect."""
-    view = context["view"]
+    view, request = context["view"], context["request"]._request
+    dialect = getattr(view, "dialect", ENVELOPE)
     if isinstance(exc, drf.MethodNotAllowed):
-        exc.allow = ", ".join(view.allowed_methods)  # type: ignore[attr-defined]  # for the answer below  # type: ignore[attr-defined]  # for the answer below  # type: ignore[attr-defined]  # for the answer below  # type: ignore[attr-defined]  # for the answer below
-    return answer_in(getattr(view, "dialect", ENVELOPE), exc, context["request"]._request)
+        return refuse_method(request, dialect, allowed=view.allowed_methods)
+    return answer_in(dialect, exc, request)
+
+
+def refuse_method(request: HttpRequest, dialect: Dialect, *, allowed: Sequence[str]) -> HttpResponse:
+    """The answer to a method that the address does not take; it names those that it does."""
+    issue = f"This address takes {' and '.join(allowed)}, not {str(request.method)[:20]}."
+    response = answer_in(dialect, AppError(ErrorCode.METHOD_NOT_ALLOWED, issue), request)
+    response.headers["Allow"] = ", ".join(allowed)
+    return response
 
 
 def answer_in(dialect: Dialect, exc: Exception, request: HttpRequest) -> HttpResponse:
@@ -46,8 +56,6 @@ def answer_in(dialect: Dialect, exc: Exception, request: HttpRequest) -> HttpRes
     response = dialect.failure(error, request)
     if error.retry_after_s is not None:
         response.headers.setdefault("Retry-After", str(error.retry_after_s))
-    if isinstance(exc, drf.MethodNotAllowed):
-        response.headers["Allow"] = getattr(exc, "allow", "")
     if error.code is ErrorCode.UNAUTHENTICATED:
         response.headers.setdefault("WWW-Authenticate", 'Bearer realm="keyline"')
     return response
@@ -67,8 +75,6 @@ def as_app_error(exc: Exception) -> AppError:
             return AppError(ErrorCode.FORBIDDEN)
         case drf.NotFound() | Http404():
             return AppError(ErrorCode.NOT_FOUND)
-        case drf.MethodNotAllowed():
-            return AppError(ErrorCode.METHOD_NOT_ALLOWED)
         case drf.UnsupportedMediaType():
             return AppError(ErrorCode.UNSUPPORTED_MEDIA_TYPE)
         case drf.ParseError():

@@ -32,9 +32,6 @@ class AlwaysJson(BaseContentNegotiation):
         refuse_compressed(request)
         media_type = media_type_of(request)
         parsers = list(parsers)
-        parsers = list(parsers)
-        parsers = list(parsers)
-        parsers = list(parsers)
         parser = next((parser for parser in parsers if parser.media_type == media_type), None)
         if parser is None:
             raise other_type(request, taken=[parser.media_type for parser in parsers])

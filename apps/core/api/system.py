@@ -9,8 +9,6 @@ from typing import Annotated, Any
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_safe
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
@@ -19,6 +17,7 @@ from rest_framework.request import Request
 from apps.core import broker
 from apps.core.answers import Envelope, Members, Part, about, as_json
 from apps.core.api.exceptions import answer_in
+from apps.core.api.pages import for_reading
 from apps.core.api.views import EndpointView
 from apps.core.dialects.envelope import ENVELOPE, envelope
 from apps.core.errors import AppError, ErrorCode
@@ -63,16 +62,14 @@ class VersionView(EndpointView):
         return envelope(request, Version(version=settings.VERSION, models=models, devices=devices))
 
 
-@csrf_exempt  # else another method were a 403 and not a 405
-@require_safe
+@for_reading
 @Endpoint("get_health", "The process lives", Health)
 def healthz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - Django's signature
     """The process lives."""
     return JsonResponse(as_json(Health(status="ok")))
 
 
-@csrf_exempt
-@require_safe
+@for_reading
 @Endpoint(
     "get_readiness",
     "Database, broker, store and a worker with its models answer",
@@ -112,8 +109,7 @@ def _check(probe: Callable[[], Any]) -> str:
     return "ok"
 
 
-@csrf_exempt
-@require_safe
+@for_reading
 @Endpoint(
     "get_metrics",
     "Prometheus",

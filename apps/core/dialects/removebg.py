@@ -115,10 +115,17 @@ class _Headers(PictureHeaders, kw_only=True):
 
 
 class RemoveBgDialect(ImmediateDialect):
-    """A picture that is not there in time is a 502."""
+    """A picture that is not there in time is a 502; what a request does wrong is a 400, but for what theirs has a status of."""
 
     forms: tuple[str, ...] = ("image", "json")
-    statuses = MappingProxyType({ErrorCode.UNAUTHENTICATED: 403})
+    statuses = MappingProxyType(
+        {
+            ErrorCode.UNAUTHENTICATED: 403,
+            ErrorCode.METHOD_NOT_ALLOWED: 400,
+            ErrorCode.PAYLOAD_TOO_LARGE: 400,
+            ErrorCode.UNSUPPORTED_MEDIA_TYPE: 400,
+        }
+    )
     takes_urlencoded = True
     has_vendor_limits = True
 
@@ -153,7 +160,10 @@ class RemoveBgDialect(ImmediateDialect):
         failure=RemoveDotBgErrors,
         headers=_Headers,
         media=("image/png", "image/jpeg", "image/webp", "application/zip"),
-        words={403: "No valid API key, or its scopes do not include this operation."},
+        words={
+            400: "The method, the body, a field or a file is wrong; `errors` says which and what to do.",
+            403: "No valid API key, or its scopes do not include this operation.",
+        },
     )
 
 
