@@ -12,6 +12,7 @@ from rest_framework import serializers
 
 from apps.core.errors import invalid
 from apps.core.intake.inline import LongText
+from apps.core.own_words import OwnWords
 from apps.core.pictures.inspection import ImageHeader
 
 MOST_POINTS = 50
@@ -22,7 +23,7 @@ _EXAMPLE_POINTS = [[640, 360, 1], [80, 60, 0]]
 _EXAMPLE_BOX = [120, 80, 900, 700]
 
 
-class _JsonText(serializers.Field[Any, Any, Any, Any], ABC):
+class _JsonText(OwnWords, serializers.Field[Any, Any, Any, Any], ABC):
     """JSON text becomes its value; a value that is none (an array of a JSON body) stays."""
 
     hint = ""

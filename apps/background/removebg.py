@@ -13,6 +13,7 @@ from apps.background.removebg_fields import Colour, CropMargins, Length, Positio
 from apps.core.errors import AppError, Detail, ErrorCode, Fault, invalid
 from apps.core.fields import Choice, FileFormat
 from apps.core.operations import MEGABYTE, ImageInput, SourceFields
+from apps.core.own_words import WholeNumber, YesNo
 from apps.core.pictures.inspection import ImageHeader
 
 MEGAPIXELS = {
@@ -59,24 +60,24 @@ class RemoveBgSerializer(serializers.Serializer[Any]):
     )
     channels = Choice(("rgba", "alpha"), default="rgba", help_text="alpha: the subject's mask, one channel.")
     roi = Region(required=False, help_text="Only what lies in this region can be subject.")
-    crop = serializers.BooleanField(default=False, help_text="Cut off all empty regions.")
+    crop = YesNo(default=False, help_text="Cut off all empty regions.")
     crop_margin = CropMargins(required=False, help_text="With crop: room around the subject.")
     scale = Scale(default=None, help_text="The subject's size, as a share of the canvas.")
     position = Position(
         required=False, help_text="Where the subject stands: by default original, or center where scale is given."
     )
     bg_color = Colour(required=False, help_text="Colour to put under the subject; not with a background image.")
-    semitransparency = serializers.BooleanField(default=True, help_text="false: everything solid but for a soft edge.")
+    semitransparency = YesNo(default=True, help_text="false: everything solid but for a soft edge.")
     semitransparency_type = Choice(
         SEMITRANSPARENCIES, default="auto", help_text="none: the same as semitransparency=false."
     )
-    add_shadow = serializers.BooleanField(default=False, help_text="The same as shadow_type=auto.")
+    add_shadow = YesNo(default=False, help_text="The same as shadow_type=auto.")
     shadow_type = Choice(
         SHADOWS,
         required=False,
         help_text="car, 3D: on the ground under the subject. drop: on a wall behind it. auto: the one that suits.",
     )
-    shadow_opacity = serializers.IntegerField(
+    shadow_opacity = WholeNumber(
         default=DEFAULT_SHADOW_OPACITY, min_value=0, max_value=100, help_text="Of the shadow, in percent."
     )
 

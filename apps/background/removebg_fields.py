@@ -9,6 +9,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.core.own_words import Text
 from apps.core.pictures.css_colours import CSS_COLOURS
 
 _HEX = re.compile(r"#?([0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})")
@@ -21,8 +22,8 @@ Length = list[Any]
 """`[value, unit]`, the unit `px` or `%`."""
 
 
-class _Text(serializers.CharField, ABC):
-    """Words; numbers count too, because clients send them bare in JSON."""
+class _Text(Text, ABC):
+    """Words with a meaning."""
 
     def to_internal_value(self, data: Any) -> Any:
         return self.parse(super().to_internal_value(data).strip().lower())

@@ -10,6 +10,8 @@ from drf_spectacular.drainage import set_override
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.core.own_words import OwnWords, Text
+
 _HEX = re.compile(r"#?(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 _HOURS = re.compile(r"([1-9]|1\d|2[0-4])h", re.ASCII)
 _LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)\s*(px|%)?", re.ASCII)
@@ -18,7 +20,7 @@ MOST_MARGIN_PX = 500
 MOST_MARGIN_PERCENT = 50
 
 
-class Choice(serializers.ChoiceField):
+class Choice(OwnWords, serializers.ChoiceField):
     """One of a few words, in any case; the error names them all."""
 
     def __init__(self, choices: Sequence[str], **options: Any) -> None:
@@ -38,7 +40,7 @@ class FileFormat(Choice):
         return "jpg" if chosen == "jpeg" else chosen
 
 
-class Choices(serializers.Field[Any, Any, Any, Any]):
+class Choices(OwnWords, serializers.Field[Any, Any, Any, Any]):
     """
     Several of a few words, in any case: comma separated, as a repeated form field, or as a JSON list.
 
@@ -71,7 +73,7 @@ class Choices(serializers.Field[Any, Any, Any, Any]):
 
 
 @extend_schema_field({"type": "string", "pattern": "^#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$", "examples": ["#ffcc00"]})
-class HexColour(serializers.CharField):
+class HexColour(Text):
     """`#fff`, `#ffffff`, with or without the hash; gives `[r, g, b]` with 0..255."""
 
     def to_internal_value(self, data: Any) -> Any:
@@ -85,7 +87,7 @@ class HexColour(serializers.CharField):
 
 
 @extend_schema_field({"type": "string", "pattern": r"^\d{1,5}(\.\d{1,3})?\s*(px|%)?$", "examples": ["20px", "5%"]})
-class Margin(serializers.CharField):
+class Margin(Text):
     """`12`, `12px` or `5%` (of the subject's box); gives `{"value", "unit"}`."""
 
     def to_internal_value(self, data: Any) -> Any:
@@ -101,7 +103,7 @@ class Margin(serializers.CharField):
 
 
 @extend_schema_field({"type": "string", "pattern": "^(0|([1-9]|1[0-9]|2[0-4])h)$", "examples": ["24h"]})
-class Retention(serializers.CharField):
+class Retention(Text):
     """`0`, or `1h` to `24h`; gives seconds."""
 
     def to_internal_value(self, data: Any) -> Any:

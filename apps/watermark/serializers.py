@@ -9,17 +9,18 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.core.fields import Choice, FileFormat
+from apps.core.own_words import OwnWords, Text, YesNo
 
 DEFAULT_SENSITIVITY = 0.5
 _FROM_0_TO_1 = "Use a number from 0 to 1."
 SMEAR_FIELDS = ("smear", "smear_url", "smear_base64")
 
 
-class Sensitivity(serializers.FloatField):
+class Sensitivity(OwnWords, serializers.FloatField):
     """0..1; true is no number here, though it is one in Python."""
 
     def __init__(self, **options: Any) -> None:
-        said: dict[str, Any] = dict.fromkeys(("invalid", "max_value", "min_value"), _FROM_0_TO_1)
+        said: dict[str, Any] = dict.fromkeys(("invalid", "max_string_length", "max_value", "min_value"), _FROM_0_TO_1)
         super().__init__(min_value=0.0, max_value=1.0, error_messages=said, **options)
 
     def to_internal_value(self, data: Any) -> float:
@@ -29,7 +30,7 @@ class Sensitivity(serializers.FloatField):
 
 
 @extend_schema_field({"type": "string", "format": "uuid"})
-class TemplateId(serializers.CharField):
+class TemplateId(Text):
     """The id of a template, in its plain form; whose it is, is told later."""
 
     def to_internal_value(self, data: Any) -> str:
@@ -42,7 +43,7 @@ class TemplateId(serializers.CharField):
 class WatermarkSerializer(serializers.Serializer[Any]):
     """Validated data holds JSON values only; but for `template` every parameter is always decided."""
 
-    detect_only = serializers.BooleanField(
+    detect_only = YesNo(
         default=False,
         help_text="true: tell where watermarks are and change nothing, for a lower price: image is the photo as it came, "
         "mask what would be changed.",

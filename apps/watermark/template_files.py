@@ -11,6 +11,7 @@ from rest_framework import serializers
 from apps.core.errors import Fault, invalid
 from apps.core.intake.uploads import Upload, missing_image
 from apps.core.operations import MEGABYTE
+from apps.core.own_words import Text
 from apps.core.pictures import png
 from apps.core.pictures.formats import HeaderError, ImageFormat
 from apps.core.pictures.inspection import ImageLimits, inspect, too_large, unreadable
@@ -37,7 +38,7 @@ PHOTO_FIELDS = ("images", "images[]")
 class TemplateSerializer(serializers.Serializer[Any]):
     """What is text in a template's form."""
 
-    name = serializers.CharField(
+    name = Text(
         required=False, allow_blank=True, default="", max_length=100, help_text="For you; it need not be unique."
     )
 

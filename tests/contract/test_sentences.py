@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import re
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
 from django.test import Client
+from rest_framework import serializers
+from rest_framework.fields import Field
 
 from apps.core import jobs
+from apps.core.errors import AppError
+from apps.core.intake.inline import LongText
 from apps.core.models import Job
 from tests.api import Api, upload
 from tests.drawing import photo_png
@@ -190,3 +198,55 @@ def test_form_that_is_called_json_is_told_so(api: Api) -> None:
     body = b'--XX\r\nContent-Disposition: form-data; name="image"\r\n\r\n' + photo_png() + b"\r\n--XX--"
 
     assert "is a form" in send(api, BACKGROUND, body, JSON).json()["error"]["message"]
+
+
+def default_sentences() -> re.Pattern[str]:
+    """Everything that DRF's fields and the validators that they make say on their own; {max_value} stands for anything."""
+    told = [*DRF_VALIDATORS]
+    for field in (each for each in vars(serializers).values() if isinstance(each, type) and issubclass(each, Field)):
+        told += [str(text) for text in getattr(field, "default_error_messages", {}).values()]
+    return re.compile("|".join(re.sub(r"\\\{\w+\\\}|%\\\(\w+\\\)s", ".*", re.escape(text)) for text in told))
+
+
+DRF_VALIDATORS = ("Null characters are not allowed.", "Surrogate characters are not allowed: ", "Enter a number.")
+WRONG = [True, 1.5, -1, 10**30, [], [1], {}, {"a": 1}, None, "", "   ", "x", "x" * 5000, "nan", "inf", "1e999", "٣",
+         SimpleUploadedFile("x.png", b"x"), LongText("x")]  # fmt: skip
+
+
+def own_serializers(base: type[Any] = serializers.Serializer) -> list[type[Any]]:
+    import_module("config.urls")  # all of them are behind it
+    found = [each for sub in base.__subclasses__() for each in (sub, *own_serializers(sub))]
+    return [each for each in found if each.__module__.startswith("apps.")]
+
+
+@pytest.mark.parametrize("serializer", own_serializers(), ids=lambda each: each.__name__)
+def test_no_field_says_what_the_library_would(serializer: Any) -> None:
+    usual = default_sentences()
+
+    for name in serializer().fields:
+        for value in WRONG:
+            asked = serializer(data={name: value})
+            with contextlib.suppress(AppError):
+                told = [] if asked.is_valid() else [str(each) for each in asked.errors.get(name, [])]
+                assert not [each for each in told if usual.search(each)], (name, value)
+                assert all(re.search(r"\b(use|send|leave|swap|is|are|has)\b", each, re.IGNORECASE) for each in told), (
+                    told
+                )
+
+
+@pytest.mark.parametrize("value", [True, ["a"], {"a": 1}, "   "])
+def test_value_of_a_wrong_kind_is_named_with_what_would_be_right(api: Api, value: Any) -> None:
+    image = base64.b64encode(photo_png()).decode()
+
+    told = send(api, BACKGROUND, json.dumps({"image_base64": image, "bg_color": value}), JSON).json()["error"]
+
+    assert told["details"][0]["field"] == "bg_color"
+    kind = {bool: "true", list: "a list", dict: "an object", str: "empty"}[type(value)]
+    assert kind in told["message"]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
+def test_what_is_no_finite_number_is_refused(api: Api, value: str) -> None:
+    told = send(api, "/v1/watermark-removal", {"image": upload(marked_png()), "sensitivity": value})
+
+    assert (told.status_code, told.json()["error"]["details"][0]["field"]) == (400, "sensitivity")
