@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from apps.core.api.pages import for_reading
+from apps.core.api.public_address import public_address
 from apps.payments.rails import rails_for
 
 _KEPT = {"Cache-Control": "max-age=300", "Access-Control-Allow-Origin": "*"}
@@ -44,5 +45,5 @@ def well_known_x402(request: HttpRequest) -> HttpResponse:
 def llms_txt(request: HttpRequest) -> HttpResponse:
     """The service in words for a language model."""
     rails = "\n".join(_SAYS[rail] for rail in rails_for(request)) or "No payment rail is on here: a key is needed."
-    text = _LLMS.format(url=request.build_absolute_uri("/").rstrip("/"), rails=rails)
+    text = _LLMS.format(url=public_address(request), rails=rails)
     return HttpResponse(text, content_type="text/markdown; charset=utf-8", headers=_KEPT)

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from apps.accounts.rapidapi import is_gateway
 from apps.core import idempotency
 from apps.core.api.fields import is_dry_run
+from apps.core.api.public_address import absolute
 from apps.core.api.raw import Body, RawOperationView, is_other_type
 from apps.core.api.terms import BRISK, QUOTA, Share, Terms
 from apps.core.api.throttles import client_network, refuse_in_crowd
@@ -144,7 +145,7 @@ class PaidOperationView(RawOperationView):
         return challenge(
             rails=rails_for(request._request),
             amount=self._price() * MICROS_PER_CREDIT,
-            url=request.build_absolute_uri(),
+            url=absolute(request._request),
             route=mpp.route_of(request._request),
             error="Payment required",
         )

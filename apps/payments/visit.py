@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from apps.accounts.models import Account, Plan
 from apps.accounts.plans import LIMITS
 from apps.core import broker, jobs
+from apps.core.api.public_address import absolute
 from apps.core.dialects.base import Answer
 from apps.core.dialects.raw import RAW
 from apps.core.errors import AppError, ErrorCode
@@ -54,7 +55,7 @@ class Visit:
 
     @property
     def url(self) -> str:
-        return self.request.build_absolute_uri()
+        return absolute(self.request._request)
 
     @property
     def rails(self) -> tuple[Rail, ...]:

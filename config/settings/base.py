@@ -13,6 +13,7 @@ VERSION = "0.1.0"
 SECRET_KEY = env.str("DJANGO_SECRET_KEY", "")
 DEBUG = False
 ALLOWED_HOSTS = names("ALLOWED_HOSTS", "*")
+PUBLIC_URL = env.str("KEYLINE_URL", "")  # where clients reach it; unless ALLOWED_HOSTS names what they may ask for
 CSRF_TRUSTED_ORIGINS = names("CSRF_TRUSTED_ORIGINS")
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", False) else None
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
+import json
 import re
 from typing import Any
 
@@ -88,3 +90,56 @@ def test_who_came_encrypted_is_told_by_our_proxies_alone(api: Api, settings: Any
 
     assert answer.status_code == (401 if is_believed else 301)
     assert ("Strict-Transport-Security" in answer.headers) == is_believed
+
+
+def told_addresses(host: str) -> list[str]:
+    """What an answer says of the service's own address: /llms.txt, and the 402 in both versions of x402."""
+    client = Client(raise_request_exception=False, headers={"Host": host})
+    challenge = client.post("/v1/remove-background", b"", content_type="image/png")
+    if challenge.status_code != 402:
+        return [challenge.content.decode()]
+    v2 = json.loads(base64.b64decode(challenge.headers["PAYMENT-REQUIRED"]))
+    return [client.get("/llms.txt").content.decode(), challenge.json()["accepts"][0]["resource"], v2["resource"]["url"]]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:81", "api.example.com:81"])
+def test_host_of_a_stranger_is_not_told_as_ours(api: Api, settings: Any, host: str) -> None:
+    settings.ALLOWED_HOSTS, settings.PUBLIC_URL, settings.PAYMENT_RAILS = ["*"], "https://api.example.com/", ["x402"]
+
+    told = told_addresses(host)
+
+    assert len(told) == 3
+    assert all("https://api.example.com/v1/remove-background" in each and host not in each for each in told)
+
+
+def test_without_an_address_of_ours_the_manual_has_none(api: Api, settings: Any) -> None:
+    settings.ALLOWED_HOSTS, settings.PUBLIC_URL = ["*"], ""
+
+    told = Client(headers={"Host": "evil.example"}).get("/llms.txt").content.decode()
+
+    assert ("evil.example" in told, "`POST /v1/remove-background`" in told) == (False, True)
+
+
+def test_named_hosts_are_told_as_they_are_asked_for(api: Api, settings: Any) -> None:
+    settings.ALLOWED_HOSTS, settings.PUBLIC_URL, settings.PAYMENT_RAILS = (
+        [".example.com"],
+        "https://api.example.com",
+        ["x402"],
+    )
+
+    assert all("http://pay.example.com/v1/remove-background" in each for each in told_addresses("pay.example.com"))
+    assert all("https://api.example.com/v1/remove-background" in each for each in told_addresses("api.example.com:81"))
+    refused = told_addresses("evil.example")
+    assert len(refused) == 1
+    assert "does not answer for that host" in refused[0]
+    assert "body" not in refused[0]
+
+
+@pytest.mark.parametrize(
+    "path", ["/openapi.json", "/docs", "/.well-known/x402", "/v1/nothing", "/healthz", "/admin/", "/v1/version"]
+)
+def test_nothing_else_repeats_the_host(api: Api, path: str) -> None:
+    answer = Client(raise_request_exception=False, headers={"Host": "evil.example"}).get(path)
+
+    assert b"evil.example" not in answer.content
+    assert "evil.example" not in str(answer.headers)

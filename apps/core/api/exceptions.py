@@ -9,6 +9,7 @@ from typing import Any
 import redis
 from django.core.exceptions import (
     BadRequest,
+    DisallowedHost,
     PermissionDenied,
     RequestDataTooBig,
     SuspiciousOperation,
@@ -85,6 +86,8 @@ def as_app_error(exc: Exception) -> AppError:
             return _broken_body(exc)
         case TooManyFieldsSent():  # a form's are counted by its parser
             return invalid("query", "The address has too many parameters.")
+        case DisallowedHost():
+            return invalid("Host", "This service does not answer for that host; ask for the one that you were given.")
         case TooManyFilesSent() | SuspiciousOperation() | BadRequest() | MultiPartParserError():
             return _unreadable_body("The body cannot be read.")
         case OperationalError() | InterfaceError() | redis.RedisError():  # its other errors are bugs of ours
