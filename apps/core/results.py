@@ -26,10 +26,11 @@ def iso(moment: datetime | None) -> str | None:
 
 
 def visible_state(job: Job) -> State:
-    """The row's state, but `expired` from the second on which the result may be deleted; `settling` is ours alone."""
+    """The row's state, but `expired` from the second on which the result may be or is deleted; `settling` is ours alone."""
     if job.state == State.SETTLING:
         return State.RUNNING
-    if job.state == State.SUCCEEDED and job.expires_at and job.expires_at <= timezone.now():
+    is_over = job.deleted_at is not None or (job.expires_at is not None and job.expires_at <= timezone.now())
+    if job.state == State.SUCCEEDED and is_over:
         return State.EXPIRED
     return State(job.state)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from django.utils import timezone
 from apps.billing.funding import CreditFunding
 from apps.billing.models import LedgerEntry
 from apps.core import jobs, lifecycle, tasks
+from apps.core.errors import AppError, ErrorCode
 from apps.core.models import Job, State
 from apps.core.operations import operation_named
 from apps.core.outcome import Outcome
@@ -322,6 +324,37 @@ def test_client_that_waits_for_a_deleted_job_is_told_that_it_is_gone(api: Api, m
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (410, "GONE")
     assert credits(api) == {"balance": 1000, "held": 0}
+
+
+def events_with(api: Api, job: Job, act: Callable[[], Any]) -> list[dict[str, Any]]:
+    """The job's events, where something happens between the first and the second."""
+    stream = iter(api.get(f"/v1/jobs/{job.id}/events").streaming_content)  # type: ignore[attr-defined]
+    first = next(stream)
+    act()
+    return [json.loads(event.partition(b"data: ")[2]) for event in (first, *stream)]
+
+
+def test_stream_of_a_job_that_is_deleted_ends_with_a_final_event(api: Api, queued: Job) -> None:
+    told = events_with(api, queued, lambda: api.delete(f"/v1/jobs/{queued.id}"))
+
+    assert [each["status"] for each in told] == ["queued", "cancelled"]
+    assert (told[-1]["jobId"], told[-1]["result"], told[-1]["creditsCharged"]) == (str(queued.id), None, 0)
+
+
+@pytest.mark.parametrize("is_good", [True, False])
+def test_stream_of_a_job_that_ends_and_is_deleted_at_once_does_so_too(api: Api, queued: Job, is_good: bool) -> None:
+    def end_and_delete() -> None:
+        if is_good:
+            tasks.run_next()
+        else:
+            lifecycle.fail(queued, AppError(ErrorCode.PROCESSING_FAILED))
+        api.delete(f"/v1/jobs/{queued.id}")
+
+    told = events_with(api, queued, end_and_delete)[-1]
+
+    assert (told["status"], told["creditsCharged"]) == (("expired", 1) if is_good else ("failed", 0))
+    assert told["result"] is None
+    assert (told["error"] is None) == is_good
 
 
 def test_client_that_was_told_that_nothing_is_charged_is_right_however_long_the_job_settles(

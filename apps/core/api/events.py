@@ -83,7 +83,4 @@ def _changes(job: Job) -> Iterator[bytes]:
             broker.hear_bell(job.id, timeout_s=min(_LOOK_EVERY_S, left))
         except redis.RedisError:
             time.sleep(min(_LOOK_EVERY_S, left))
-        found = Job.objects.filter(id=job.id, deleted_at=None).first()
-        if found is None:
-            return
-        job = found
+        job.refresh_from_db()  # a deleted one as well: it has ended, and who watches it hears how
