@@ -328,7 +328,7 @@ def test_client_that_waits_for_a_deleted_job_is_told_that_it_is_gone(api: Api, m
 
 def events_with(api: Api, job: Job, act: Callable[[], Any]) -> list[dict[str, Any]]:
     """The job's events, where something happens between the first and the second."""
-    stream = iter(api.get(f"/v1/jobs/{job.id}/events").streaming_content)  # type: ignore[attr-defined]
+    stream = iter(api.get(f"/v1/jobs/{job.id}/events").streaming_content)
     first = next(stream)
     act()
     return [json.loads(event.partition(b"data: ")[2]) for event in (first, *stream)]

@@ -17,7 +17,7 @@ from apps.core.pictures.decoding import decode
 from apps.core.pictures.encoding import encode_jpeg, encode_png, encode_webp
 from apps.core.pictures.formats import ImageFormat
 from apps.core.pictures.imprint import MAX_TEXT, NO_IMPRINT, Imprint, read_imprint
-from apps.core.pictures.inspection import ImageLimits
+from apps.core.pictures.inspection import ImageLimits, inspect
 from tests import drawing
 
 ENCODERS = {"PNG": encode_png, "JPEG": encode_jpeg, "WEBP": encode_webp}
@@ -279,3 +279,35 @@ def test_the_photo_brings_it_along() -> None:
 
     assert photo.imprint.artist == FULL.artist
     assert photo.in_srgb().imprint == photo.imprint
+
+
+def test_os2_bitmap_has_no_resolution() -> None:
+    """Its header ends before the place where the later ones tell it: pixels stand there."""
+    rows = struct.pack("<ii", 11811, 11811) * 12  # 300 dpi, if it were read
+    data = struct.pack("<2sIHHI", b"BM", 26 + len(rows), 0, 0, 26) + struct.pack("<IHHHH", 12, 4, 8, 1, 24) + rows
+
+    assert Image.open(io.BytesIO(data)).size == (4, 8)
+    assert read_imprint(data, ImageFormat.BMP) == NO_IMPRINT
+
+
+def webp_and_behind(*, name: bytes, payload: bytes) -> bytes:
+    """A whole WebP, and behind its end a chunk that is none of it."""
+    file = io.BytesIO()
+    Image.fromarray(PHOTO).save(file, "WEBP", exif=b"", lossless=True)
+    return file.getvalue() + name + struct.pack("<I", len(payload)) + payload + b"\0" * (len(payload) % 2)
+
+
+def test_chunks_behind_the_end_of_a_webp_are_no_part_of_it() -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x013B], exif[0x011A], exif[0x011B] = 6, "Somebody Else", 300.0, 300.0
+    late_exif = webp_and_behind(name=b"EXIF", payload=exif.tobytes().removeprefix(b"Exif\0\0"))
+    late_frames = webp_and_behind(name=b"ANMF", payload=bytes(32)) + b"ANMF" + struct.pack("<I", 32) + bytes(32)
+    late_profile = webp_and_behind(name=b"ICCP", payload=b"no profile")
+
+    header = inspect(io.BytesIO(late_exif), limits=LIMITS, field="image")
+
+    assert read_imprint(late_exif, ImageFormat.WEBP) == NO_IMPRINT
+    assert (header.width, header.height) == (PHOTO.shape[1], PHOTO.shape[0])
+    assert not inspect(io.BytesIO(late_frames), limits=LIMITS, field="image").is_animated
+    for data in (late_exif, late_frames, late_profile):
+        assert np.array_equal(decode(data, limits=LIMITS, field="image").rgb, PHOTO)

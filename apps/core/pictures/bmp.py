@@ -66,7 +66,10 @@ def read_info(file: BinaryIO) -> Info:
 
 
 def read_resolution(file: BinaryIO) -> tuple[int, int]:
-    """Pixels a metre, across and down. Raises HeaderError where they are cut."""
+    """Pixels a metre, across and down; 0 where the header is too short to say. Raises HeaderError where they are cut."""
+    file.seek(14)
+    if int.from_bytes(read_exactly(file, 4), "little") == _CORE_BYTES:
+        return 0, 0
     file.seek(38)
     across, down = struct.unpack("<ii", read_exactly(file, 8))
     return across, down

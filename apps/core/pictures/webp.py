@@ -28,7 +28,7 @@ _HEAD = struct.Struct("<4sI")
 
 def chunks(file: BinaryIO) -> Iterator[Chunk]:
     """
-    Walk the chunks, as far as the file goes.
+    Walk the chunks, up to the file's end by its own account, or as far as it goes.
 
     Args:
         file: seekable; it stands at each chunk's payload when that one comes, and may be moved.
@@ -36,11 +36,13 @@ def chunks(file: BinaryIO) -> Iterator[Chunk]:
     Raises:
         HeaderError: more than `MAX_CHUNKS` of them.
     """
-    place = 12
+    place, end = 12, read_end(file)
     for _ in range(MAX_CHUNKS):
+        if place + _HEAD.size > end:
+            return
         file.seek(place)
         try:
-            name, length = _HEAD.unpack(file.read(8))
+            name, length = _HEAD.unpack(file.read(_HEAD.size))
         except struct.error:
             return
         yield name, place, length

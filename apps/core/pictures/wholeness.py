@@ -148,8 +148,6 @@ def _webp(file: BinaryIO) -> None:
     if size_bytes < end:
         raise HeaderError("ends early")
     for name, place, length in webp.chunks(file):
-        if place + 8 > end:
-            break
         if place + 8 + length > end:
             raise HeaderError("a chunk ends early")
         if name == b"VP8X":
