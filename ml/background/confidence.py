@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -59,44 +61,54 @@ def confidence_of(matte: Matte, main: Matte, second: Matte) -> float:
 
 def clearness(matte: Matte) -> float:
     """Soft intersection over union of a map with its own 0.5 outline: 1 for a clear map, 0 where nothing passes 0.5."""
-    inside = matte > 0.5
-    return float(matte[inside].sum() / (np.count_nonzero(inside) + matte[~inside].sum() + 1e-6))
+    within, of_it = cv2.sumElems(cv2.threshold(matte, 0.5, 0, cv2.THRESH_TOZERO)[1])[0], cv2.sumElems(matte)[0]
+    return within / (_solid_pixels(matte) + of_it - within + 1e-6)
 
 
 def looks_empty(matte: Matte) -> bool:
     """Is there nothing, or only a haze?"""
-    return clearness(matte) < EMPTY_BELOW or float((matte > 0.5).mean()) < MIN_SOLID_SHARE
+    return clearness(matte) < EMPTY_BELOW or _solid_pixels(matte) / matte.size < MIN_SOLID_SHARE
 
 
-def is_all_over(matte: Matte, confidence: float) -> bool:
+def _solid_pixels(matte: Matte) -> int:
+    return cv2.countNonZero((matte > 0.5).view(np.uint8))
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
     """
-    Is a map a pattern that covers the picture, and no thing in it?
+    What kind of figure a map draws.
 
-    Args:
-        matte: (S, S) float32, 0..1: what would be cut out.
-        confidence: 0..1, in it.
+    Attributes:
+        outline: its length by the root of the area.
+        body: the share of the area where a disc finds room, 0..1.
     """
-    outline, body = _outline_and_body(matte)
-    return (outline >= RAGGED_OUTLINE and confidence < UNSURE) or (outline >= LONG_OUTLINE and body < BODY_SHARE)
+
+    outline: float
+    body: float
+
+    @property
+    def is_thin(self) -> bool:
+        """Is it all lines, as a page's is, or a bicycle's?"""
+        return self.outline >= THIN_OUTLINE and self.body < BODY_SHARE
+
+    def is_all_over(self, confidence: float) -> bool:
+        """Is it a pattern that covers the picture, and no thing in it? `confidence` is that in the map, 0..1."""
+        is_doubtful = self.outline >= RAGGED_OUTLINE and confidence < UNSURE
+        return is_doubtful or (self.outline >= LONG_OUTLINE and self.body < BODY_SHARE)
 
 
-def is_thin(matte: Matte) -> bool:
-    """Is a map all lines, as a page's is, or a bicycle's? For the arguments see `is_all_over`."""
-    outline, body = _outline_and_body(matte)
-    return outline >= THIN_OUTLINE and body < BODY_SHARE
-
-
-def _outline_and_body(matte: Matte) -> tuple[float, float]:
-    """The outline's length by the root of the area, and the share of it where a disc finds room."""
+def figure_of(matte: Matte) -> Figure:
+    """Measure the figure of a (S, S) float32 map, 0..1: what would be cut out."""
     side = OUTLINE_SIDE_PX
     inside = np.greater(shrink_or_grow(matte, (side, side)), 0.5).view(np.uint8)
     area = cv2.countNonZero(inside)
     if not area:
-        return 0.0, 1.0
+        return Figure(0.0, 1.0)
     contours, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (BODY_PX, BODY_PX))
     body = cv2.countNonZero(cv2.morphologyEx(inside, cv2.MORPH_OPEN, disc))
-    return sum(len(contour) for contour in contours) / float(np.sqrt(area)), body / area
+    return Figure(sum(len(contour) for contour in contours) / float(np.sqrt(area)), body / area)
 
 
 def _overlap(one: Matte, other: Matte) -> float:

@@ -8,6 +8,8 @@ X. Tang, "Guided Image Filtering", TPAMI 2013).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +28,15 @@ REACH_PX = 7
 
 GUIDE_RADIUS_PX = 10
 GUIDE_EPS = 1e-3
+REACH_OF_GUIDE_PX = 2 * GUIDE_RADIUS_PX
+"""From so far away the photo has a say in a pixel."""
+
+TILE_PX = 192
+FLAT = 1 / 512
+"""Of a map's range: half a level of the alpha that it ends as."""
 
 
-def fuse(main: Matte, judged: Matte, square: RgbImage) -> Matte:
+def fuse(main: Matte, judged: Matte, square: RgbImage, *, coarse: Matte | None = None) -> Matte:
     """
     Combine the two maps.
 
@@ -36,25 +44,41 @@ def fuse(main: Matte, judged: Matte, square: RgbImage) -> Matte:
         main: (S, S) float32, 0..1: the main network's map.
         judged: (J, J) float32, 0..1: the judge's, J at most S.
         square: (S, S, 3) uint8, sRGB: the photo squeezed to the same square.
+        coarse: `main` at the judge's size, for who has it already.
 
     Returns:
         (S, S) float32, 0..1.
     """
     side = main.shape[0]
-    weight = _disagreement(shrink_or_grow(main, (judged.shape[1], judged.shape[0])), judged)
+    if coarse is None:
+        coarse = shrink_or_grow(main, judged.shape[::-1])
+    weight = _disagreement(coarse, judged)
     if not weight.any():
         return main
     weight = resize_matte(weight, (side, side))
-    left, top, width, height = cv2.boundingRect((weight > 0).view(np.uint8))
-    reach_px = 2 * GUIDE_RADIUS_PX
-    around = (
-        slice(max(0, top - reach_px), top + height + reach_px),
-        slice(max(0, left - reach_px), left + width + reach_px),
-    )
-    drawn = sharpen(resize_matte(judged, (side, side))[around], square[around])
+    drawn = resize_matte(judged, (side, side))
     fused = main.copy()
-    fused[around] += weight[around] * (drawn - main[around])
-    return np.clip(fused, 0.0, 1.0)
+    for rows, columns in _tiles(weight):
+        top, left = max(0, rows.start - REACH_OF_GUIDE_PX), max(0, columns.start - REACH_OF_GUIDE_PX)
+        around = slice(top, rows.stop + REACH_OF_GUIDE_PX), slice(left, columns.stop + REACH_OF_GUIDE_PX)
+        edges = drawn[around]
+        if np.ptp(edges) > FLAT:  # else there is no edge to bring anywhere
+            edges = sharpen(edges, square[around])
+        part = fused[rows, columns]
+        judges = edges[rows.start - top :, columns.start - left :][: part.shape[0], : part.shape[1]]
+        part += weight[rows, columns] * (judges - part)
+        np.clip(part, 0.0, 1.0, out=part)
+    return fused
+
+
+def _tiles(weight: NDArray[np.float32]) -> Iterator[tuple[slice, slice]]:
+    """Yield the box around what counts in each tile that has some: seldom is it much of the picture."""
+    for top in range(0, weight.shape[0], TILE_PX):
+        for left in range(0, weight.shape[1], TILE_PX):
+            counts = (weight[top : top + TILE_PX, left : left + TILE_PX] > 0).view(np.uint8)
+            x, y, width, height = cv2.boundingRect(counts)
+            if width:
+                yield slice(top + y, top + y + height), slice(left + x, left + x + width)
 
 
 def sharpen(matte: Matte, guide: RgbImage) -> Matte:

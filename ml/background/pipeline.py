@@ -11,12 +11,13 @@ output keeps the photo's own colour space while the network sees sRGB.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import cv2
 import numpy as np
 
-from ml.background.confidence import LOW_BELOW, confidence_of, is_all_over, is_thin, looks_empty
+from ml.background.confidence import LOW_BELOW, confidence_of, figure_of, looks_empty
 from ml.background.fusion import fuse
 from ml.background.people import close_up, weigh_people
 from ml.background.writing import written_shares
@@ -55,8 +56,8 @@ DOUBTFUL_WRITTEN, PAGE_WRITTEN = (0.45, 0.1), (0.9, 0.2)
 MIN_CONTRAST_LEVELS = 2.0
 """Standard deviation of the brightness under which a photo is a flat surface."""
 
-GRID_PX = 1024
-"""The square on which maps are combined: the main network's own."""
+GRID_PX, COARSE_PX = 1024, 320
+"""The squares on which maps are combined and judged: those of the main network, and of the second opinion and the judge."""
 
 
 class Network(Protocol):
@@ -86,6 +87,15 @@ class People(Protocol):
     def see_people(self, image: RgbImage) -> Matte:
         """Find all the people in an (H, W, 3) uint8 sRGB image: a float32 matte, 0..1, in its proportions."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A photo as the networks see it: itself, and all of it squeezed to the two squares (`GRID_PX`, `COARSE_PX`)."""
+
+    image: RgbImage
+    square: RgbImage
+    coarse: RgbImage
 
 
 class BackgroundPipeline:
@@ -173,14 +183,16 @@ class BackgroundPipeline:
         """Find the subject of an opaque picture."""
         height, width = image.shape[:2]
         square = shrink_or_grow(image, (GRID_PX, GRID_PX))
+        seen = _Seen(image, square, shrink_or_grow(square, (COARSE_PX, COARSE_PX)))
         main = self._network.predict_native(square)
-        matte, confidence = self._decide(image, square, main, subject, quality)
-        if _is_flat(square) or looks_empty(matte):
+        matte, confidence = self._decide(seen, main, subject, quality)
+        if _is_flat(seen.coarse) or looks_empty(matte):
             return _nothing((height, width), confidence)
         written = written_shares(square, matte)
-        if _reaches(written, DOUBTFUL_WRITTEN) or is_thin(matte):
+        figure = figure_of(matte)
+        if _reaches(written, DOUBTFUL_WRITTEN) or figure.is_thin:
             confidence = min(confidence, UNSURE)
-        if _reaches(written, PAGE_WRITTEN) or is_all_over(matte, confidence):
+        if _reaches(written, PAGE_WRITTEN) or figure.is_all_over(confidence):
             return _nothing((height, width), confidence)
         small = remove_specks(to_alpha(_FINISH[subject](matte)))
         alpha = resize_alpha(small, (width, height))
@@ -188,24 +200,22 @@ class BackgroundPipeline:
             alpha = refine_edges(image, alpha, is_crisp=subject == "product")
         return _result(alpha, confidence)
 
-    def _decide(
-        self, image: RgbImage, square: RgbImage, main: Matte, subject: Subject, quality: Quality
-    ) -> tuple[Matte, float]:
+    def _decide(self, seen: _Seen, main: Matte, subject: Subject, quality: Quality) -> tuple[Matte, float]:
         """The matte of a pipeline on the grid, and how far it can be trusted."""
-        second = main
-        if quality == "best" and self._second_opinion is not None:
-            second = self._second_opinion.predict_native(square)
         if main.shape[0] != GRID_PX:
             main = resize_matte(main, (GRID_PX, GRID_PX))
+        first = second = shrink_or_grow(main, (COARSE_PX, COARSE_PX))
+        if quality == "best" and self._second_opinion is not None:
+            second = self._second_opinion.predict_native(seen.coarse)
         if self._judge is None:
-            return main, confidence_of(main, main, second)
-        verdicts = self._judge.decide(square, main, second)
+            return main, confidence_of(first, first, second)
+        verdicts = self._judge.decide(seen.coarse, first, second)
         judged = verdicts[subject]
         if subject == "human" and self._people is not None and quality == "best":
-            judged = weigh_people(judged, verdicts["universal"], self._people.see_people(image))
+            judged = weigh_people(judged, verdicts["universal"], self._people.see_people(seen.image))
         elif subject == "human":
             judged = close_up(judged, verdicts["universal"])
-        return fuse(main, judged, square), confidence_of(judged, main, second)
+        return fuse(main, judged, seen.square, coarse=first), confidence_of(judged, first, second)
 
 
 _FINISH: dict[Subject, Callable[[Matte], Matte]] = {"universal": solidify, "human": solidify, "product": crisp}

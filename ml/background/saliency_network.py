@@ -39,8 +39,9 @@ class SaliencyNetwork:
         """
         self._session = session
         self.side_px = side_px
-        self._scale = (1 / np.asarray(std_rgb, np.float32)).astype(np.float32)
-        self._shift = (-np.asarray(mean_rgb, np.float32) * self._scale).astype(np.float32)
+        scale = (1 / np.asarray(std_rgb, np.float32)).astype(np.float32)
+        shift = (-np.asarray(mean_rgb, np.float32) * scale).astype(np.float32)
+        self._levels = np.arange(256, dtype=np.float32) * scale[:, None] + shift[:, None]
 
     @property
     def device(self) -> str:
@@ -78,12 +79,11 @@ class SaliencyNetwork:
         """
         square = shrink_or_grow(require_rgb(image), (self.side_px, self.side_px))
         output = self._session.run(self._tensor(square))
-        matte: Matte = np.clip(output[0, 0], 0.0, 1.0)
-        return matte
+        matte: Matte = output[0, 0]
+        return np.clip(matte, 0.0, 1.0, out=matte if matte.flags.writeable else None)
 
     def _tensor(self, square: RgbImage) -> NDArray[np.float32]:
         tensor = np.empty((1, 3, *square.shape[:2]), np.float32)
         for channel, plane in enumerate(cv2.split(square)):
-            np.multiply(plane, self._scale[channel], out=tensor[0, channel])
-            tensor[0, channel] += self._shift[channel]
+            cv2.LUT(plane, self._levels[channel], dst=tensor[0, channel])
         return tensor

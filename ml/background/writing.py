@@ -70,5 +70,8 @@ def _most_frequent(pixels: RgbImage) -> NDArray[np.float64]:
 
 
 def _by_blocks(plane: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Of each block, the share that is true. Eight pixels are added at once: 32 rows of ones fit into a byte."""
     side = plane.shape[0] // BLOCK_PX
-    return plane.reshape(side, BLOCK_PX, side, BLOCK_PX).mean(axis=(1, 3), dtype=np.float32)
+    eights = np.ascontiguousarray(plane).view(np.uint64).reshape(side, BLOCK_PX, -1).sum(axis=1)
+    counts = eights.view(np.uint8).reshape(side, side, BLOCK_PX).sum(axis=2, dtype=np.uint16)
+    return counts.astype(np.float32) / np.float32(BLOCK_PX * BLOCK_PX)

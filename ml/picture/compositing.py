@@ -105,7 +105,9 @@ def crisp(matte: Matte) -> Matte:
 
 
 def _stretch(matte: Matte, clear_unto: float, solid_from: float) -> Matte:
-    return np.clip((matte - clear_unto) / (solid_from - clear_unto), 0.0, 1.0)
+    stretched = matte - np.float32(clear_unto)
+    stretched /= np.float32(solid_from - clear_unto)
+    return np.clip(stretched, 0.0, 1.0, out=stretched)
 
 
 def remove_specks(alpha: AlphaChannel) -> AlphaChannel:
@@ -134,21 +136,37 @@ def remove_specks(alpha: AlphaChannel) -> AlphaChannel:
         slice(max(0, top - reach_px), top + box_height + reach_px),
         slice(max(0, left - reach_px), left + box_width + reach_px),
     )
-    count, labels, facts, _ = cv2.connectedComponentsWithStats(visible[around], connectivity=8, ltype=cv2.CV_32S)
-    areas = facts[:, cv2.CC_STAT_AREA]
-    opacity = np.bincount(labels.ravel(), small[around].ravel(), count) / np.maximum(areas, 1)
-    is_kept = (areas >= SPECK_SHARE * small.size) & (
-        (opacity >= MASK_FROM_ALPHA) | (areas >= FAINT_SPECK_SHARE * areas[1:].max(initial=0))
-    )
-    is_kept[0] = False
     near = np.zeros_like(visible)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach_px + 1,) * 2)
-    cv2.dilate(is_kept[labels].view(np.uint8), disc, dst=near[around])
+    cv2.dilate(_without_dust(visible[around], small[around], small.size), disc, dst=near[around])
     if scale < 1:
         near = np.asarray(cv2.resize(near, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
     clean = np.zeros_like(alpha)
     cv2.copyTo(alpha, near, clean)
     return clean
+
+
+def _without_dust(visible: NDArray[np.uint8], alpha: AlphaChannel, picture_pixels: int) -> NDArray[np.uint8]:
+    """
+    Clear the pieces that are dust; `remove_specks` says which.
+
+    Args:
+        visible: (H, W) uint8, 0 or 1.
+        alpha: (H, W) uint8, 0..255: the opacity of the same pixels.
+        picture_pixels: of the whole picture.
+    """
+    _, labels, facts, _ = cv2.connectedComponentsWithStats(visible, connectivity=8, ltype=cv2.CV_32S)
+    areas = facts[:, cv2.CC_STAT_AREA]
+    is_dust = areas < SPECK_SHARE * picture_pixels
+    is_dust[0] = False
+    small = ~is_dust & (areas < FAINT_SPECK_SHARE * areas[1:].max(initial=0))
+    for piece in np.flatnonzero(small[1:]) + 1:  # at most some thousands, of boxes of a few pixels
+        left, top, width, height, area = facts[piece]
+        box = slice(top, top + height), slice(left, left + width)
+        is_dust[piece] = alpha[box][labels[box] == piece].sum() / area < MASK_FROM_ALPHA
+    if not is_dust.any():
+        return visible
+    return visible & np.take(~is_dust, np.asarray(labels))
 
 
 def binary_mask(alpha: AlphaChannel) -> AlphaChannel:

@@ -31,7 +31,7 @@ MIN_SIDE_PX = 256
 
 CRISP_RADIUS_SHARE = 2 / 1024
 
-TILE_PX = 256
+TILE_PX = 128
 MAX_TILE_PIXELS = 24_000_000
 """Pixels that are filtered at most (about two seconds of one core); what is beyond keeps the enlarged edge."""
 

@@ -155,6 +155,19 @@ def test_specks_go_and_strands_stay() -> None:
     assert np.array_equal(clean[100:300, 100:300], alpha[100:300, 100:300])
 
 
+def test_of_pieces_between_dust_and_subject_the_opaque_stay() -> None:
+    alpha = disc(400, 120)
+    alpha[5:15, 5:15] = 255
+    alpha[5:15, 380:390] = 100
+    alpha[385:395, 5:15] = np.arange(100).reshape(10, 10) + 100  # 149 on average
+
+    clean = compositing.remove_specks(alpha)
+
+    assert clean[5:15, 5:15].all()
+    assert not clean[5:15, 380:390].any()
+    assert clean[385:395, 5:15].all()
+
+
 def test_specks_are_found_in_large_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compositing, "SPECK_SEARCH_SIDE_PX", 256)
     alpha = disc(1000, 300)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from ml.background import fusion
 from ml.background.confidence import EMPTY_BELOW, clearness, confidence_of, looks_empty
 from ml.background.fusion import fuse
 from ml.errors import ShapeError
@@ -49,6 +50,18 @@ def test_what_the_judge_drops_goes_and_the_rest_stays() -> None:
 
     assert fused[dropped > 0].max() < 0.05
     assert fused[kept > 0].mean() > 0.99
+
+
+def test_tiles_see_as_far_as_the_judges_edge_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = disc(1024, radius=0.3)
+    grain = np.random.default_rng(1).integers(-20, 20, (1024, 1024, 3))
+    photo = np.clip(photo_of(truth).astype(int) + grain, 0, 255).astype(np.uint8)
+    main, judged = disc(1024, centre=(0.4, 0.4), radius=0.2), disc(320, radius=0.3)
+    fused = fuse(main, judged, photo)
+    monkeypatch.setattr(fusion, "TILE_PX", 1024)
+    monkeypatch.setattr(fusion, "FLAT", -1.0)
+
+    assert np.abs(fused - fuse(main, judged, photo)).max() < 1e-4
 
 
 @pytest.fixture
