@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ml.errors import WeightsMissingError
 from ml.weights.choice import choose_background
-from tests.bench import bare, photo, rembg, seams, service
+from tests.bench import around, bare, photo, rembg, seams, service
 from tests.bench.errors import BenchError
 from tests.bench.measuring import FULL, QUICK, Measuring, Subject
 from tests.bench.report import as_json, table
@@ -68,6 +68,8 @@ def _measure(options: argparse.Namespace) -> Measuring:
         say(f"{spec.name} on {cores} cores; {sentence}. About {amounts.about}{longer}.")
         say(f"Authentication, limits, hold and capture: {amounts.seam_rounds} requests each way in one process ...")
         seam_facts = seams.measure(amounts.seam_rounds)
+        say("What a request costs around its networks, stage by stage ...")
+        around_facts = around.measure(amounts.around_rounds, file)
         say("Starting a stack of its own ..." if not options.url else f"Looking at {options.url} ...")
         target = running.enter_context(_service(options))
         weights = bare.networks(service.weights_dir(), spec.name, options.quality)
@@ -77,7 +79,7 @@ def _measure(options: argparse.Namespace) -> Measuring:
         rival = None if options.no_rembg else _rembg(running, spec.name, weights[0], say)
         subject = Subject(spec.name, options.quality, cores, picture, sentence)
         measuring = Measuring(subject, target, wide, narrow, amounts, say, rembg=rival)
-        measuring.seams = seam_facts
+        measuring.seams, measuring.around = seam_facts, around_facts
         measuring.run()
     return measuring
 

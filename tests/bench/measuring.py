@@ -25,14 +25,15 @@ class Amounts:
 
     about: str
     seam_rounds: int
+    around_rounds: int
     pairs: int
     four: tuple[int, int]
     sixteen: tuple[int, int]
     bare_runs: int
 
 
-QUICK = Amounts("2 minutes", 60, pairs=8, four=(1, 12), sixteen=(2, 16), bare_runs=2)
-FULL = Amounts("7 minutes", 300, pairs=24, four=(2, 16), sixteen=(4, 50), bare_runs=4)
+QUICK = Amounts("2 minutes", 60, 20, pairs=8, four=(1, 12), sixteen=(2, 16), bare_runs=2)
+FULL = Amounts("7 minutes", 300, 60, pairs=24, four=(2, 16), sixteen=(4, 50), bare_runs=4)
 
 
 @dataclass
@@ -43,6 +44,8 @@ class Crowd:
     load: Load = field(default_factory=Load)
     shapes: dict[str, Runs] = field(default_factory=dict)
     cpu_s: Cpu = field(default_factory=dict)
+    beside_networks_s: float = 0.0  # CPU of the worker's threads that do all but run networks
+    watched_s: float = 0.0  # for how long CPU was counted
     worker_mb: list[float] = field(default_factory=list)
     peak_mb: float = 0.0  # all of Keyline's processes, each at its own highest
     total_mb: float = 0.0  # the most that all of them had at one moment, never less than peak_mb
@@ -52,6 +55,15 @@ class Crowd:
     @property
     def cpu_s_each(self) -> float:
         return sum(self.cpu_s.values()) / self.load.count
+
+    def beside_cpu_ms(self, idle_share: Cpu) -> dict[str, float]:
+        """CPU-ms that a request takes outside of the networks; empty where no process is seen."""
+        if not self.cpu_s:
+            return {}
+        others_s = sum(spent - idle_share.get(name, 0.0) * self.watched_s for name, spent in self.cpu_s.items())
+        others_s -= self.cpu_s["worker"] - idle_share.get("worker", 0.0) * self.watched_s
+        spent_s = {"web and servers": others_s, "worker": self.beside_networks_s}
+        return {part: seconds * 1000 / self.load.count for part, seconds in spent_s.items()}
 
     @property
     def best_shape(self) -> str:
@@ -116,6 +128,7 @@ class Measuring:
         self.peak_mb: dict[str, float] = {}
         self.share_mb: dict[str, float] = {}
         self.seams: dict[str, Any] = {}
+        self.around: dict[str, Any] = {}
         self._rivals: list[Client] = []
 
     def run(self) -> None:
@@ -159,7 +172,7 @@ class Measuring:
         return runs.latencies_ms[0]
 
     def _request(self, client: Client, crowd: Crowd) -> float:
-        before = self._service.processes.cpu_s()
+        before = self._look()
         one = client.cut_out()
         time.sleep(_AFTERGLOW_S)
         self._count_cpu(crowd, before)
@@ -171,7 +184,7 @@ class Measuring:
         crowd = Crowd(len(clients))
         self._bare_block(crowd)
         for number in range(1, blocks + 1):
-            before = self._service.processes.cpu_s()
+            before = self._look()
             with MemoryWatch(self._service.processes) as memory:
                 load = send(clients, requests)
             crowd.total_mb = max(crowd.total_mb, memory.peak_mb)
@@ -223,6 +236,14 @@ class Measuring:
         """What each process takes of a core while there is nothing to do."""
         return {name: spent / self._idle_s for name, spent in self._idle_cpu_s.items()}
 
-    def _count_cpu(self, crowd: Crowd, before: Cpu) -> None:
-        for name, spent in self._service.processes.cpu_since(before).items():
+    def _look(self) -> tuple[float, float, Cpu]:
+        """Now, the CPU of the worker's threads that give way so far, and that of all processes."""
+        processes = self._service.processes
+        return time.monotonic(), processes.giving_way_s("worker"), processes.cpu_s()
+
+    def _count_cpu(self, crowd: Crowd, before: tuple[float, float, Cpu]) -> None:
+        began, giving_way_s, cpu_s = before
+        crowd.watched_s += time.monotonic() - began
+        crowd.beside_networks_s += self._service.processes.giving_way_s("worker") - giving_way_s
+        for name, spent in self._service.processes.cpu_since(cpu_s).items():
             crowd.cpu_s[name] = crowd.cpu_s.get(name, 0.0) + spent

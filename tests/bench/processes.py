@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
+NICENESS_BESIDE_NETWORKS = 10  # as apps.core.work.worker says, which would bring Django along
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 Cpu = dict[str, float]
 
@@ -30,6 +31,10 @@ class Processes:
     def cpu_since(self, before: Cpu) -> Cpu:
         """CPU seconds of each family since `before` was taken."""
         return {name: now - before.get(name, 0.0) for name, now in self.cpu_s().items()}
+
+    def giving_way_s(self, name: str) -> float:
+        """CPU seconds of those of a family's threads that give way to others: in a worker all but the networks' runs."""
+        return sum(map(_giving_way_s, _families(self._heads).get(name, [])))
 
     def peak_mb(self) -> dict[str, float]:
         """The highest resident memory that each family's largest process ever had."""
@@ -125,6 +130,16 @@ def _cpu_s(pid: int) -> float:
     with contextlib.suppress(OSError):
         return sum(map(int, _fields(Path(f"/proc/{pid}/stat"))[11:15])) / _TICKS_PER_S
     return 0.0
+
+
+def _giving_way_s(pid: int) -> float:
+    spent_s = 0.0
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):
+            fields = _fields(stat)
+            if int(fields[16]) >= NICENESS_BESIDE_NETWORKS:
+                spent_s += sum(map(int, fields[11:13])) / _TICKS_PER_S
+    return spent_s
 
 
 def _status_mb(pid: int, name: str) -> float:

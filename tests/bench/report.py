@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tests.bench import around
 from tests.bench.bare import Runs
 from tests.bench.clients import Load
 from tests.bench.measuring import Crowd, Measuring
@@ -15,6 +16,8 @@ from tests.bench.service import NAMES
 OVERHEAD_MS = 150
 TIMES_MAIN = {"best": 1.6, "fast": 1.15}
 SEAMS_MS = 15
+BESIDE_CPU_MS = {"web and servers": 150, "worker": 120}
+IDLE_SHARE = 0.04
 THROUGHPUT_SHARE = 0.9
 WORKER_MB = 2500
 WEB_MB = 150
@@ -70,6 +73,7 @@ def verdicts(done: Measuring) -> list[Verdict]:
                 f"{name} memory, peak", figure, f"<= {limit_mb} MB", None if peak_mb is None else peak_mb <= limit_mb
             )
         )
+    rows += [*_beside(done), *_idle(done)]
     rows.append(_growth(done.crowds[-1]))
     return [*rows, _all_memory(done.crowds[-1]), *_against_rembg(done)]
 
@@ -112,6 +116,7 @@ def table(done: Measuring) -> str:
         ],
         _grid(("", "p50 ms", "p95 ms", "images/s", "of bare", "CPU-s each", "peak MB", "refused"), _speed_rows(done)),
         _grid(("CPU-ms a request", *NAMES, "all"), _cpu_rows(done)),
+        *_around(done),
         _grid(("memory, MB", *NAMES), _memory_rows(done)),
         _grid(("1 client, p50 ms", *_stages(done)), [("stages", *(f"{ms:.0f}" for ms in _stages(done).values()))]),
         _grid(
@@ -169,6 +174,35 @@ def _cpu_rows(done: Measuring) -> Iterator[tuple[str, ...]]:
     if done.idle_share:
         idle = [done.idle_share.get(name, 0.0) for name in NAMES]
         yield ("idle, % of a core", *(f"{share:.1%}" for share in idle), f"{sum(idle):.1%}")
+
+
+def _around(done: Measuring) -> Iterator[list[str]]:
+    """Where the CPU of a request goes when its networks cost nothing: a table each for web, worker and servers."""
+    stages, web = done.around["stages_cpu_ms"], {around.REST, *(name for _, name in around.WEB_STAGES)}
+    parts = {
+        "web": {name: ms for name, ms in stages.items() if name in web},
+        "worker": {name: ms for name, ms in stages.items() if name not in web},
+        "servers": done.around["servers_cpu_ms"],
+    }
+    for part, spent in parts.items():
+        ordered = sorted(spent.items(), key=lambda pair: -pair[1])
+        head = (f"{part}, CPU-ms around the networks", "all", *(name for name, _ in ordered))
+        yield _grid(head, [("a request", f"{sum(spent.values()):.1f}", *(f"{ms:.1f}" for _, ms in ordered))])
+
+
+def _beside(done: Measuring) -> Iterator[Verdict]:
+    """CPU that no network took, of requests of one client; what the processes take without any is not theirs."""
+    crowd = done.crowds[0]
+    for part, spent_ms in crowd.beside_cpu_ms(done.idle_share).items():
+        most_ms = BESIDE_CPU_MS[part]
+        name = f"CPU-ms of a request outside the networks, {part}"
+        yield Verdict(name, f"{spent_ms:.0f} ms", f"<= {most_ms} ms", spent_ms <= most_ms)
+
+
+def _idle(done: Measuring) -> Iterator[Verdict]:
+    if done.idle_share:
+        share = sum(done.idle_share.values())
+        yield Verdict("idle, all processes, of a core", f"{share:.1%}", f"<= {IDLE_SHARE:.0%}", share <= IDLE_SHARE)
 
 
 def _memory_rows(done: Measuring) -> Iterator[tuple[str, ...]]:
@@ -231,6 +265,7 @@ def as_json(done: Measuring) -> dict[str, Any]:
         "times_main": done.times_main,
         "stages_ms": _stages(done),
         "seams": done.seams,
+        "around": done.around,
         "idle_share": done.idle_share,
         "peak_mb": done.peak_mb,
         "share_mb": done.share_mb,

@@ -98,6 +98,30 @@ def test_memory_of_children_is_counted() -> None:
     assert 60 < watch.peak_mb < 160
 
 
+def test_cpu_of_threads_that_give_way_is_told_from_the_rest() -> None:
+    work = (
+        "import os, sys, threading, time\n"
+        "def burn(s):\n    t = time.thread_time()\n    while time.thread_time() - t < s: pass\n"
+        "def give_way():\n    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10); burn(.1)\n"
+        "    print(flush=True); sys.stdin.read()\n"
+        "burn(.2); threading.Thread(target=give_way).start()"
+    )
+    with subprocess.Popen([sys.executable, "-c", work], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+
+        spent_s = Processes({"worker": process.pid}).giving_way_s("worker")
+        process.stdin.close()
+
+    assert 0.08 <= spent_s <= 0.14
+
+
+def test_what_processes_take_without_requests_is_no_requests() -> None:
+    crowd = Crowd(1, load=Load([500.0] * 2), cpu_s={"worker": 3.0, "web": 0.1, "s3": 0.3})
+    crowd.beside_networks_s, crowd.watched_s = 0.2, 4.0
+
+    assert crowd.beside_cpu_ms({"s3": 0.05}) == pytest.approx({"web and servers": 100, "worker": 100})
+
+
 def test_rival_that_breaks_is_left_out_and_said_to_be(server: Server) -> None:
     done, crowd = _measuring(server), Crowd(4)
     done.crowds = [Crowd(1), crowd]
