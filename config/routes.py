@@ -14,9 +14,9 @@ from apps.core.dialects.base import Dialect
 from apps.core.dialects.code_message import CODE_MESSAGE
 from apps.core.dialects.elements import ELEMENTS
 from apps.core.dialects.envelope import ENVELOPE
-from apps.core.dialects.raw import RAW
 from apps.core.dialects.removebg import REMOVEBG
 from apps.core.operations import Operation
+from apps.payments.dialect import PAID_RAW
 from apps.payments.views import PaidOperationView
 from apps.watermark.operation import WATERMARK_REMOVAL, WATERMARK_TASK
 
@@ -36,7 +36,7 @@ ROUTES = (
     Route("v1/remove-bg/human", REMOVE_BACKGROUND.fix(subject="human"), ENVELOPE),
     Route("v1/remove-bg/product", REMOVE_BACKGROUND.fix(subject="product"), ENVELOPE),
     Route("v1.0/removebg", REMOVE_BG, REMOVEBG),
-    Route("v1/remove-background", REMOVE_BACKGROUND_RAW, RAW, view=PaidOperationView),
+    Route("v1/remove-background", REMOVE_BACKGROUND_RAW, PAID_RAW, view=PaidOperationView),
     Route("v1/clothing-segmentation", CLOTHING_SEGMENTATION, ENVELOPE),
     Route("api/cutout/general/apparel-background-removal", COSTUME_REMOVAL, ELEMENTS),
     Route("v1/watermark-removal", WATERMARK_REMOVAL, ENVELOPE),

@@ -43,7 +43,7 @@ def challenge(
         if Rail.X402 not in rails:
             detail = "Payment is required; see WWW-Authenticate."
             body = mpp.problem("payment-required", status=402, detail=detail, challenge_id=offered.id)
-            return JsonResponse(as_json(body), status=402, headers=headers, content_type="application/problem+json")
+            return JsonResponse(as_json(body), status=402, headers=headers, content_type=mpp.PROBLEM_TYPE)
     return JsonResponse(as_json(body), status=402, headers=headers)
 
 
@@ -57,11 +57,11 @@ def mpp_refusal(visit: Visit, kind: str, detail: str, *, may_have_moved: bool) -
     if kind in {"bad-request", "method-unsupported"} or may_have_moved:
         status = 403 if may_have_moved else 400
         body = mpp.problem(kind, status=status, detail=detail)
-        return JsonResponse(as_json(body), status=status, headers=_NO_STORE, content_type="application/problem+json")
+        return JsonResponse(as_json(body), status=status, headers=_NO_STORE, content_type=mpp.PROBLEM_TYPE)
     fresh = payment_required(visit)
     offered = fresh.headers["WWW-Authenticate"].partition('id="')[2].partition('"')[0]
     body = mpp.problem(kind, status=402, detail=detail, challenge_id=offered)
-    response = JsonResponse(as_json(body), status=402, headers=_NO_STORE, content_type="application/problem+json")
+    response = JsonResponse(as_json(body), status=402, headers=_NO_STORE, content_type=mpp.PROBLEM_TYPE)
     for name in ("WWW-Authenticate", "PAYMENT-REQUIRED"):
         if name in fresh.headers:
             response.headers[name] = fresh.headers[name]

@@ -13,13 +13,14 @@ import json
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 from django.conf import settings
 from django.http import HttpRequest
 from msgspec import UNSET, UnsetType
 
-from apps.core.answers import Part, Url
+from apps.core.answers import Part, Url, Uuid, about
+from apps.core.dialects.raw import RawFault
 from apps.payments.rails import MppRail
 
 SCHEME = "Payment"
@@ -27,6 +28,7 @@ METHOD, INTENT = "tempo", "charge"
 DESCRIPTION = "Remove the background of one image"
 CHALLENGE_TTL = timedelta(minutes=10)
 MOST_CREDENTIAL_CHARS = 16 * 1024
+PROBLEM_TYPE = "application/problem+json"
 PROBLEMS = "https://paymentauth.org/problems/"
 _ECHOED = ("id", "realm", "method", "intent", "request", "expires", "digest", "opaque")
 
@@ -128,6 +130,10 @@ class PaymentProblem(Part):
     status: int
     detail: str
     challenge_id: str | UnsetType = UNSET
+    error: Annotated[RawFault, about("What is wrong with the request, where it is not the payment.")] | UnsetType = (
+        UNSET
+    )
+    request_id: Uuid | UnsetType = UNSET
 
 
 def problem(kind: str, *, status: int, detail: str, challenge_id: str = "") -> PaymentProblem:

@@ -10,13 +10,13 @@ from django.utils import timezone
 
 from apps.core import idempotency, jobs
 from apps.core.api.exceptions import answer_in
-from apps.core.dialects.raw import RAW
 from apps.core.errors import AppError, ErrorCode
 from apps.core.idempotency import First, KeyTakenError
 from apps.core.models import Job, State
 from apps.core.results import error_of
 from apps.payments import book, keys, mpp, reconciler, tempo
 from apps.payments.challenge import mpp_refusal
+from apps.payments.dialect import PAID_RAW
 from apps.payments.models import CLAIMABLE_STATES, LEASED_STATES, Payment, PaymentState, Rail
 from apps.payments.mpp import Credential, CredentialError
 from apps.payments.rails import mpp_rail, mpp_rpc_url
@@ -199,7 +199,7 @@ def serve_paid(visit: Visit, row: Payment) -> HttpResponse:
 def answer_first(visit: Visit, first: First) -> HttpResponse:
     """What an Idempotency-Key stands for: a payment of either rail, or the job that found the file at fault."""
     if isinstance(first.made, Job):
-        return idempotency.as_replay(answer_in(RAW, error_of(first.made), visit.request._request))
+        return idempotency.as_replay(answer_in(PAID_RAW, error_of(first.made), visit.request._request))
     return answer_again(visit, first.made)
 
 
@@ -248,7 +248,7 @@ def _send_again(credential: Credential) -> None:
 def _kept(visit: Visit, row: Payment) -> HttpResponse:
     assert row.job is not None  # noqa: S101 - the callers have looked
     if row.job.state == State.FAILED:
-        return answer_in(RAW, error_of(row.job), visit.request._request)
+        return answer_in(PAID_RAW, error_of(row.job), visit.request._request)
     return _with_receipt(picture(visit, row.job), row)
 
 

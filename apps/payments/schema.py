@@ -9,7 +9,7 @@ from apps.core.openapi.schemas import schema_of
 from apps.core.operations import Operation
 from apps.payments.funding import MICROS_PER_CREDIT
 from apps.payments.models import Rail
-from apps.payments.mpp import PaymentProblem
+from apps.payments.mpp import PROBLEM_TYPE, PaymentProblem
 from apps.payments.rails import PATH_USD, rails_on, x402_rail
 from apps.payments.x402 import PaymentRequired
 
@@ -34,18 +34,19 @@ def with_payment(described: dict[str, Any], operation: Operation) -> dict[str, A
         "Payment). Ask without either to get the challenge; docs/payments.md shows clients that do it by themselves."
     )
     responses = described["responses"]
-    success, refused, forbidden = responses["200"], responses["402"], responses["403"]
-    problem = {"application/problem+json": {"schema": schema_of(PaymentProblem)}}
+    success, refused = responses["200"], responses["402"]
+    problem = {PROBLEM_TYPE: {"schema": schema_of(PaymentProblem)}}
     responses |= {
         "200": {**success, "headers": success["headers"] | headers(_RECEIPT_HEADERS)},
         "402": {
             **refused,
             "headers": refused["headers"] | headers(_CHALLENGE_HEADERS),
-            "content": {**json_content(PaymentRequired), **problem},
+            "content": json_content(PaymentRequired),
         },
-        "403": {**forbidden, "content": {**forbidden["content"], **problem}},
-        "400": {**responses["400"], "content": {**responses["400"]["content"], **problem}},
     }
+    for status, told in responses.items():
+        if int(status) >= 400:  # in answer to Authorization: Payment
+            told["content"] = {**told["content"], **problem}
     return described | {
         "description": about,
         "security": [*described["security"], {}],

@@ -15,7 +15,6 @@ from apps.accounts.plans import LIMITS
 from apps.core import broker, jobs
 from apps.core.api.public_address import absolute
 from apps.core.dialects.base import Answer
-from apps.core.dialects.raw import RAW
 from apps.core.errors import AppError, ErrorCode
 from apps.core.identity import Identity
 from apps.core.intake.uploads import Upload
@@ -24,6 +23,7 @@ from apps.core.operations import Operation
 from apps.core.request_facts import facts_of
 from apps.core.results import error_of, outcome_of, visible_state
 from apps.payments import book
+from apps.payments.dialect import PAID_RAW
 from apps.payments.models import Payment, Rail
 from apps.payments.rails import rails_for
 
@@ -138,7 +138,7 @@ def picture(visit: Visit, job: Job) -> HttpResponse:
         raise AppError(
             ErrorCode.GONE, "The result was kept for its time and has been deleted; nothing is charged again."
         )
-    response = RAW.success(Answer(job, visit.operation, True), visit.request._request)
+    response = PAID_RAW.success(Answer(job, visit.operation, True), visit.request._request)
     del response.headers["X-Credits-Charged"]
     response.headers["Cache-Control"] = "private"
     return response

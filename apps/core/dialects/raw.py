@@ -21,7 +21,9 @@ from apps.core.request_facts import facts_of
 from apps.core.results import outcome_of
 
 
-class _Error(Part):
+class RawFault(Part):
+    """What is wrong."""
+
     code: Annotated[str, about("More may come with time.", examples=["VALIDATION_ERROR"])]
     message: Annotated[str, about("A sentence that a person can act on.")]
     retryable: Annotated[bool, about("The same request may succeed later.")]
@@ -30,7 +32,7 @@ class _Error(Part):
 class RawError(Part):
     """Why there is no image."""
 
-    error: _Error
+    error: RawFault
     request_id: Uuid
 
 
@@ -60,7 +62,7 @@ class RawDialect(ImmediateDialect):
         )
 
     def failure(self, error: AppError, request: HttpRequest) -> HttpResponse:
-        told = _Error(code=error.code.name, message=_sentence(error), retryable=error.code.retryable)
+        told = RawFault(code=error.code.name, message=_sentence(error), retryable=error.code.retryable)
         body = RawError(error=told, request_id=facts_of(request).request_id)
         response = json_response(body, status=self.status_of(error))
         response.headers["Cache-Control"] = "no-store"

@@ -16,7 +16,7 @@ from drf_spectacular.openapi import AutoSchema
 from rest_framework.serializers import Serializer
 
 from apps.core.dialects.envelope import ENVELOPE
-from apps.core.dialects.raw import RAW
+from apps.core.dialects.raw import RawDialect
 from apps.core.fields import DeliverySerializer, FormSerializer
 from apps.core.openapi.bodies import body, raw_body, show_all
 from apps.core.openapi.endpoints import SECURITY, Endpoint
@@ -71,7 +71,7 @@ class KeylineSchema(AutoSchema):
     def _describe(self, operation: Operation) -> dict[str, Any]:
         view: Any = self.view
         dialect, name = view.dialect, _operation_id(self.path)
-        params, is_raw = self._properties(operation.serializer), dialect is RAW
+        params, is_raw = self._properties(operation.serializer), isinstance(dialect, RawDialect)
         if dialect.offers_retention:
             params |= self._properties(DeliverySerializer)
         if len(dialect.forms) > 1:
