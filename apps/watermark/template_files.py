@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, BinaryIO, cast
 
@@ -16,7 +17,9 @@ from apps.core.pictures import png
 from apps.core.pictures.formats import HeaderError, ImageFormat
 from apps.core.pictures.inspection import ImageLimits, inspect, too_large, unreadable
 from apps.core.pictures.wholeness import check_whole
+from apps.watermark.mark_opacity import refuse_without_mark
 from apps.watermark.models import Kind
+from ml.watermark.template.usable import SMALLEST_SIDE_PX
 
 FEWEST_PHOTOS, MOST_PHOTOS = 3, 10
 MOST_BYTES = 25 * MEGABYTE
@@ -101,6 +104,7 @@ def _mark(file: UploadedFile) -> Upload:
     if not _has_alpha(cast(BinaryIO, upload.file)):
         issue = "The PNG has no alpha channel: send the mark alone, transparent around it, or marked photos as images."
         raise invalid("image", issue)
+    refuse_without_mark(cast(BinaryIO, upload.file))
     return upload
 
 
@@ -116,6 +120,13 @@ def _photos(files: list[UploadedFile]) -> list[Upload]:
     if len(sizes) > 1:
         told = " and ".join(f"{width} x {height} px" for width, height in sizes[:2])
         raise invalid("images", f"The photos must all have the same size, upright; there are {told}.")
+    if min(sizes[0]) < SMALLEST_SIDE_PX:
+        issue = f"The photos must be at least {SMALLEST_SIDE_PX} px wide and high; there are {sizes[0][0]} x {sizes[0][1]} px."
+        raise invalid("images", issue, Fault.RESOLUTION_TOO_LOW)
+    if len({_digest(upload) for upload in uploads}) < len(uploads):
+        raise invalid(
+            "images", "Two of the photos are the same file; the mark is what different photos share. Send others."
+        )
     if sum(width * height for width, height in sizes) * len(uploads) > MOST_PIXELS:
         issue = (
             f"The photos have more than {MOST_PIXELS // 1_000_000} megapixels together; send fewer, or smaller ones."
@@ -135,6 +146,11 @@ def _checked(file: UploadedFile, limits: ImageLimits, field: str) -> Upload:
     except HeaderError as error:
         raise unreadable(field) from error
     return Upload(file=content, header=header)
+
+
+def _digest(upload: Upload) -> bytes:
+    upload.file.seek(0)
+    return hashlib.file_digest(cast(Any, upload.file), "sha256").digest()
 
 
 def _has_alpha(file: BinaryIO) -> bool:

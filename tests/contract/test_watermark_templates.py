@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,13 +18,16 @@ from PIL import Image
 from apps.accounts.models import Account, ApiKey
 from apps.billing.models import Wallet
 from apps.core import jobs
+from apps.core.errors import AppError
 from apps.core.models import IdempotencyKey, Job
 from apps.core.places import Places
 from apps.core.storage import ResultStore, StoreAwayError, result_store
 from apps.core.sweeper import registered_rounds
 from apps.core.work import worker
 from apps.watermark import learning, templates
+from apps.watermark.mark_opacity import refuse_without_mark
 from apps.watermark.models import WatermarkTemplate
+from ml.errors import TemplateError
 from ml.watermark.template.mark import template_from_png
 from tests import drawing
 from tests.api import Api, error_of, make_api, upload
@@ -150,6 +155,21 @@ def opaque(mode: str) -> bytes:
     return drawing.saved(Image.new(mode, (40, 40), 120), "PNG")
 
 
+def narrow(number: int) -> bytes:
+    return drawing.saved(np.full((300, 7, 3), number, np.uint8), "PNG")
+
+
+def mark_of(width: int, height: int, *, size_wh: tuple[int, int] | None = None, opaque_px: int | None = None) -> bytes:
+    """A mark of this size in a corner of a clear picture, or only so many pixels of it."""
+    across, down = size_wh or (width + 2, height + 2)
+    opacity = np.zeros((down, across), np.uint8)
+    opacity[:height, :width] = 255
+    if opaque_px is not None:
+        opacity[:] = 0
+        opacity.reshape(-1)[:opaque_px] = 255
+    return drawing.saved(np.dstack([np.full((down, across, 3), TEAL, np.uint8), opacity]), "PNG")
+
+
 @pytest.mark.parametrize(
     ("fields", "field", "word"),
     [
@@ -164,7 +184,16 @@ def opaque(mode: str) -> bytes:
         ({"image": upload(drawing.saved(marked_array(), "JPEG"))}, "image", "PNG"),
         ({"image": upload(mark_png()[:-20])}, "image", "truncated"),
         ({"image": upload(mark_png() + bytes(25 * 1_048_576))}, "image", "25 MB"),
+        ({"image": upload(mark_png(alpha=0))}, "image", "transparent"),
+        ({"image": upload(mark_png(alpha=5))}, "image", "transparent"),
+        ({"image": upload(mark_of(20, 15, opaque_px=15))}, "image", "transparent"),
+        ({"image": upload(mark_of(7, 30))}, "image", "7 x 30 px"),
+        ({"image": upload(mark_of(30, 7, size_wh=(60, 60)))}, "image", "30 x 7 px"),
+        ({"image": upload(mark_of(4097, 9))}, "image", "4097 x 9 px"),
+        ({"image": upload(mark_of(20, 20, size_wh=(20, 20)))}, "image", "Nothing in the PNG is transparent"),
         ({"images": photos(2)}, "images", "3 to 10"),
+        ({"images": [*photos(3), photos(1)[0]]}, "images", "same file"),
+        ({"images": [upload(narrow(number)) for number in range(3)]}, "images", "8 px"),
         ({"images": photos(11)}, "images", "3 to 10"),
         ({"images": [*photos(2), upload(marked_png(size_wh=(121, 90)))]}, "images", "120 x 90"),
         ({"images": [*photos(2), upload(b"%PDF")]}, "images", "PDF"),
@@ -197,6 +226,29 @@ def test_photos_with_too_many_pixels_together_are_refused(api: Api, monkeypatch:
     monkeypatch.setattr("apps.watermark.template_files.MOST_PIXELS", 3 * 120 * 90 - 1)
 
     assert error_of(make(api, images=photos())) == (400, "VALIDATION_ERROR", ["images"])
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_nothing_that_is_clear_is_a_mark_in_any_kind_of_transparency(api: Api, mode: str) -> None:
+    clear = Image.open(io.BytesIO(mark_of(0, 0, size_wh=(40, 40))))
+    picture = clear.convert(mode) if mode != "P" else clear.quantize(8)
+
+    assert error_of(make(api, image=upload(drawing.saved(picture, "PNG")))) == (400, "VALIDATION_ERROR", ["image"])
+
+
+def test_what_is_refused_at_once_is_what_the_worker_would_refuse() -> None:
+    def is_refused(ask: Callable[[], object], refusal: type[Exception]) -> bool:
+        try:
+            ask()
+        except refusal:
+            return True
+        return False
+
+    for data in [mark_png(alpha=5), mark_png(alpha=6), mark_png(), mark_of(8, 8), mark_of(7, 8), mark_of(20, 20, opaque_px=16),
+                 mark_of(9, 9, size_wh=(9, 9)), mark_of(9, 4096), mark_of(9, 4097)]:  # fmt: skip
+        mark = np.asarray(Image.open(io.BytesIO(data)))
+        at_once = is_refused(partial(refuse_without_mark, io.BytesIO(data)), AppError)
+        assert at_once == is_refused(partial(template_from_png, mark), TemplateError), mark.shape
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
@@ -234,7 +286,7 @@ def test_account_has_so_many_templates_at_most(api: Api, monkeypatch: pytest.Mon
 
 
 def test_template_that_nothing_can_be_learned_from_fails_the_removal_uncharged(api: Api) -> None:
-    template = made(make(api, image=upload(mark_png(alpha=0))))
+    template = made(make(api, image=upload(mark_of(0, 0, size_wh=(2001, 2000)))))  # too large to be asked at once
 
     response = remove(api, template["id"])
 

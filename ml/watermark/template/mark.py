@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from ml.errors import TemplateError
 from ml.picture.types import Matte, RgbaImage, RgbImage
 from ml.watermark.template.learning import Finding, learn_mark
+from ml.watermark.template.usable import CLEAR, LARGEST_SIDE_PX, LEAST_OPAQUE_PX, OPAQUE, SMALLEST_SIDE_PX
 
 FEWEST_PHOTOS, MOST_PHOTOS = 3, 10
-SMALLEST_SIDE_PX, LARGEST_SIDE_PX = 8, 4096
-LEAST_OPAQUE_PX = 16
 MOST_PIXELS = 4_000_000
 
 
@@ -84,13 +83,13 @@ def template_from_png(image: RgbaImage) -> MarkTemplate:
     if image.ndim != 3 or image.shape[2] != 4 or image.dtype != np.uint8:
         raise TemplateError("The template needs transparency: send a PNG in which all but the watermark is clear.")
     alpha = image[..., 3].astype(np.float32) / 255
-    if np.count_nonzero(alpha > 0.02) < LEAST_OPAQUE_PX:
+    if np.count_nonzero(alpha > CLEAR) < LEAST_OPAQUE_PX:
         raise TemplateError("The template is empty: nearly all of its pixels are fully transparent.")
-    if alpha.min() > 0.98:
+    if alpha.min() > OPAQUE:
         raise TemplateError(
             "The template has no transparent pixels: send a PNG in which all but the watermark is clear."
         )
-    rows, columns = np.flatnonzero(alpha.max(1) > 0.02), np.flatnonzero(alpha.max(0) > 0.02)
+    rows, columns = np.flatnonzero(alpha.max(1) > CLEAR), np.flatnonzero(alpha.max(0) > CLEAR)
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     height, width = alpha[box].shape
     if min(height, width) < SMALLEST_SIDE_PX or max(height, width) > LARGEST_SIDE_PX:
