@@ -19,8 +19,8 @@ import numpy as np
 
 from ml.background.confidence import LOW_BELOW, confidence_of, figure_of, looks_empty
 from ml.background.fusion import fuse
+from ml.background.pages import Page, judge_page
 from ml.background.people import close_up, weigh_people
-from ml.background.writing import written_shares
 from ml.picture.compositing import BOX_FROM_ALPHA, bounding_box, crisp, remove_specks, solidify
 from ml.picture.refinement import refine_edges
 from ml.picture.subject import FoundSubject, count_subjects, touches_border
@@ -49,9 +49,6 @@ MINOR_PIECE = 0.1
 
 UNSURE = 0.5
 """Confidence, at most, in an outline that came with the picture and in which no network sees anything; in what is written on."""
-
-DOUBTFUL_WRITTEN, PAGE_WRITTEN = (0.45, 0.1), (0.9, 0.2)
-"""Of what the map keeps, and of what it drops: with so much print on both it is doubtful, or a page."""
 
 MIN_CONTRAST_LEVELS = 2.0
 """Standard deviation of the brightness under which a photo is a flat surface."""
@@ -188,11 +185,11 @@ class BackgroundPipeline:
         matte, confidence = self._decide(seen, main, subject, quality)
         if _is_flat(seen.coarse) or looks_empty(matte):
             return _nothing((height, width), confidence)
-        written = written_shares(square, matte)
         figure = figure_of(matte)
-        if _reaches(written, DOUBTFUL_WRITTEN) or figure.is_thin:
+        page = judge_page(square, matte, outline=figure.outline)
+        if page is not Page.NO or figure.is_thin:
             confidence = min(confidence, UNSURE)
-        if _reaches(written, PAGE_WRITTEN) or figure.is_all_over(confidence):
+        if page is Page.YES or figure.is_all_over(confidence):
             return _nothing((height, width), confidence)
         small = remove_specks(to_alpha(_FINISH[subject](matte)))
         alpha = resize_alpha(small, (width, height))
@@ -276,10 +273,6 @@ def _result(alpha: AlphaChannel, confidence: float, *, is_as_given: bool = False
 
 def _nothing(shape_hw: tuple[int, int], confidence: float) -> FoundSubject:
     return FoundSubject(np.zeros(shape_hw, np.uint8), None, 0.0, confidence, is_empty=True, subjects=0)
-
-
-def _reaches(shares: tuple[float, float], least: tuple[float, float]) -> bool:
-    return shares[0] >= least[0] and shares[1] >= least[1]
 
 
 def _is_flat(image: RgbImage) -> bool:

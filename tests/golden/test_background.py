@@ -223,7 +223,9 @@ def _bricks() -> RgbImage:
 @pytest.mark.parametrize("quality", ["best", "fast"])
 @pytest.mark.parametrize("subject", ["universal", "human", "product"])
 @pytest.mark.parametrize(
-    "page", [_page(18, 251, 32), _page(26, 25, 220), _bricks()], ids=["page", "dark page", "bricks"]
+    "page",
+    [_page(18, 251, 32), _page(26, 25, 220), _page(22, 244, 215), _bricks()],
+    ids=["page", "dark page", "pale page", "bricks"],
 )
 def test_pages_and_walls_have_no_subject(
     best: BackgroundPipeline, page: RgbImage, subject: Subject, quality: Quality
