@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from celery import Celery
 from celery.apps import worker as celery_worker
@@ -16,6 +17,9 @@ from django.db import connection
 from apps.parent_death import die_with_parent
 from config.logs import speak_json
 from ml.errors import GpuMissingError
+
+if TYPE_CHECKING:
+    from apps.core.work.engine import Engine, Runner
 
 speak_json()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
@@ -92,7 +96,8 @@ def _load_models() -> int:
     gpu = choose_gpu(
         cast(Any, settings.DEVICE), is_required=settings.REQUIRE_GPU, jobs=jobs, max_batch=settings.GPU_MAX_BATCH
     )
-    inherit()
+    inheriting = threading.Thread(target=inherit)  # the database may be starting, too
+    inheriting.start()
     slots = InferenceSlots(jobs or None, share=settings.SHARE_SLOT) if gpu is None else InferenceSlots(gpu=gpu)
     sam = SamChoice(
         checkpoint=Path(settings.SAM_CHECKPOINT) if settings.SAM_CHECKPOINT else None,
@@ -101,11 +106,29 @@ def _load_models() -> int:
     engine = Engine(Models(Path(settings.WEIGHTS_DIR), profile=settings.WEIGHTS_PROFILE, slots=slots, sam=sam))
     runners = load_runners(all_operations(), engine)
     wait_for_tables()
+    inheriting.join()
     start_worker(runners, facts_of(runners, engine))
+    threading.Thread(target=_load_the_rest, args=(runners, engine), daemon=True).start()
     places: int = this_worker().places
     for _ in range(places):  # jobs may be waiting whose wake-ups a dead worker took along
         wake_worker()
     return places
+
+
+def _load_the_rest(runners: dict[str, Runner], engine: Engine) -> None:
+    """What few requests need: it is loaded beside the first jobs, and who needs it sooner waits for it."""
+    from apps.core.work.engine import facts_of
+    from apps.core.work.worker import EXIT_FOR_RESTART, give_way, this_worker
+
+    give_way()
+    try:
+        for runner in set(runners.values()):
+            runner.load_the_rest()
+    except Exception:
+        log.exception("the worker cannot load what it needs")
+        logging.shutdown()
+        os._exit(EXIT_FOR_RESTART)
+    this_worker().tell(facts_of(runners, engine))
 
 
 def _make_room_for(places: int, worker: Any) -> None:

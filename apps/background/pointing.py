@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from typing import Any
 
 from apps.core.errors import AppError, Detail, ErrorCode
 from apps.core.work.engine import Engine
 from apps.core.work.execution import Work
-from apps.core.work.loading import load_or_do_without
+from apps.core.work.loading import Loaded, load_or_do_without
 from apps.core.work.recent import Recent
 from ml.picture.subject import FoundSubject
 from ml.picture.types import AlphaChannel, RgbImage
-from ml.pointing.pipeline import Prompts, SeenPhoto
+from ml.pointing.pipeline import PointingPipeline, Prompts, SeenPhoto
 
 KEPT_COUNT = 16
 KEPT_BYTES = 80_000_000
@@ -26,9 +27,18 @@ class Pointing:
 
     def __init__(self, engine: Engine) -> None:
         self._looks: Recent[SeenPhoto] = Recent(max_count=KEPT_COUNT, max_bytes=KEPT_BYTES, max_age_s=KEPT_S)
-        self.loaded = load_or_do_without(
-            engine.models.pointing, what="SAM", lost="Requests with points or box are refused."
-        )
+        self._engine = engine
+        self._loading = threading.Lock()
+        self._loaded: Loaded[PointingPipeline] | None = None
+
+    @property
+    def loaded(self) -> Loaded[PointingPipeline]:
+        """The pipeline, or why there is none. Whoever comes first waits until it is loaded: torch's import takes seconds."""
+        with self._loading:
+            if self._loaded is None:
+                lost = "Requests with points or box are refused."
+                self._loaded = load_or_do_without(self._engine.models.pointing, what="SAM", lost=lost)
+            return self._loaded
 
     def run(self, work: Work, data: bytes, image: RgbImage, opacity: AlphaChannel | None) -> FoundSubject:
         """

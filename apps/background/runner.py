@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -25,10 +24,12 @@ class BackgroundRunner(Runner):
     """It holds the networks, and what pointing has seen of the last photos."""
 
     def __init__(self, engine: Engine) -> None:
-        with ThreadPoolExecutor(1) as beside:  # torch takes seconds to import, and the networks seconds to compile
-            pointing = beside.submit(Pointing, engine)
-            self._background = load(engine.models.background)
-            self._pointing = pointing.result()
+        self._background = load(engine.models.background)
+        self._pointing = Pointing(engine)
+        self.loaded = (self._background,)
+
+    def load_the_rest(self) -> None:
+        """Load what follows points: torch alone takes seconds to import."""
         self.loaded = (self._background, self._pointing.loaded)
 
     def run(self, work: Work) -> Outcome:

@@ -72,7 +72,7 @@ def app_programs(
         Program(
             name="web",
             argv=_web(port, host="127.0.0.1"),
-            env=settled | _WEB_MEMORY,
+            env=settled | _WEB_MEMORY | {"AWAIT_TABLES": "1"},
             port=port,
             account=account,
             is_ready=lambda: get(f"http://127.0.0.1:{port}/healthz")[0] == 200,

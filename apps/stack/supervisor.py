@@ -92,20 +92,20 @@ class Supervisor:
                 open_the_house(account, weights=Path(weights_dir(self._var)))
                 if checkpoint := os.environ.get("SAM_CHECKPOINT"):
                     see_that_it_reads(account, Path(checkpoint))
+        worker, web, sweeper, prepare = app_programs(self._env, self._var, account)
+        self._start(worker, self._apps)  # it loads its models meanwhile, and waits for the tables before it takes work
         with step("Starting the servers: " + self._env["KEYLINE_EMBEDDED"].replace(",", ", ")):
             for program in embedded_programs(self._env, self._var):
                 self._start(program, self._servers)
             for kept in self._servers:
                 self._wait(kept.process.program.is_ready, kept.name, timeout_s=READY_TIMEOUT_S)
-        worker, web, sweeper, prepare = app_programs(self._env, self._var, account)
-        self._start(worker, self._apps)  # it loads its models meanwhile, and waits for the tables before it takes work
+        self._start(web, self._apps)  # it waits for the tables as well
         with step("Settling tables, administrator and bucket"):
             self._prepare(prepare)
         with step("Starting web, worker and sweeper (the worker loads its models)"):
-            self._start(web, self._apps)
-            self._start(sweeper, self._apps)
             self._wait(web.is_ready, "web", timeout_s=READY_TIMEOUT_S)
             self._wait_all_ready()
+            self._start(sweeper, self._apps)  # last: nobody waits for it, and it takes a second of CPU to start
         self._var.ready_mark.touch()
 
     def serve(self) -> None:
@@ -157,7 +157,7 @@ class Supervisor:
     def _wait_all_ready(self) -> None:
         url = f"http://127.0.0.1:{self._env['KEYLINE_PORT']}/readyz"
         try:
-            self._wait(lambda: get(url)[0] == 200, "worker", timeout_s=2 * READY_TIMEOUT_S, poll_s=0.4)
+            self._wait(lambda: get(url)[0] == 200, "worker", timeout_s=2 * READY_TIMEOUT_S)
         except StackError as error:
             _, told = get(url, {"Authorization": f"Bearer {os.environ.get('METRICS_TOKEN', '')}"})
             raise StackError(f"{error}\n  /readyz says: {told.decode(errors='replace')[:600]}") from error

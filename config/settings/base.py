@@ -126,6 +126,7 @@ SAM_CHECKPOINT = env.str("SAM_CHECKPOINT", "")  # an official one instead of the
 SAM_MODEL_TYPE = choice("SAM_MODEL_TYPE", "", allowed=("", "vit_b", "vit_l", "vit_h"))
 
 # --- requests -------------------------------------------------------------------------------------------
+AWAIT_TABLES = env.bool("AWAIT_TABLES", False)  # the supervisor starts web beside what settles the tables
 WEB_THREADS = integer("WEB_THREADS", 64, low=1, high=1024)
 TRUSTED_PROXIES = [ipaddress.ip_network(cidr) for cidr in names("TRUSTED_PROXIES")]
 METRICS_TOKEN = env.str("METRICS_TOKEN", "")  # asked for on /metrics and for the inside of /readyz; empty: by nobody

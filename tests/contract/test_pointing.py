@@ -12,12 +12,14 @@ import pytest
 from PIL import Image
 
 from apps.background.pointing import Pointing
+from apps.background.runner import BackgroundRunner
+from apps.core import broker
 from apps.core.models import Job
-from apps.core.work.engine import Engine
-from apps.core.work.worker import this_worker
+from apps.core.work.engine import Engine, Runner, facts_of
+from apps.core.work.worker import Worker, this_worker
 from tests.api import Api, make_api, upload
 from tests.drawing import exif_of, saved
-from tests.stand_ins import OneColour
+from tests.stand_ins import OneColour, StandInModels
 
 RED, BLUE = (140, 30, 30), (30, 40, 160)
 ON_RED, ON_BLUE, NOWHERE = (50, 50), (150, 50), (100, 90)
@@ -245,6 +247,22 @@ def test_service_without_sam_says_so_and_charges_nothing(
     (warning,) = missing.loaded.warnings
     assert "points or box" in warning
     assert "python -m ml.weights fetch" in warning
+
+
+def test_worker_takes_jobs_before_it_can_point_and_says_when_it_can(api: Api, stand_ins: StandInModels) -> None:
+    engine = Engine(stand_ins)
+    runners: dict[str, Runner] = {"remove-bg": BackgroundRunner(engine)}
+    worker = Worker(name="late", runners=runners, facts={"name": "late", **facts_of(runners, engine)})
+    broker.beat("late", worker._facts)
+    before = [each["models"] for each in broker.living_workers() if each["name"] == "late"]
+
+    runners["remove-bg"].load_the_rest()
+    worker.tell(facts_of(runners, engine))
+
+    after = [each["models"] for each in broker.living_workers() if each["name"] == "late"]
+    broker.forget("late")
+    assert before == [["stand-in@1"]]
+    assert after == [["one-colour@1", "stand-in@1"]]
 
 
 def test_document_describes_them_for_forms_and_for_json() -> None:

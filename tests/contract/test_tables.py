@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from apps.core.work.tables import wait_for_tables
@@ -28,3 +28,13 @@ def test_worker_takes_no_work_before_the_last_migration_is_there(caplog: pytest.
     assert is_waiting
     assert not waiting.is_alive()
     assert "1 migrations have not been applied, run `python manage.py migrate`" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_web_waits_for_tables_and_not_for_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_: MigrationRecorder) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr(MigrationRecorder, "applied_migrations", away)
+
+    wait_for_tables(needs_database=False)  # returns

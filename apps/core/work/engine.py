@@ -33,6 +33,9 @@ class Runner(ABC):
     def __init__(self, engine: Engine) -> None:  # noqa: B027 - one without networks has nothing to load
         """Load the pipelines that it works with and name them in `loaded`."""
 
+    def load_the_rest(self) -> None:  # noqa: B027 - most have loaded all
+        """Load what few requests need; called once, when the worker takes jobs already, and adds to `loaded`."""
+
     @abstractmethod
     def run(self, work: Work) -> Outcome:
         """Do one job. Raises AppError for what the client can mend."""

@@ -44,7 +44,7 @@ threads waits for a core, so what runs beside it takes what the run leaves: 13 %
 
 _RENEW_EVERY_S = 5.0
 _WATCH_EVERY_S = 1.0
-_EXIT_FOR_RESTART = 70
+EXIT_FOR_RESTART = 70
 
 
 class SharedTime:
@@ -104,14 +104,14 @@ class Worker:
         with self._lock:
             began = self._shared.read()
         if self._gives_way:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS_BESIDE_NETWORKS)  # this thread alone
+            give_way()
         try:
             outcome = self._runners[operation.slug].run(Work(job, operation))
         except DeviceLostError:
             # Every job from now on would fail here; in a new process the device works, and the lapsed leases bring them back.
             log.exception("the device is lost; ending the process", extra={"facts": job.log_facts})
             logging.shutdown()
-            os._exit(_EXIT_FOR_RESTART)
+            os._exit(EXIT_FOR_RESTART)
         with self._lock:
             took_s = self._shared.read() - began
         broker.note_pace(job.pace_name or job.operation, took_s)
@@ -149,6 +149,11 @@ class Worker:
             if job.state in FINAL_STATES:
                 lifecycle.delete_inputs(job, names=[image.name for image in operation_named(job.operation).images])
 
+    def tell(self, facts: dict[str, Any]) -> None:
+        """Know more of itself than when it started, and say so at once."""
+        self._facts |= facts
+        broker.beat(self.name, self._facts)
+
     def has_turned_away(self) -> bool:
         """Whether a wake-up has found no place since this was last asked."""
         with self._lock:
@@ -181,7 +186,12 @@ class Worker:
                     with contextlib.suppress(DatabaseError):  # then it fails as after any crash
                         lifecycle.time_out_on_last_attempt(job_id, attempts[job_id])
                     logging.shutdown()
-                    os._exit(_EXIT_FOR_RESTART)
+                    os._exit(EXIT_FOR_RESTART)
+
+
+def give_way() -> None:
+    """Let the networks' runs go before this thread from now on."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS_BESIDE_NETWORKS)  # this thread alone
 
 
 _worker: Worker | None = None
