@@ -37,7 +37,9 @@ class TemplateId(Text):
         try:
             return str(uuid.UUID(super().to_internal_value(data).strip()))
         except ValueError:
-            raise serializers.ValidationError("There is no such template; POST /v1/watermark-templates.") from None
+            raise serializers.ValidationError(
+                "There is no such template; POST /v1/watermark-templates makes one."
+            ) from None
 
 
 class WatermarkSerializer(serializers.Serializer[Any]):

@@ -11,12 +11,12 @@ from rest_framework.request import Request
 
 from apps.core import idempotency
 from apps.core.answers import Envelope, Moment, Part, Quote, Uuid, about
-from apps.core.api.fields import is_dry_run, request_fields
+from apps.core.api.fields import ignored_names, is_dry_run, refuse_contradictions, request_fields
 from apps.core.api.views import EndpointView, place_if
 from apps.core.dialects.envelope import envelope
 from apps.core.errors import AppError, ErrorCode
 from apps.core.openapi.endpoints import Endpoint
-from apps.core.request_facts import identity_of
+from apps.core.request_facts import facts_of, identity_of
 from apps.core.results import iso
 from apps.core.storage import LARGE_BYTES
 from apps.watermark import models
@@ -25,6 +25,7 @@ from apps.watermark.operation import BODY_CAP_BYTES, WATERMARK_REMOVAL
 from apps.watermark.template_files import FORM, PHOTO_FIELDS, TemplateSerializer, read_files
 from apps.watermark.templates import MOST_TEMPLATES, discard, make_template, templates_of
 
+_FIELDS = ("name", "image", *PHOTO_FIELDS, "dry_run")
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -97,6 +98,8 @@ class TemplatesView(TemplateEndpoint):
         fields = request_fields(request)
         serializer = TemplateSerializer(data={"name": fields.get("name") or ""})
         serializer.is_valid(raise_exception=True)
+        refuse_contradictions(fields, ["name"])
+        facts_of(request).unknown_fields = tuple(ignored_names(request, fields, in_body=_FIELDS))
         is_quote = is_dry_run(request, fields)
         kind, uploads = read_files(fields)
         named = {str(number): upload for number, upload in enumerate(uploads)}

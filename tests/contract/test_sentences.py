@@ -23,7 +23,7 @@ from apps.core.models import Job
 from tests.api import Api, upload
 from tests.drawing import photo_png
 from tests.garments import garments_png
-from tests.watermarks import marked_png, smear_png
+from tests.watermarks import mark_png, marked_png, smear_png
 
 JSON = "application/json"
 BACKGROUND, REMOVEBG, RAW = "/v1/remove-bg/universal", "/v1.0/removebg", "/v1/remove-background"
@@ -250,3 +250,58 @@ def test_what_is_no_finite_number_is_refused(api: Api, value: str) -> None:
     told = send(api, "/v1/watermark-removal", {"image": upload(marked_png()), "sensitivity": value})
 
     assert (told.status_code, told.json()["error"]["details"][0]["field"]) == (400, "sensitivity")
+
+
+# --- addresses that are read or deleted -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("/v1/usage?frm=2026-11-01", "frm is no parameter of the address here and was ignored; did you mean from?"),
+        ("/v1/account?x=1", "x is no parameter of the address here and was ignored."),
+        ("/v1/watermark-templates?limit=1", "limit is no parameter of the address here and was ignored."),
+    ],
+)
+def test_unknown_parameter_of_what_is_read_is_told(api: Api, path: str, sentence: str) -> None:
+    assert unknown_of(api.get(path)) == [sentence]
+    assert unknown_of(api.get(path.partition("?")[0])) == []
+
+
+def test_parameter_with_two_values_is_refused_where_it_is_read(api: Api) -> None:
+    twice, same = api.get("/v1/usage?format=csv&format=json"), api.get("/v1/usage?format=json&format=json")
+
+    assert (twice.status_code, same.status_code) == (400, 200)
+    assert twice.json()["error"]["details"][0]["field"] == "format"
+
+
+@pytest.mark.parametrize("query", ["?dry_run=true", "?dry_run=false", "?dryRun=1", "?a=1;dry_run=true"])
+def test_nothing_is_deleted_for_who_asks_for_a_dry_run(api: Api, query: str) -> None:
+    job_id = api.remove(accept=JSON).json()["data"]["jobId"]
+
+    refused = api.delete(f"/v1/jobs/{job_id}{query}")
+
+    assert (refused.status_code, refused.json()["error"]["details"][0]["field"]) == (400, "dry_run")
+    assert api.get(f"/v1/jobs/{job_id}").json()["data"]["status"] == "succeeded"
+    gone = api.delete(f"/v1/jobs/{job_id}")
+    assert (gone.status_code, gone.content) == (204, b"")
+    assert not {"Content-Type", "Content-Length"} & set(
+        gone.headers
+    )  # RFC 9110, section 8.6: there is nothing to describe
+
+
+def test_template_tells_strange_fields_and_refuses_two_names(api: Api) -> None:
+    path = "/v1/watermark-templates"
+
+    told = send(api, path, {"image": upload(mark_png()), "nmae": "x"})
+    twice = send(api, path, {"image": upload(mark_png()), "name": ["a", "b"]})
+
+    assert unknown_of(told) == ["nmae is no field here and was ignored; did you mean name?"]
+    assert (twice.status_code, twice.json()["error"]["details"][0]["field"]) == (400, "name")
+    assert unknown_of(send(api, path, {"image": upload(mark_png()), "name": "a", "dry_run": "false"})) == []
+
+
+def test_unknown_template_is_told_how_to_make_one_however_it_is_written(api: Api) -> None:
+    for template in ("x", "00000000-0000-0000-0000-000000000000"):
+        told = send(api, "/v1/watermark-removal", {"image": upload(marked_png()), "template": template}).json()["error"]
+        assert told["message"] == "There is no such template; POST /v1/watermark-templates makes one."

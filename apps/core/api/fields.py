@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
@@ -24,6 +24,7 @@ _STATED = re.compile(_SPELLED.pattern + r"\W{0,5}[=:]\W{0,5}(true|false|yes|no|o
 _LONGEST_SCANNED = 4096
 _MOST_TOLD = 5
 _LONGEST_TOLD = 40
+_EVERYWHERE = frozenset({"answer", "dry_run"})
 _NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -51,7 +52,7 @@ def checked_params(operation: Operation, fields: Mapping[str, Any]) -> dict[str,
         given = fields.get(name)
         if given not in (None, "", value):
             raise invalid(name, f"{name} is {value} at this address; leave it out, or send {value}.")
-    _refuse_contradictions(fields, operation)
+    refuse_contradictions(fields, _names_with_one_value(operation))
     serializer = operation.serializer(data={**_plain(fields), **_repeated(fields, operation), **operation.fixed})
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
@@ -155,12 +156,47 @@ def unknown_fields(operation: Operation, request: Request, fields: Mapping[str, 
 
     Only what an operation in the envelope knows counts as known.
     """
-    ours = {"answer", "dry_run"}
-    known = {*operation.serializer._declared_fields, *DeliverySerializer._declared_fields, *operation.fixed, *ours}
+    known = {
+        *operation.serializer._declared_fields,
+        *DeliverySerializer._declared_fields,
+        *operation.fixed,
+        *_EVERYWHERE,
+    }
     known |= {name for image in operation.images for name in image.fields.names}
-    strange = [(name, "field") for name in fields if name not in known]
-    strange += [(name, "parameter of the address") for name in request.GET if name not in ours]
-    return [_ignored(name, kind, known) for name, kind in strange[:_MOST_TOLD]]
+    return ignored_names(request, fields, in_body=known, in_address=_EVERYWHERE)
+
+
+def ignored_names(
+    request: Request,
+    fields: Mapping[str, Any] = _NO_FIELDS,
+    *,
+    in_body: Collection[str] = (),
+    in_address: Collection[str] = _EVERYWHERE,
+) -> list[str]:
+    """The same by the names that the body and the address of a view know."""
+    strange = [(name, "field", in_body) for name in fields if name not in in_body]
+    strange += [
+        (name, "parameter of the address", {*in_body, *in_address}) for name in request.GET if name not in in_address
+    ]
+    return [_ignored(name, kind, known) for name, kind, known in strange[:_MOST_TOLD]]
+
+
+def refuse_contradictions(fields: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Of a field that is given twice with two values, none is what the client surely means. Raises AppError."""
+    if not isinstance(fields, MultiValueDict):
+        return
+    for name in names:
+        values = [value for value in fields.getlist(name) if value != ""]
+        if any(value != values[0] for value in values):
+            raise invalid(name, f"{name} is given more than once, with different values; send one.")
+
+
+def refuse_dry_run(request: Request) -> None:
+    """At an address that has no price, and does what it does for good. Raises AppError."""
+    if _SPELLED.search(unquote(unquote(request.META.get("QUERY_STRING", "")))):  # however often it is encoded
+        raise invalid(
+            "dry_run", "There is no dry run of a DELETE, and nothing was deleted: leave dry_run out to delete."
+        )
 
 
 def _ignored(name: str, kind: str, known: Collection[str]) -> str:
@@ -190,15 +226,9 @@ def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: fields.get(name) for name in fields if fields.get(name) not in ("", None)}
 
 
-def _refuse_contradictions(fields: Mapping[str, Any], operation: Operation) -> None:
-    """Of a field that a form gives twice with two values, none is what the client surely means. Raises AppError."""
-    if not isinstance(fields, MultiValueDict):
-        return
+def _names_with_one_value(operation: Operation) -> list[str]:
     declared = {**operation.serializer._declared_fields, **DeliverySerializer._declared_fields}
-    for name in (*operation.fixed, *(name for name, field in declared.items() if not isinstance(field, Choices))):
-        values = [value for value in fields.getlist(name) if value != ""]
-        if any(value != values[0] for value in values):
-            raise invalid(name, f"{name} is given more than once, with different values; send one.")
+    return [*operation.fixed, *(name for name, field in declared.items() if not isinstance(field, Choices))]
 
 
 def _repeated(fields: Mapping[str, Any], operation: Operation) -> dict[str, list[Any]]:

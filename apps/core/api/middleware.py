@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 import structlog
 from django.http import HttpRequest, HttpResponse
@@ -29,7 +30,9 @@ class RequestContextMiddleware:
         structlog.contextvars.bind_contextvars(request_id=facts.request_id)
         response = self.get_response(request)
         response.headers["X-Request-Id"] = facts.request_id
-        if not response.streaming:
+        if response.status_code == HTTPStatus.NO_CONTENT:
+            del response.headers["Content-Type"]  # Django's own, of a page that is none
+        elif not response.streaming:
             response.headers.setdefault("Content-Length", str(len(response.content)))
             if request.method == "HEAD":
                 response.content = b""  # only the length of what GET would send

@@ -23,7 +23,10 @@ from apps.core.api.fields import (
     asked_form,
     checked_params,
     checked_retention,
+    ignored_names,
     is_dry_run,
+    refuse_contradictions,
+    refuse_dry_run,
     request_fields,
     unknown_fields,
 )
@@ -44,6 +47,7 @@ from apps.core.request_facts import facts_of, identity_of
 from apps.core.results import error_of, outcome_of, visible_state
 
 _WITH_BODY = {"POST", "PUT", "PATCH"}
+_READING = {"GET", "HEAD"}
 _MORE_BODIES = 16  # beyond an account's jobs at once: what is refused, replayed or asked at the same moment
 
 
@@ -62,6 +66,16 @@ class EndpointView(APIView):
         if method.lower() not in self.allowed:
             raise drf.MethodNotAllowed(method)
         super().initial(request, *args, **kwargs)
+        if method in _READING:
+            self._look_at_address(request)
+        elif method == "DELETE":
+            refuse_dry_run(request)
+
+    def _look_at_address(self, request: Request) -> None:
+        """What the address of something that is read says: told where it is not known, refused where it contradicts itself."""
+        known = [each["name"] for each in self.get.endpoint.query]  # type: ignore[attr-defined]  # which HEAD has too
+        refuse_contradictions(request.GET, known)
+        facts_of(request).unknown_fields = tuple(ignored_names(request, in_address=known))
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         """Cut the rings that DRF ties (view, request, answer): an image would stay until the next full collection."""
