@@ -144,6 +144,25 @@ def test_body_over_the_cap_is_told_though_nobody_reads_it(api: Api, lines: Lines
     assert (line["route"], line["bytes_in"]) == ("/v1/clothing-segmentation", 10**9)
 
 
+@pytest.mark.parametrize(
+    ("send", "code"),
+    [
+        (lambda client: client.get("/v1.0/removebg"), "METHOD_NOT_ALLOWED"),
+        (lambda client: client.post("/v1.0/removebg", b"x", content_type="text/plain"), "UNSUPPORTED_MEDIA_TYPE"),
+        (
+            lambda client: client.post(
+                "/v1.0/removebg", b"", content_type="application/json", headers={"Content-Length": "999999999"}
+            ),
+            "PAYLOAD_TOO_LARGE",
+        ),
+    ],
+)
+def test_line_tells_the_code_where_the_form_has_another_status(api: Api, lines: Lines, send: Any, code: str) -> None:
+    answer = send(Client(headers={"X-Api-Key": api.key}))
+
+    assert (answer.status_code, lines.access[0]["code"]) == (400, code)
+
+
 def test_stream_is_told_when_it_ends_with_what_was_sent(api: Api, lines: Lines) -> None:
     job_id = api.remove().headers["X-Job-Id"]
     response = api.get(f"/v1/jobs/{job_id}/events")

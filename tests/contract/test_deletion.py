@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from apps.billing.funding import CreditFunding
@@ -355,6 +355,27 @@ def test_stream_of_a_job_that_ends_and_is_deleted_at_once_does_so_too(api: Api, 
     assert (told["status"], told["creditsCharged"]) == (("expired", 1) if is_good else ("failed", 0))
     assert told["result"] is None
     assert (told["error"] is None) == is_good
+
+
+def test_stream_outlives_a_database_that_is_away_for_a_moment(
+    api: Api, queued: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter([OperationalError("away"), InterfaceError("away")])
+    look = Job.refresh_from_db
+
+    def away_twice(job: Job, *args: Any, **kwargs: Any) -> None:
+        if error := next(looks, None):
+            raise error
+        look(job, *args, **kwargs)
+
+    def work() -> None:
+        tasks.run_next()
+        monkeypatch.setattr(Job, "refresh_from_db", away_twice)
+
+    told = events_with(api, queued, work)
+
+    assert [each["status"] for each in told] == ["queued", "succeeded"]
+    assert next(looks, None) is None
 
 
 def test_client_that_was_told_that_nothing_is_charged_is_right_however_long_the_job_settles(

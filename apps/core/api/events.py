@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 import redis
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 
@@ -83,4 +83,5 @@ def _changes(job: Job) -> Iterator[bytes]:
             broker.hear_bell(job.id, timeout_s=min(_LOOK_EVERY_S, left))
         except redis.RedisError:
             time.sleep(min(_LOOK_EVERY_S, left))
-        job.refresh_from_db()  # a deleted one as well: it has ended, and who watches it hears how
+        with contextlib.suppress(OperationalError, InterfaceError):  # away for a moment: then there is nothing new
+            job.refresh_from_db()  # a deleted one as well: it has ended, and who watches it hears how

@@ -9,6 +9,7 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
 
+from apps.core.api.exceptions import answer_in
 from apps.core.dialects.base import Dialect
 from apps.core.dialects.envelope import ENVELOPE
 from apps.core.errors import AppError, Detail, ErrorCode, Fault
@@ -59,7 +60,7 @@ class BodyCapMiddleware:
                     f"The request body is larger than the {limit} that this address takes.",
                     details=[Detail("body", f"Send at most {limit}.", Fault.FILE_TOO_LARGE)],
                 )
-                return dialect.failure(error, request)
+                return answer_in(dialect, error, request)
         return self.get_response(request)
 
 
