@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 
 from apps.background.pointing import Pointing, points_at_something
@@ -35,9 +36,11 @@ class BackgroundRunner(Runner):
     def run(self, work: Work) -> Outcome:
         """Do the job. Raises AppError(VALIDATION_ERROR) when the file can't be decoded after all."""
         data = work.input()
+        colour = _ground(work.params)
         photo = work.photo(data=data)
         is_pointed_at = points_at_something(work.params)
         with work.stage("infer", progress=0.2):
+            photo = photo.over(colour)  # first: else the networks have its colours converted once more
             if is_pointed_at:
                 result = self._pointing.run(work, data, photo.to_srgb(), photo.opacity)
             else:
@@ -48,8 +51,6 @@ class BackgroundRunner(Runner):
                     opacity=photo.opacity,
                 )
         with work.stage("encode", progress=0.8):
-            colour = _ground(work.params)
-            photo = photo.over(colour)
             most_pixels = work.operation.image_limits.max_pixels
             pixels = _picture(photo, result, work.params, colour=colour, max_pixels=most_pixels)
         work.deliver(
@@ -107,7 +108,7 @@ def _picture(
     output = params["output_format"]
     if output == "mask":
         return compositing.binary_mask(alpha) if params["mask_mode"] == "binary" else alpha
-    foreground = photo.rgb if result.is_as_given else estimate_foreground(photo.rgb, alpha)
+    foreground = photo.rgb if result.is_as_given else estimate_foreground(photo.rgb, _cut(alpha, photo.opacity))
     if output == "crop" and result.bbox_xywh is not None:  # before the colours, which then cost only what is kept
         wished_xy = _margin_px(params["crop_margin"], result.bbox_xywh)
         x_px, y_px = compositing.fitting_margins(result.bbox_xywh[2:], wished_xy, max_pixels=max_pixels)
@@ -118,6 +119,11 @@ def _picture(
     if colour is None:
         return compositing.cut_out(foreground, alpha)
     return compositing.over_colour(foreground, alpha, colour)
+
+
+def _cut(alpha: AlphaChannel, opacity: AlphaChannel | None) -> AlphaChannel:
+    """What was cut here of an alpha channel that is bounded by the photo's own: under that one colours are not mixed."""
+    return alpha if opacity is None else np.asarray(cv2.divide(alpha, opacity, scale=255), np.uint8)
 
 
 def _margin_px(margin: dict[str, Any], box_xywh: BoxXywh) -> tuple[int, int]:
