@@ -10,7 +10,7 @@ from drf_spectacular.drainage import set_override
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.core.own_words import OwnWords, Text
+from apps.core.own_words import OwnWords, Text, named
 
 _HEX = re.compile(r"#?(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 _HOURS = re.compile(r"([1-9]|1\d|2[0-4])h", re.ASCII)
@@ -25,11 +25,16 @@ class Choice(OwnWords, serializers.ChoiceField):
 
     def __init__(self, choices: Sequence[str], **options: Any) -> None:
         words = ", ".join(choices)
-        super().__init__(choices, error_messages={"invalid_choice": f"Use one of {words}."}, **options)
+        super().__init__(choices, **options)
+        self._hint = f"Use one of {words}"
         self._words = {word.lower(): word for word in choices}
 
     def to_internal_value(self, data: Any) -> str:
-        return super().to_internal_value(self._words.get(data.strip().lower(), data) if isinstance(data, str) else data)
+        try:
+            chosen = self._words.get(data.strip().lower(), data) if isinstance(data, str) else data
+            return str(super().to_internal_value(chosen))
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError(f"{self._hint}, not {named(data)}.", code="invalid_choice") from error
 
 
 class FileFormat(Choice):

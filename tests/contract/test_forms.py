@@ -51,7 +51,8 @@ def test_a_file_part_needs_no_filename(api: Api, path: str) -> None:
 def test_every_file_field_counts(api: Api) -> None:
     smear = send(api, "/v1/watermark-removal", form(('name="image"', marked_png()), ('name="smear"', smear_png())))
     ground = send(api, REMOVEBG, form(('name="image_file"', photo_png()), ('name="bg_image_file"', photo_png())))
-    photos = send(api, "/v1/watermark-templates", form(*[('name="images"', photo_png(60, 60))] * 3))
+    different = [('name="images"', photo_png(60, 60, box=(left, 10, 50, 50))) for left in (10, 20, 30)]
+    photos = send(api, "/v1/watermark-templates", form(*different))
 
     assert [each.status_code for each in (smear, ground, photos)] == [200, 200, 200]
 

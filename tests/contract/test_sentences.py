@@ -305,3 +305,37 @@ def test_unknown_template_is_told_how_to_make_one_however_it_is_written(api: Api
     for template in ("x", "00000000-0000-0000-0000-000000000000"):
         told = send(api, "/v1/watermark-removal", {"image": upload(marked_png()), "template": template}).json()["error"]
         assert told["message"] == "There is no such template; POST /v1/watermark-templates makes one."
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        (1, "must be a string, not"),
+        (["x"], "must be a string, not a list"),
+        ("photo.jpg", "https://"),
+        ("ftp://shop.example/1.jpg", "https://"),
+        ("https://shop.example/" + "a" * 5000, "4096"),
+        ("https://a:b@shop.example/1.jpg", "sign the address"),
+        ("http://10.0.0.1/1.jpg", "picture itself"),
+        ("http://127.0.0.1:9/1.jpg", "picture itself"),
+    ],
+)
+def test_refused_address_says_what_to_do(api: Api, value: Any, advice: str) -> None:
+    told = send(api, BACKGROUND, json.dumps({"image_url": value}), JSON).json()["error"]
+
+    assert told["details"][0]["field"] == "image_url"
+    assert advice in told["message"], told["message"]
+
+
+@pytest.mark.parametrize(("value", "advice"), [("@@@", "Encode the file's bytes"), ({"a": 1}, "not an object")])
+def test_refused_base64_says_what_to_do(api: Api, value: Any, advice: str) -> None:
+    told = send(api, BACKGROUND, json.dumps({"image_base64": value}), JSON).json()["error"]
+
+    assert (told["details"][0]["field"], advice in told["message"]) == ("image_base64", True)
+
+
+def test_choice_says_what_came(api: Api) -> None:
+    for value, kind in (("CAT", '"CAT"'), (["human"], "a list"), (1, '"1"'), ("x" * 200, f'"{"x" * 20}..."')):
+        body = json.dumps({"image_base64": base64.b64encode(photo_png()).decode(), "subject": value})
+        message = send(api, BACKGROUND, body, JSON).json()["error"]["message"]
+        assert message == f"Use one of universal, human, product, not {kind}."

@@ -26,6 +26,7 @@ from apps.core.dialects.code_message import (
 from apps.core.errors import Fault, invalid
 from apps.core.models import Job
 from apps.core.openapi.endpoints import Endpoint
+from apps.core.own_words import named
 from apps.core.pictures.formats import HeaderError
 from apps.core.pictures.inspection import unreadable
 from apps.core.pictures.wholeness import check_whole
@@ -109,7 +110,7 @@ def _task_id(request: Request) -> uuid.UUID | None:
     if given in (None, ""):
         raise invalid("task_id", "Send the task_id that the submitting address gave you.", Fault.MISSING)
     if not isinstance(given, str):
-        raise invalid("task_id", "task_id must be a string.")
+        raise invalid("task_id", f"task_id must be a string, not {named(given)}.")
     try:
         return uuid.UUID(given)
     except ValueError:

@@ -9,7 +9,7 @@ from typing import BinaryIO, cast
 import requests
 
 from apps.core.errors import AppError, ErrorCode, Fault, invalid
-from apps.core.intake.outbound import Network, OutboundError, Refusal, send
+from apps.core.intake.outbound import MAX_URL_CHARS, Network, OutboundError, Refusal, send
 from apps.core.pictures.inspection import too_large
 
 SPOOL_BYTES = 1024 * 1024  # more than this goes to disk
@@ -18,6 +18,15 @@ _FAULTS = {
     Refusal.BAD_URL: Fault.BAD_URL,
     Refusal.CREDENTIALS: Fault.BAD_URL,
     Refusal.PRIVATE: Fault.REFUSED_URL,
+}
+
+_ADVICE = {
+    Refusal.BAD_URL: f"Send one such as https://shop.example/photo.jpg, of at most {MAX_URL_CHARS} characters.",
+    Refusal.CREDENTIALS: "Leave them out; sign the address instead.",
+    Refusal.PRIVATE: "Send one that everybody can reach, or the picture itself.",
+    Refusal.TOO_SLOW: "Try again, or send the picture itself.",
+    Refusal.CERTIFICATE: "Renew the certificate, or send the picture itself.",
+    Refusal.FAILED: "See whether it opens in a browser, or send the picture itself.",
 }
 
 
@@ -57,7 +66,7 @@ def fetch_image(
         if error.refusal is Refusal.CROWDED:
             raise AppError(ErrorCode.RATE_LIMITED, f"The address {error.refusal.value}.", retry_after_s=5) from error
         fault = _FAULTS.get(error.refusal, Fault.DOWNLOAD_FAILED)
-        raise invalid(field, f"The address {error.refusal.value}.", fault) from error
+        raise invalid(field, f"The address {error.refusal.value}. {_ADVICE[error.refusal]}", fault) from error
     except AppError:
         file.close()
         raise
@@ -71,9 +80,10 @@ def _check_answer(response: requests.Response, *, max_bytes: int, field: str) ->
         issue = "The address answers with a redirect, which is not followed. Send the address that it leads to."
         raise invalid(field, issue, Fault.REFUSED_URL)
     if status != 200:
-        raise invalid(field, f"The address answers with status {status} instead of 200.", Fault.DOWNLOAD_FAILED)
+        issue = f"The address answers with status {status} instead of 200. Let everybody read it, or send the picture itself."
+        raise invalid(field, issue, Fault.DOWNLOAD_FAILED)
     if response.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
-        issue = "The address answers with a compressed body although none was asked for."
+        issue = "The address answers with a compressed body although none was asked for. Send the picture itself."
         raise invalid(field, issue, Fault.DOWNLOAD_FAILED)
     declared = response.headers.get("Content-Length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > max_bytes:

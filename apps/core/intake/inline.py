@@ -68,7 +68,11 @@ def read_base64(text: str | LongText, *, max_bytes: int, field: str) -> BinaryIO
         _decode(source, file)
     except binascii.Error as error:
         file.close()
-        raise invalid(field, "The text is not valid base64.", Fault.INVALID_VALUE) from error
+        raise invalid(
+            field,
+            "The text is not valid base64. Encode the file's bytes, and send the whole text.",
+            Fault.INVALID_VALUE,
+        ) from error
     file.seek(0)
     return file
 

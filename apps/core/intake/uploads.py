@@ -14,7 +14,9 @@ from django.db import connection
 from apps.core.errors import AppError, Detail, ErrorCode, Fault, invalid
 from apps.core.intake.fetch import fetch_image
 from apps.core.intake.inline import LongText, read_base64
+from apps.core.intake.outbound import MAX_URL_CHARS
 from apps.core.operations import ImageInput, Operation
+from apps.core.own_words import named
 from apps.core.pictures.inspection import ImageFormat, ImageHeader, inspect
 
 _CONTENT_TYPES = {
@@ -125,9 +127,9 @@ def choose_source(data: Mapping[str, Any], image: ImageInput, *, strangers: Sequ
         instead = f"; send text as {others}" if others else ""
         raise invalid(field, f"{field} must be a file part of multipart/form-data{instead}.")
     if field == fields.url and isinstance(value, LongText):
-        raise invalid(field, "The address is too long.", Fault.BAD_URL)
+        raise invalid(field, f"The address is too long; send one of at most {MAX_URL_CHARS} characters.", Fault.BAD_URL)
     if field != fields.file and not isinstance(value, str | LongText):
-        raise invalid(field, f"{field} must be a string.")
+        raise invalid(field, f"{field} must be a string, not {named(value)}.")
     return Source(image, field, value)
 
 
