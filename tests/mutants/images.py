@@ -191,8 +191,8 @@ MUTANTS = (
     ),
     Mutant(
         "an animation is taken for a still",
-        "apps/background/runner.py",
-        "[WarningCode.FIRST_FRAME_ONLY] if photo.is_animated else []",
+        "apps/core/work/execution.py",
+        "[WarningCode.FIRST_FRAME_ONLY] if self._is_animated else []",
         "[]",
         "tests/contract/test_remove_background.py::test_animated_image_gives_its_first_frame_and_says_so",
     ),

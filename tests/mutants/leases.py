@@ -21,8 +21,8 @@ MUTANTS = (
     Mutant(
         "the heart does not beat",
         _WORKER,
-        "broker.beat(self.name, self._facts)",
-        "pass",
+        "broker.beat(self.name, self._facts)  # after the leases",
+        "pass  # after the leases",
         f"{_LEASES}::test_leases_of_jobs_in_hand_are_renewed_and_the_heart_beats",
     ),
     Mutant(
@@ -133,7 +133,7 @@ MUTANTS = (
     Mutant(
         "what has expired is said to be there",
         "apps/core/results.py",
-        "if job.state == State.SUCCEEDED and job.expires_at and job.expires_at <= timezone.now():",
+        "if job.state == State.SUCCEEDED and is_over:",
         "if False:",
         f"{_RETENTION}::test_result_of_0_counts_as_deleted_before_the_answer_has_left",
     ),

@@ -28,7 +28,7 @@ MUTANTS = (
     Mutant(
         "an empty result is charged",
         _LIFECYCLE,
-        "if Outcome.from_json(row.outcome).chargeable:",
+        "if Outcome.from_json(row.outcome or {}).chargeable:",
         "if True:",
         f"{_MONEY}::test_empty_result_and_bad_file_cost_nothing",
     ),
@@ -146,14 +146,14 @@ MUTANTS = (
     ),
     Mutant(
         "the sandbox's pictures bear no mark",
-        "apps/background/runner.py",
-        "if work.is_sandbox:",
+        "apps/core/work/execution.py",
+        "if self._is_sandbox:",
         "if False:",
         f"{_IDENTITIES}::test_sandbox_key_is_free_and_its_results_are_marked",
     ),
     Mutant(
         "the gateway bills errors",
-        "apps/accounts/rapidapi.py",
+        "apps/core/request_facts.py",
         "billed_credits: int = 0",
         "billed_credits: int = 1",
         f"{_IDENTITIES}::test_gateway_bills_nothing_for_errors",
