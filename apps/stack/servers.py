@@ -181,6 +181,9 @@ def _weed_settings(origin: str) -> tuple[str, ...]:
         "-webdav=false",
         "-admin.ui=false",
         "-master.telemetry=false",
+        # A master that takes up its log of before wakes 1,400 times a second from then on: 3 to 6 % of a core, for nothing.
+        # All that it has to know of its volumes they tell it themselves.
+        "-master.resumeState=false",
         "-s3.autoCreateBucket=false",
         f"-s3.allowedOrigins={origin}",
     )
