@@ -22,6 +22,7 @@ JPEG by simplejpeg: 31 ms at quality 95, 4:4:4 (Pillow: 64 ms). 4:4:4 because wh
 edges, which 4:2:0 smears over two pixels; it costs a third more bytes. WebP by Pillow, method 2: 728 ms for the
 cut-out, 359 ms for RGB. Method 1 is no faster there, and it cannot encode a detailed photo of 40 megapixels or more
 (libwebp's first partition overflows); method 4 takes 1257 ms for 8 % less.
+An alpha channel of noise, from 16 megapixels on, by `webp_alpha`: 7 to 15 s less for 100 megapixels.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyvips
@@ -40,6 +42,7 @@ from PIL import Image
 from apps.core.pictures import jpeg, png
 from apps.core.pictures.imprint import NO_IMPRINT, Imprint
 from apps.core.pictures.imprint_writing import exif_of, into_jpeg, into_png, xmp_of
+from apps.core.pictures.webp_alpha import add_alpha, is_large_noise, pack
 
 pyvips.cache_set_max(0)  # the operation cache keeps whole results
 pyvips.concurrency_set(1)  # parallel jobs fill the cores; threads inside one only add memory
@@ -122,6 +125,16 @@ def encode_webp(
     _check(array, channels={3, 4}, icc_profile=icc_profile)
     if max(array.shape) > 16_383:
         raise ValueError(f"WebP holds 16383 px a side, not {array.shape}")
+    if array.shape[2] == 3 or not is_large_noise(array[..., 3]):
+        return _encode_webp(array, icc_profile, imprint, quality)
+    with ThreadPoolExecutor(1) as beside:
+        packed = beside.submit(pack, array[..., 3])
+        colours = _encode_webp(np.ascontiguousarray(array[..., :3]), icc_profile, imprint, quality)
+    height, width = array.shape[:2]
+    return add_alpha(colours, packed.result(), size_wh=(width, height))
+
+
+def _encode_webp(array: NDArray[np.uint8], icc_profile: bytes | None, imprint: Imprint, quality: int) -> bytes:
     out = io.BytesIO()
     # exact: what stands under alpha 0 stays, which saves a pass over the image and is 0 in a cut-out anyway
     Image.fromarray(array).save(
