@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from apps.stack.commands import standing_alone
 from apps.stack.paths import ROOT, VarDir
 from apps.stack.plan import plan
 from tests.bench.errors import BenchError
@@ -71,9 +72,9 @@ WORKER_STAGES = (
 def measure(rounds: int, photo: Path) -> dict[str, Any]:
     """Run it in a fresh process. Raises BenchError."""
     with tempfile.TemporaryDirectory(prefix="keyline-bench-around-", ignore_cleanup_errors=True) as folder:
-        argv = [sys.executable, "-m", __name__, str(rounds), str(photo)]
+        argv, (_, memory) = [sys.executable, "-m", __name__, str(rounds), str(photo)], standing_alone("worker")
         done = subprocess.run(
-            argv, cwd=ROOT, env=environment(Path(folder)), stdout=subprocess.PIPE, text=True, check=False
+            argv, cwd=ROOT, env=environment(Path(folder)) | memory, stdout=subprocess.PIPE, text=True, check=False
         )
     if done.returncode != 0:
         raise BenchError("The requests in one process failed; the lines above say why.")
@@ -175,6 +176,8 @@ def _prepare(photo: bytes, patches: contextlib.ExitStack) -> Callable[[], None]:
 
 def _adopt_worker(patches: contextlib.ExitStack) -> None:
     """Make this process a worker that does a job when its wake-up has gone out, in place of one that hears it."""
+    import cv2
+
     from apps.background.runner import BackgroundRunner
     from apps.core import tasks
     from apps.core.work.engine import Engine
@@ -183,6 +186,7 @@ def _adopt_worker(patches: contextlib.ExitStack) -> None:
     from ml.sessions.openvino import OpenVinoSession
     from ml.sessions.slots import InferenceSlots
 
+    cv2.setNumThreads(1)  # as a worker does
     runner = BackgroundRunner(Engine(Models(weights_dir(), slots=InferenceSlots())))
     adopt_worker(Worker(name="bench", runners={"remove-bg": runner}, facts={}))
     patches.enter_context(mock.patch.object(OpenVinoSession, "run", _once(OpenVinoSession.run)))
