@@ -93,7 +93,7 @@ def sharpen(matte: Matte, guide: RgbImage) -> Matte:
         (H, W) float32, 0..1.
     """
     filtered = cv2.ximgproc.guidedFilter(
-        np.ascontiguousarray(guide), np.ascontiguousarray(matte), GUIDE_RADIUS_PX, GUIDE_EPS * 255**2, scale=0.5
+        np.ascontiguousarray(guide), np.ascontiguousarray(matte), GUIDE_RADIUS_PX, GUIDE_EPS * 255**2
     )
     return np.clip(filtered, 0.0, 1.0)
 
