@@ -5,6 +5,7 @@ MlError
 ├── ShapeError           an array is not of the shape or dtype that the function takes
 ├── DeviceError
 │   ├── GpuMissingError       a GPU is asked for and there is none that works
+│   ├── PrecisionMissingError the processor cannot run networks in the precision that is asked for
 │   ├── DeviceFullError       one image alone does not fit into the GPU's free memory
 │   ├── DeviceLostError       the GPU, or what feeds it, is gone for this process: only a new process gets it back
 │   └── SessionClosedError    the session was closed, so that nothing runs on it any more
@@ -36,6 +37,10 @@ class DeviceError(MlError):
 
 class GpuMissingError(DeviceError):
     """A GPU is asked for and there is none that works; the message says what is missing."""
+
+
+class PrecisionMissingError(DeviceError):
+    """The processor cannot run networks in the precision that is asked for; the message says what it can."""
 
 
 class DeviceFullError(DeviceError):

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ml.clothing.pipeline import ClothingPipeline
     from ml.pointing.pipeline import PointingPipeline
     from ml.pointing.sam import SamNetwork
+    from ml.sessions.compiling import Compiler
+    from ml.sessions.precision import Wish
     from ml.sessions.session import Session
     from ml.watermark.pipeline import WatermarkPipeline
 
@@ -66,6 +68,8 @@ class Models:
         slots: InferenceSlots | None = None,
         sam: SamChoice | None = None,
         made_here_dir: Path = made_here.FOLDER,
+        precision: Wish = "f32",
+        compiled_dir: Path | None = None,
     ) -> None:
         """
         Args:
@@ -74,15 +78,29 @@ class Models:
             slots: where networks run, how many at once, and with how many threads each; the machine's own by default.
             sam: which SAM follows points; the packaged one by default.
             made_here_dir: where the weights lie that were made here.
+            precision: in which numbers networks run on a CPU.
+            compiled_dir: where compiled networks are kept between starts; nowhere by default.
         """
         self.profile = profile
         self.slots = slots or InferenceSlots()
         self._weights_dir = weights_dir
         self._sam_choice = sam or SamChoice()
         self._made_here_dir = made_here_dir
+        self._precision_wish: Wish = precision
+        self._compiled_dir = compiled_dir
         self._kept: dict[str, Any] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
+
+    @property
+    def precision(self) -> str:
+        """
+        In which numbers networks run: f16 on a GPU, else f32, bf16 or int8.
+
+        Raises:
+            PrecisionMissingError: the processor cannot do what is wished for.
+        """
+        return "f16" if self.slots.gpu is not None else self._compiler().precision
 
     def background(self) -> BackgroundPipeline:
         """What finds the subject of a photo, with all that helps it as far as its weights are there."""
@@ -129,6 +147,16 @@ class Models:
                 self._kept[name] = make()
             made: Made = self._kept[name]
             return made
+
+    def _compiler(self) -> Compiler:
+        return self._once("compiler", self._make_compiler)
+
+    def _make_compiler(self) -> Compiler:
+        from ml.sessions.compiling import Compiler
+        from ml.sessions.precision import choose_precision
+
+        chosen = choose_precision(self._precision_wish, kept_in=self._compiled_dir)
+        return Compiler(chosen, kept_in=self._compiled_dir)
 
     def _make_background(self) -> BackgroundPipeline:
         from ml.background.pipeline import BackgroundPipeline
@@ -187,23 +215,28 @@ class Models:
                 return open_session(network, self.slots.gpu, image_shape=(3, spec.input_side_px, spec.input_side_px))
         from ml.sessions.openvino import OpenVinoSession
 
-        return OpenVinoSession(path, slots=self.slots)
+        return OpenVinoSession(path, slots=self.slots, compiler=self._compiler())
+
+    def _open(self, weights: made_here.MadeHere) -> Session:
+        from ml.sessions.openvino import OpenVinoSession
+
+        return OpenVinoSession(weights.path_in(self._made_here_dir), slots=self.slots, compiler=self._compiler())
 
     def _make_people(self) -> PeopleNetwork:
         from ml.background.people_network import OUTPUTS, PeopleNetwork
-        from ml.sessions.onnx import LateGraph, OnnxGraph
+        from ml.sessions.openvino import LateGraph, OpenVinoGraph
 
         # Photos come in all proportions: 300 MB would be kept for them, and .13 s of CPU is what it costs not to.
         path, slots = self._weights_dir / RVM.files[0].name, self.slots
-        graph = LateGraph(lambda: OnnxGraph(path, outputs=OUTPUTS, slots=slots, keeps_memory=False))
+        graph = LateGraph(
+            lambda: OpenVinoGraph(path, outputs=OUTPUTS, slots=slots, compiler=self._compiler(), keeps_memory=False)
+        )
         return PeopleNetwork(graph, side_px=RVM.input_side_px)
 
     def _make_judge(self) -> JudgeNetwork:
         from ml.background.judge_network import JudgeNetwork
-        from ml.sessions.openvino import OpenVinoSession
 
-        path = made_here.JUDGE.path_in(self._made_here_dir)
-        return JudgeNetwork(OpenVinoSession(path, slots=self.slots))
+        return JudgeNetwork(self._open(made_here.JUDGE))
 
     def _make_pointing(self) -> PointingPipeline:
         from ml.pointing.pipeline import PointingPipeline
@@ -216,7 +249,7 @@ class Models:
         return pipeline
 
     def _make_sam(self) -> tuple[SamNetwork, str, str]:
-        from ml.sessions.onnx import OnnxGraph, OnnxSession
+        from ml.sessions.openvino import OpenVinoGraph, OpenVinoSession
 
         choice, slots = self._sam_choice, self.slots
         for file in () if choice.checkpoint else SAM.files:
@@ -236,7 +269,8 @@ class Models:
             return sam.SamNetwork(model, threads=slots.threads_per_run), SAM.name, choice.checkpoint.stem
         encoder, decoder = (self._weights_dir / file.name for file in SAM.files)
         model = sam.onnx_sam(
-            OnnxSession(encoder, slots=slots), OnnxGraph(decoder, outputs=sam.DECODER_OUTPUTS, slots=slots)
+            OpenVinoSession(encoder, slots=slots, compiler=self._compiler()),
+            OpenVinoGraph(decoder, outputs=sam.DECODER_OUTPUTS, slots=slots, compiler=self._compiler()),
         )
         return sam.SamNetwork(model, threads=1), SAM.name, SAM.version
 
@@ -255,7 +289,7 @@ class Models:
     def _make_clothing_network(self) -> ClothingNetwork:
         from ml.clothing.network import ClothingNetwork
 
-        return ClothingNetwork(made_here.CLOTHING.open(self._made_here_dir, slots=self.slots))
+        return ClothingNetwork(self._open(made_here.CLOTHING))
 
     def _make_watermark(self) -> WatermarkPipeline:
         from ml.watermark.finder import WatermarkNetwork
@@ -265,8 +299,8 @@ class Models:
         finder, repairer = made_here.WATERMARK, made_here.REPAIR
         folder = self._made_here_dir
         return WatermarkPipeline(
-            WatermarkNetwork(finder.open(folder, slots=self.slots)),
-            RepairNetwork(repairer.open(folder, slots=self.slots)),
+            WatermarkNetwork(self._open(finder)),
+            RepairNetwork(self._open(repairer)),
             model_name="watermark",
             model_version=f"{finder.version(folder)}-{repairer.version(folder)}",
         )

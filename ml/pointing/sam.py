@@ -44,7 +44,7 @@ _PAD, _BOX_CORNERS = -1.0, (2.0, 3.0)
 
 
 class Encoder(Protocol):
-    """Runs the image encoder's graph: `ml.sessions.onnx.OnnxSession`, or a test's fake."""
+    """Runs the image encoder's graph: `ml.sessions.openvino.OpenVinoSession`, or a test's fake."""
 
     def run(self, tensor: Floats) -> Floats:
         """From (1, 3, 1024, 1024) float32, normalised and padded, to (1, 256, 64, 64) float32."""
@@ -52,7 +52,7 @@ class Encoder(Protocol):
 
 
 class Decoder(Protocol):
-    """Runs the decoder's graph: `ml.sessions.onnx.OnnxGraph` with DECODER_OUTPUTS, or a test's fake."""
+    """Runs the decoder's graph: `ml.sessions.openvino.OpenVinoGraph` with DECODER_OUTPUTS, or a test's fake."""
 
     def run(self, tensors: Mapping[str, Floats]) -> list[Floats]:
         """Give four masks' logits, (1, 4, 256, 256) float32, and their IoUs, (1, 4) float32."""

@@ -1,11 +1,11 @@
 """
-The runtimes that run a network: OpenVINO, ONNX Runtime, torch.
+The runtimes that run a network: OpenVINO on a CPU, torch on a GPU.
 
-ONNX Runtime's builds for Linux report to their maker unless they are told before they start
-(https://github.com/microsoft/onnxruntime/pull/27379): an id on the disk, which networks run, how long. Nothing of that is
-anybody's business but the operator's.
+OpenVINO brings a package that reports to its maker which models are read, under an id that it keeps in the home folder
+(https://github.com/openvinotoolkit/telemetry). Where that cannot be imported, it does without. Nothing of what a worker
+does is anybody's business but the operator's.
 """
 
-import os
+import sys
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # Python's own way to forbid an import

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.sessions.onnx_graph import GRAPH_FIELD, OUTPUT_FIELD, VARINT, fields, read_varint
+from ml.sessions.onnx_fields import GRAPH_FIELD, OUTPUT_FIELD, VARINT, fields, read_varint
 
 _NODE_FIELD, _INITIALISER_FIELD = 1, 5
 _NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE = 1, 2, 4, 5

@@ -1,18 +1,16 @@
 """
-OpenVINO on a CPU, for the networks of background removal: one request alone is fast, many together lose nothing.
+OpenVINO on a CPU: one request alone is fast, many together lose nothing.
 
 A network is there twice where slots can be shared: for one run on all cores, and for narrow runs beside each other.
-Each keeps its weights as it has packed them; the weights that both were made from stay in a file (`_write_compiled`).
+Each keeps its weights as it has packed them; the weights that both were made from stay in a file (`ml.sessions.compiling`).
 The working memory belongs to whichever ran last, and the other's is given back.
-IS-Net takes 0.3 GB of working memory a run here and 1.1 GB in ONNX Runtime (docs/adr/0015).
 """
 
 from __future__ import annotations
 
 import gc
-import logging
-import mmap
-import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -20,15 +18,78 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
+from ml.sessions.compiled import drop_pages
+from ml.sessions.compiling import Compiler
 from ml.sessions.memory import give_back_freed_memory
+from ml.sessions.session import Graph
 from ml.sessions.slots import InferenceSlots
 
-log = logging.getLogger(__name__)
+Tensors = Mapping[str, NDArray[np.float32]] | Mapping[int, NDArray[np.float32]]
 
-_OPTIONS = {
-    "INFERENCE_PRECISION_HINT": "f32",  # as everywhere: the same picture on every machine
-    "ENABLE_CPU_PINNING": False,  # other processes have work on these cores too
-}
+
+class OpenVinoGraph:
+    """A network of named inputs and outputs, of any size where its file leaves that open. Safe to call from many threads."""
+
+    device = "cpu"
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        outputs: Sequence[str] = (),
+        slots: InferenceSlots,
+        compiler: Compiler | None = None,
+        keeps_memory: bool = True,
+    ) -> None:
+        """
+        Args:
+            path: an ONNX file.
+            outputs: the float32 values to give, in this order: the graph's outputs, or values inside it. By default its
+                first output.
+            slots: bounds the runs at once, and tells how many threads each has.
+            compiler: f32, and nothing kept on the disk, by default.
+            keeps_memory: between runs, for the next one. A network that is asked seldom gives it back and takes a little
+                longer.
+        """
+        compiler = compiler or Compiler()
+        self._slots = slots
+        self._keeps_memory = keeps_memory
+        self._network = compiler.compile(path, outputs=outputs)
+        options = compiler.options
+        self._wide = _Compiled(self._network, options, runs=slots.count, threads=slots.threads_per_run)
+        self._narrow: _Compiled | None = None
+        if slots.parts > 1:
+            threads = max(1, slots.threads_per_run // slots.parts)
+            self._narrow = _Compiled(self._network, options, runs=slots.count * slots.parts, threads=threads)
+        drop_pages(self._network)  # they have packed what they need of it
+        gc.collect()
+        give_back_freed_memory()
+
+    def run(self, tensors: Tensors) -> list[NDArray[np.float32]]:
+        """
+        Run the network, waiting for a free slot or a part of one.
+
+        Args:
+            tensors: one float32 array for each of the graph's inputs, by name or by place.
+
+        Returns:
+            The outputs asked for, float32, in the network's own range.
+        """
+        outputs = self._run(tensors)
+        if not self._keeps_memory:
+            for shape in (self._wide, self._narrow):
+                if shape is not None:
+                    shape.release_memory()
+            give_back_freed_memory()
+        return outputs
+
+    def _run(self, tensors: Tensors) -> list[NDArray[np.float32]]:
+        wide, narrow = self._wide, self._narrow
+        if narrow is None:
+            return self._slots.run(lambda: wide.run(tensors))
+        return self._slots.run_either(
+            lambda: wide.run(tensors, instead_of=narrow), lambda: narrow.run(tensors, instead_of=wide)
+        )
 
 
 class OpenVinoSession:
@@ -36,22 +97,9 @@ class OpenVinoSession:
 
     device = "cpu"
 
-    def __init__(self, path: Path, *, slots: InferenceSlots) -> None:
-        """
-        Args:
-            path: an ONNX file whose input has a fixed shape.
-            slots: bounds the runs at once, and tells how many threads each has.
-        """
-        self._slots = slots
-        self._file = _write_compiled(path)
-        self._wide = _Compiled(self._file, runs=slots.count, threads=slots.threads_per_run)
-        self._narrow: _Compiled | None = None
-        if slots.parts > 1:
-            threads = max(1, slots.threads_per_run // slots.parts)
-            self._narrow = _Compiled(self._file, runs=slots.count * slots.parts, threads=threads)
-        self._file.madvise(mmap.MADV_DONTNEED)  # they have packed what they need of it
-        gc.collect()
-        give_back_freed_memory()
+    def __init__(self, path: Path, *, slots: InferenceSlots, compiler: Compiler | None = None) -> None:
+        """Args: as for `OpenVinoGraph`."""
+        self._graph = OpenVinoGraph(path, slots=slots, compiler=compiler)
 
     def run(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
         """
@@ -63,58 +111,62 @@ class OpenVinoSession:
         Returns:
             The first output, float32, in the network's own range.
         """
-        wide, narrow = self._wide, self._narrow
-        if narrow is None:
-            return self._slots.run(lambda: wide.run(tensor))
-        return self._slots.run_either(
-            lambda: wide.run(tensor, instead_of=narrow), lambda: narrow.run(tensor, instead_of=wide)
-        )
+        return self._graph.run({0: tensor})[0]
 
 
-def _write_compiled(path: Path) -> mmap.mmap:
-    """
-    Compile the network into a file without a name, and map that.
+class LateGraph:
+    """A graph that is opened when it is first asked: for a network that many a worker never needs."""
 
-    A network compiled from ONNX keeps its weights twice, as they were and packed. One that is imported from a mapping
-    takes the former from there, and their pages can be dropped (0.18 GB for IS-Net, in each of its two shapes).
-    """
-    core = openvino.Core()
-    model = core.read_model(path)
-    first = openvino.Model([model.get_results()[0]], model.get_parameters(), path.stem)
-    with tempfile.TemporaryFile(prefix="keyline-network-") as file:
-        file.write(core.compile_model(first, "CPU", _OPTIONS).export_model().getbuffer())
-        file.flush()
-        # A private copy, because OpenVINO takes no read-only memory; it never writes there.
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    def __init__(self, open_graph: Callable[[], Graph]) -> None:
+        self._open_graph = open_graph
+        self._graph: Graph | None = None
+        self._opening = threading.Lock()
+
+    def run(self, tensors: Mapping[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """As `OpenVinoGraph.run`."""
+        with self._opening:
+            graph = self._graph = self._graph or self._open_graph()
+        return graph.run(tensors)
 
 
 class _Compiled:
     """The network for a number of runs at once. The slots see to it that there are never more."""
 
-    def __init__(self, file: mmap.mmap, *, runs: int, threads: int) -> None:
-        """Args: file: what `_write_compiled` gave; it has to outlive this."""
-        options = {**_OPTIONS, "NUM_STREAMS": runs, "INFERENCE_NUM_THREADS": runs * threads}
-        blob = openvino.Tensor(np.frombuffer(file, np.uint8), shared_memory=True)
+    def __init__(self, network: memoryview, options: dict[str, object], *, runs: int, threads: int) -> None:
+        """Args: network: what the compiler gave; it has to outlive this."""
+        options = {**options, "NUM_STREAMS": runs, "INFERENCE_NUM_THREADS": runs * threads}
+        blob = openvino.Tensor(np.frombuffer(network, np.uint8), shared_memory=True)
         self._model = openvino.Core().import_model(blob, "CPU", options)
         self._requests: SimpleQueue[openvino.InferRequest] = SimpleQueue()
         for _ in range(runs):
             self._requests.put(self._model.create_infer_request())
+        self._lock = threading.Lock()
+        self._running = 0
         self._holds_memory = False
 
-    def run(self, tensor: NDArray[np.float32], *, instead_of: _Compiled | None = None) -> NDArray[np.float32]:
+    def run(self, tensors: Tensors, *, instead_of: _Compiled | None = None) -> list[NDArray[np.float32]]:
         """Run it. The slots never let `instead_of` run at the same time, so its working memory can go first."""
         if instead_of is not None:
             instead_of.release_memory()
-        self._holds_memory = True
+        with self._lock:
+            self._holds_memory = True
+            self._running += 1
         request = self._requests.get()
         try:
-            request.infer({0: tensor}, share_inputs=True)
-            return np.array(request.get_output_tensor(0).data, np.float32)
+            request.infer(tensors, share_inputs=True)
+            return [np.array(each.data, np.float32) for each in request.output_tensors]
         finally:
             self._requests.put(request)
+            with self._lock:
+                self._running -= 1
 
     def release_memory(self) -> None:
-        """Give the working memory back to the system; the next run takes it anew, which costs it a tenth of a second."""
-        if self._holds_memory:
-            self._holds_memory = False
-            self._model.release_memory()
+        """
+        Give the working memory back to the system; the next run takes it anew, which costs it a tenth of a second.
+
+        While it runs, nothing is given back.
+        """
+        with self._lock:
+            if self._holds_memory and not self._running:
+                self._holds_memory = False
+                self._model.release_memory()

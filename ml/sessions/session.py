@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 class Session(Protocol):
-    """One tensor in, one out: `OnnxSession`, `OpenVinoSession`, `TorchSession`, or a test's fake."""
+    """One tensor in, one out: `OpenVinoSession`, `TorchSession`, or a test's fake."""
 
     @property
     def device(self) -> str:
@@ -23,7 +23,7 @@ class Session(Protocol):
 
 
 class Graph(Protocol):
-    """Several tensors in and out, by name: `OnnxGraph`, or a test's fake."""
+    """Several tensors in and out, by name: `OpenVinoGraph`, or a test's fake."""
 
     def run(self, tensors: Mapping[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         """Run the network on float32 tensors; the network's own module says of which shapes and ranges."""

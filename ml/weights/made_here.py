@@ -9,13 +9,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ml.errors import WeightsMissingError
-
-if TYPE_CHECKING:
-    from ml.sessions.onnx import OnnxSession
-    from ml.sessions.slots import InferenceSlots
 
 FOLDER = Path(__file__).parent
 
@@ -40,12 +35,6 @@ class MadeHere:
                 f"{self.name} is missing from ml/weights. Restore it, or run `{self.command}`; then restart the worker."
             )
         return path
-
-    def open(self, folder: Path, *, slots: InferenceSlots) -> OnnxSession:
-        """A session with it. Raises WeightsMissingError."""
-        from ml.sessions.onnx import OnnxSession
-
-        return OnnxSession(self.path_in(folder), slots=slots)
 
     def version(self, folder: Path) -> str:
         """The first eight digits of its SHA-256. Raises WeightsMissingError."""

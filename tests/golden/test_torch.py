@@ -1,4 +1,4 @@
-"""The networks in torch give what onnxruntime gives with the same weights. Needs torch, and `python -m ml.weights fetch`."""
+"""The networks in torch give what they give on a CPU with the same weights. Needs torch, and `python -m ml.weights fetch`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from ml.background.saliency_network import SaliencyNetwork  # noqa: E402
 from ml.background.saliency_torch_network import BUILDERS, build  # noqa: E402
-from ml.sessions.onnx import OnnxSession  # noqa: E402
 from ml.sessions.onnx_weights import convolutions_of  # noqa: E402
+from ml.sessions.openvino import OpenVinoSession  # noqa: E402
 from ml.sessions.slots import InferenceSlots  # noqa: E402
 from ml.sessions.torch import TorchSession  # noqa: E402
 from ml.weights.catalogue import MODELS  # noqa: E402
@@ -24,7 +24,7 @@ PHOTO = Path(__file__).parent / "photos" / "denim-jacket.jpg"
 
 
 @pytest.mark.parametrize("name", [name for name in BUILDERS if name in MODELS])
-def test_torch_gives_the_map_of_onnxruntime(name: str) -> None:
+def test_torch_gives_the_map_of_the_cpu(name: str) -> None:
     spec = MODELS[name]
     path = default_dir() / spec.files[0].name
     if not path.is_file():
@@ -36,7 +36,7 @@ def test_torch_gives_the_map_of_onnxruntime(name: str) -> None:
         SaliencyNetwork(
             session, side_px=spec.input_side_px, mean_rgb=spec.mean_rgb, std_rgb=spec.std_rgb
         ).predict_native(photo)
-        for session in (OnnxSession(path, slots=InferenceSlots()), in_torch)
+        for session in (OpenVinoSession(path, slots=InferenceSlots()), in_torch)
     ]
 
     in_torch.close()

@@ -7,6 +7,7 @@ from functools import cache
 import cv2
 import numpy as np
 
+from ml.sessions.openvino import OpenVinoSession
 from ml.sessions.slots import InferenceSlots
 from ml.watermark.finder import Sight
 from ml.watermark.pipeline import WatermarkPipeline
@@ -59,7 +60,7 @@ class Network:
 @cache
 def repairer() -> RepairNetwork:
     """The real one: it is small."""
-    return RepairNetwork(made_here.REPAIR.open(made_here.FOLDER, slots=InferenceSlots()))
+    return RepairNetwork(OpenVinoSession(made_here.REPAIR.path_in(made_here.FOLDER), slots=InferenceSlots()))
 
 
 def pipeline(shape: np.ndarray | None = None, *, opacity: float = 0.5, sure: float = 1.0) -> WatermarkPipeline:

@@ -22,7 +22,7 @@ from ml.evaluation.watermark.marks import Marked
 from ml.evaluation.watermark.photos import CleanPhoto, read_photos, read_real
 from ml.evaluation.watermark.strokes import read_assets
 from ml.picture.types import Mask, RgbImage
-from ml.sessions.onnx import OnnxSession
+from ml.sessions.openvino import OpenVinoSession
 from ml.sessions.slots import InferenceSlots
 from ml.training.watermark import pages, patterns
 from ml.training.watermark.measure import (
@@ -92,7 +92,7 @@ def main() -> int:
 
 def open_network(weights: Path) -> Predict:
     """Load the ONNX file."""
-    return seen_by(WatermarkNetwork(OnnxSession(weights, slots=InferenceSlots())))
+    return seen_by(WatermarkNetwork(OpenVinoSession(weights, slots=InferenceSlots())))
 
 
 def _other_clean(
