@@ -10,7 +10,7 @@ TOOLS := var/tools
 # Commands that only look at the code: the settings insist on a secret, and nothing is signed with this one.
 WITH_SECRET = DJANGO_SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_hex(32))')
 
-.PHONY: quick help run start stop status demo test check check-clients bench evaluate lock audit hooks tools packages weights train-judge train-clothing train-watermark payments-rig test-payments mutants
+.PHONY: quick help run start stop status demo test check check-clients bench evaluate calibrate lock audit hooks tools packages weights train-judge train-clothing train-watermark payments-rig test-payments mutants
 
 help:
 	@echo 'make run       set up, start everything, cut out a first picture, serve until Ctrl-C'
@@ -28,6 +28,7 @@ help:
 	@echo 'make train-judge DEVICE=cpu|cuda  make the judge anew from labelled photos (an hour on two cores)'
 	@echo 'make train-clothing DEVICE=cpu|cuda MINUTES=45  make the clothing network anew'
 	@echo 'make train-watermark DEVICE=cpu|cuda MINUTES=65  make the two watermark networks anew'
+	@echo 'make calibrate  find anew how each network is to compute in int8: CALIBRATION_DATA=folder with the photos'
 	@echo 'make evaluate  the quality of cut-outs on labelled photos: EVALUATION_DATA=folder with their tars'
 	@echo 'make payments-rig   two local chains to try the paid address on (needs Node.js 20)'
 	@echo 'make test-payments  pay on them with the six real clients, and attack (needs Node.js 20)'
@@ -70,7 +71,7 @@ lock: tools
 	compile() { name=$$1; shift; ../$(TOOLS)/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes \
 	  --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) "$$@" $$name.txt -o $$name.lock; }; \
 	compile dev; \
-	for name in build web worker training; do compile $$name --constraints dev.lock; done; \
+	for name in build web worker training calibration; do compile $$name --constraints dev.lock; done; \
 	compile worker-gpu --constraints worker.lock; \
 	for name in training-encoder rembg; do compile $$name --no-deps; done; \
 	for name in rig clients tools; do compile $$name; done
@@ -78,7 +79,7 @@ lock: tools
 
 audit: tools
 	@$(PYTHON) .ci/audit.py $(TOOLS)/bin/pip-audit \
-	  $(foreach lock,dev build worker-gpu training training-encoder rig clients rembg tools,requirements/$(lock).lock)
+	  $(foreach lock,dev build worker-gpu training training-encoder calibration rig clients rembg tools,requirements/$(lock).lock)
 
 hooks: packages tools
 	@$(TOOLS)/bin/pre-commit install
@@ -94,6 +95,10 @@ bench: packages weights
 
 evaluate: packages weights
 	@$(PY) -m ml.evaluation $(EVALUATE_ARGS)
+
+calibrate: packages weights
+	@$(PY) -m pip install $(PIP_OPTIONS) -r requirements/calibration.lock
+	@$(PY) -m ml.training.calibration --data $${CALIBRATION_DATA:?says which folder the photos lie in} $(CALIBRATE_ARGS)
 
 train-judge train-clothing train-watermark: packages weights
 	@$(INSTALL_TRAINING)

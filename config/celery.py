@@ -16,7 +16,7 @@ from django.db import connection
 
 from apps.parent_death import die_with_parent
 from config.logs import speak_json
-from ml.errors import GpuMissingError
+from ml.errors import GpuMissingError, PrecisionMissingError
 
 if TYPE_CHECKING:
     from apps.core.work.engine import Engine, Runner
@@ -72,7 +72,7 @@ def load_models(sender: Any, **_: Any) -> None:
     die_with_parent()
     try:
         places = _load_models()
-    except GpuMissingError as error:
+    except (GpuMissingError, PrecisionMissingError) as error:
         log.error("the worker does not start: %s", error)  # noqa: TRY400 - the sentence says all, the trace nothing
         raise SystemExit(1) from error
     except Exception as error:
@@ -103,7 +103,16 @@ def _load_models() -> int:
         checkpoint=Path(settings.SAM_CHECKPOINT) if settings.SAM_CHECKPOINT else None,
         model_type=settings.SAM_MODEL_TYPE or None,
     )
-    engine = Engine(Models(Path(settings.WEIGHTS_DIR), profile=settings.WEIGHTS_PROFILE, slots=slots, sam=sam))
+    engine = Engine(
+        Models(
+            Path(settings.WEIGHTS_DIR),
+            profile=settings.WEIGHTS_PROFILE,
+            slots=slots,
+            sam=sam,
+            precision=cast(Any, settings.INFERENCE_PRECISION),
+            compiled_dir=Path(settings.NETWORKS_DIR) if settings.NETWORKS_DIR else None,
+        )
+    )
     runners = load_runners(all_operations(), engine)
     wait_for_tables()
     inheriting.join()

@@ -7,7 +7,7 @@ Top-level imports are light: who only wants to know of `Models` loads neither nu
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ml.pointing.sam import SamNetwork
     from ml.sessions.compiling import Compiler
     from ml.sessions.precision import Wish
-    from ml.sessions.session import Session
+    from ml.sessions.session import Graph, Session
     from ml.watermark.pipeline import WatermarkPipeline
 
 Made = TypeVar("Made")
@@ -92,15 +92,14 @@ class Models:
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    @property
-    def precision(self) -> str:
+    def precision_on(self, device: str) -> str:
         """
-        In which numbers networks run: f16 on a GPU, else f32, bf16 or int8.
+        In which numbers networks compute: f32, bf16 or int8 on `cpu`, f16 on a GPU.
 
         Raises:
             PrecisionMissingError: the processor cannot do what is wished for.
         """
-        return "f16" if self.slots.gpu is not None else self._compiler().precision
+        return self._compiler().precision if device == "cpu" else "f16"
 
     def background(self) -> BackgroundPipeline:
         """What finds the subject of a photo, with all that helps it as far as its weights are there."""
@@ -213,30 +212,37 @@ class Models:
             if spec.name in BUILDERS:
                 network = build(spec.name, convolutions_of(path.read_bytes()))
                 return open_session(network, self.slots.gpu, image_shape=(3, spec.input_side_px, spec.input_side_px))
+        return self._session(path)
+
+    def _session(self, path: Path) -> Session:
+        """One image in, one output, on the CPU."""
         from ml.sessions.openvino import OpenVinoSession
 
         return OpenVinoSession(path, slots=self.slots, compiler=self._compiler())
 
-    def _open(self, weights: made_here.MadeHere) -> Session:
-        from ml.sessions.openvino import OpenVinoSession
+    def _graph(self, path: Path, outputs: Sequence[str], *, keeps_memory: bool = True) -> Graph:
+        """Named inputs and outputs, on the CPU."""
+        from ml.sessions.openvino import OpenVinoGraph
 
-        return OpenVinoSession(weights.path_in(self._made_here_dir), slots=self.slots, compiler=self._compiler())
+        compiler = self._compiler()
+        return OpenVinoGraph(path, outputs=outputs, slots=self.slots, compiler=compiler, keeps_memory=keeps_memory)
+
+    def _made_here(self, weights: made_here.MadeHere) -> Session:
+        return self._session(weights.path_in(self._made_here_dir))
 
     def _make_people(self) -> PeopleNetwork:
         from ml.background.people_network import OUTPUTS, PeopleNetwork
-        from ml.sessions.openvino import LateGraph, OpenVinoGraph
+        from ml.sessions.session import LateGraph
 
         # Photos come in all proportions: 300 MB would be kept for them, and .13 s of CPU is what it costs not to.
-        path, slots = self._weights_dir / RVM.files[0].name, self.slots
-        graph = LateGraph(
-            lambda: OpenVinoGraph(path, outputs=OUTPUTS, slots=slots, compiler=self._compiler(), keeps_memory=False)
-        )
-        return PeopleNetwork(graph, side_px=RVM.input_side_px)
+        path = self._weights_dir / RVM.files[0].name
+        late = LateGraph(lambda: self._graph(path, OUTPUTS, keeps_memory=False))
+        return PeopleNetwork(late, side_px=RVM.input_side_px)
 
     def _make_judge(self) -> JudgeNetwork:
         from ml.background.judge_network import JudgeNetwork
 
-        return JudgeNetwork(self._open(made_here.JUDGE))
+        return JudgeNetwork(self._made_here(made_here.JUDGE))
 
     def _make_pointing(self) -> PointingPipeline:
         from ml.pointing.pipeline import PointingPipeline
@@ -249,8 +255,6 @@ class Models:
         return pipeline
 
     def _make_sam(self) -> tuple[SamNetwork, str, str]:
-        from ml.sessions.openvino import OpenVinoGraph, OpenVinoSession
-
         choice, slots = self._sam_choice, self.slots
         for file in () if choice.checkpoint else SAM.files:
             if not is_right(file, self._weights_dir):
@@ -268,10 +272,7 @@ class Models:
             model = sam_checkpoint.load_checkpoint(choice.checkpoint, model_type=choice.model_type, slots=slots)
             return sam.SamNetwork(model, threads=slots.threads_per_run), SAM.name, choice.checkpoint.stem
         encoder, decoder = (self._weights_dir / file.name for file in SAM.files)
-        model = sam.onnx_sam(
-            OpenVinoSession(encoder, slots=slots, compiler=self._compiler()),
-            OpenVinoGraph(decoder, outputs=sam.DECODER_OUTPUTS, slots=slots, compiler=self._compiler()),
-        )
+        model = sam.onnx_sam(self._session(encoder), self._graph(decoder, sam.DECODER_OUTPUTS))
         return sam.SamNetwork(model, threads=1), SAM.name, SAM.version
 
     def _make_clothing(self) -> ClothingPipeline:
@@ -289,7 +290,7 @@ class Models:
     def _make_clothing_network(self) -> ClothingNetwork:
         from ml.clothing.network import ClothingNetwork
 
-        return ClothingNetwork(self._open(made_here.CLOTHING))
+        return ClothingNetwork(self._made_here(made_here.CLOTHING))
 
     def _make_watermark(self) -> WatermarkPipeline:
         from ml.watermark.finder import WatermarkNetwork
@@ -299,8 +300,8 @@ class Models:
         finder, repairer = made_here.WATERMARK, made_here.REPAIR
         folder = self._made_here_dir
         return WatermarkPipeline(
-            WatermarkNetwork(self._open(finder)),
-            RepairNetwork(self._open(repairer)),
+            WatermarkNetwork(self._made_here(finder)),
+            RepairNetwork(self._made_here(repairer)),
             model_name="watermark",
             model_version=f"{finder.version(folder)}-{repairer.version(folder)}",
         )

@@ -36,8 +36,8 @@ class Pointing:
         """The pipeline, or why there is none. Whoever comes first waits until it is loaded: torch's import takes seconds."""
         with self._loading:
             if self._loaded is None:
-                lost = "Requests with points or box are refused."
-                self._loaded = load_or_do_without(self._engine.models.pointing, what="SAM", lost=lost)
+                models, lost = self._engine.models, "Requests with points or box are refused."
+                self._loaded = load_or_do_without(models, models.pointing, what="SAM", lost=lost)
             return self._loaded
 
     def run(self, work: Work, data: bytes, image: RgbImage, opacity: AlphaChannel | None) -> FoundSubject:

@@ -39,7 +39,7 @@ class RemoveBgRunner(Runner):
     """Its networks are those of the BackgroundRunner."""
 
     def __init__(self, engine: Engine) -> None:
-        self._background = load(engine.models.background)
+        self._background = load(engine.models, engine.models.background)
         self.loaded = (self._background,)
 
     def run(self, work: Work) -> Outcome:

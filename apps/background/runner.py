@@ -25,7 +25,7 @@ class BackgroundRunner(Runner):
     """It holds the networks, and what pointing has seen of the last photos."""
 
     def __init__(self, engine: Engine) -> None:
-        self._background = load(engine.models.background)
+        self._background = load(engine.models, engine.models.background)
         self._pointing = Pointing(engine)
         self.loaded = (self._background,)
 

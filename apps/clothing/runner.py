@@ -28,7 +28,10 @@ class ClothingRunner(Runner):
 
     def __init__(self, engine: Engine) -> None:
         self._clothing = load_or_do_without(
-            engine.models.clothing, what="the network for garments", lost="Requests for garments are refused."
+            engine.models,
+            engine.models.clothing,
+            what="the network for garments",
+            lost="Requests for garments are refused.",
         )
         self.loaded = (self._clothing,)
 

@@ -185,6 +185,9 @@ class Meta(Part):
     credits_charged: Count | UnsetType = UNSET
     model: str | UnsetType = UNSET
     device: str | UnsetType = UNSET
+    precision: Annotated[str | UnsetType, about("In which numbers the networks computed: f32, bf16, int8 or f16.")] = (
+        UNSET
+    )
     stages_ms: dict[str, int] | UnsetType = UNSET
 
 

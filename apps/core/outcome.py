@@ -64,6 +64,7 @@ class Outcome:
         warnings: codes, in the order in which they arose.
         model: name and version of the network, `name@version`.
         device: `cpu` or the GPU's name.
+        precision: f32, bf16, int8 or f16.
         timings_ms: milliseconds by stage, in order.
         chargeable: false for an empty result.
     """
@@ -74,6 +75,7 @@ class Outcome:
     warnings: tuple[WarningCode, ...] = ()
     model: str = ""
     device: str = "cpu"
+    precision: str = ""
     timings_ms: dict[str, int] = field(default_factory=dict)
     chargeable: bool = True
 

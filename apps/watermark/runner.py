@@ -35,6 +35,7 @@ class WatermarkRunner(Runner):
 
     def __init__(self, engine: Engine) -> None:
         self._watermark = load_or_do_without(
+            engine.models,
             engine.models.watermark,
             what="the network for watermarks",
             lost="Requests to remove watermarks are refused.",

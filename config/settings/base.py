@@ -119,6 +119,10 @@ DEVICE = choice("DEVICE", "auto", allowed=("auto", "cpu", "cuda"))
 REQUIRE_GPU = env.bool("REQUIRE_GPU", False)
 SHARE_SLOT = env.bool("SHARE_SLOT", True)  # narrow runs beside each other when requests wait: 0.4 GB more
 
+INFERENCE_PRECISION = choice("INFERENCE_PRECISION", "auto", allowed=("auto", "f32", "bf16", "int8"))  # on a CPU
+NETWORKS_DIR = env.str(
+    "NETWORKS_DIR", str(VAR / "networks")
+)  # compiled ones, kept for the next start; empty keeps none
 GPU_MAX_BATCH = integer("GPU_MAX_BATCH", 0, low=0, high=256)  # 0: chosen from the card's free memory
 WEIGHTS_DIR = env.str("WEIGHTS_DIR", str(VAR / "weights"))
 WEIGHTS_PROFILE = env.str("WEIGHTS_PROFILE", "best")

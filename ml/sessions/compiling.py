@@ -18,7 +18,11 @@ log = logging.getLogger(__name__)
 RANGES = Path(__file__).parents[1] / "weights" / "int8"
 """What calibration found, a file for each network, named as its weights."""
 
-OPTIONS = {"ENABLE_CPU_PINNING": False}  # other processes have work on these cores too
+OPTIONS = {
+    "ENABLE_CPU_PINNING": False,  # other processes have work on these cores too
+    # Of networks of any size, what was prepared for so many layers at their sizes is kept: all would be 3 MB a size.
+    "CPU_RUNTIME_CACHE_CAPACITY": 100,
+}
 
 
 class Compiler:
@@ -60,7 +64,7 @@ class Compiler:
         facts = [sha256, self.precision, ranges[1] if ranges else "", *outputs, processor()]
 
         def make() -> memoryview:
-            network = _read(content, path.stem, outputs)
+            network = read_network(content, path.stem, outputs)
             if ranges:
                 ranges[0].lay_into(network)
             compiled = openvino.Core().compile_model(network, "CPU", self.options)
@@ -81,7 +85,8 @@ class Compiler:
         return ranges, hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _read(content: bytes, name: str, outputs: Sequence[str]) -> openvino.Model:
+def read_network(content: bytes, name: str, outputs: Sequence[str]) -> openvino.Model:
+    """A network as it stands in an ONNX file, for the outputs that are asked for."""
     network = openvino.Core().read_model(content)
     wanted = [_value(network, output) for output in outputs] or [network.get_results()[0]]
     return openvino.Model(wanted, network.get_parameters(), name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from ml.sessions.compiled import drop_pages
 from ml.sessions.compiling import Compiler
 from ml.sessions.memory import give_back_freed_memory
-from ml.sessions.session import Graph
 from ml.sessions.slots import InferenceSlots
 
 Tensors = Mapping[str, NDArray[np.float32]] | Mapping[int, NDArray[np.float32]]
@@ -112,21 +111,6 @@ class OpenVinoSession:
             The first output, float32, in the network's own range.
         """
         return self._graph.run({0: tensor})[0]
-
-
-class LateGraph:
-    """A graph that is opened when it is first asked: for a network that many a worker never needs."""
-
-    def __init__(self, open_graph: Callable[[], Graph]) -> None:
-        self._open_graph = open_graph
-        self._graph: Graph | None = None
-        self._opening = threading.Lock()
-
-    def run(self, tensors: Mapping[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        """As `OpenVinoGraph.run`."""
-        with self._opening:
-            graph = self._graph = self._graph or self._open_graph()
-        return graph.run(tensors)
 
 
 class _Compiled:

@@ -118,7 +118,7 @@ def _small_network(*, is_quantised: bool) -> openvino.Model:
 def _read(file: Path | None, can: tuple[Precision, ...]) -> dict[Precision, float] | None:
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         said = json.loads(file.read_text()) if file else {}
-        if said.get("processor") == processor():
+        if said["processor"] == processor():
             return {name: float(said["seconds"][name]) for name in can}
     return None
 

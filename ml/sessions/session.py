@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -28,3 +29,18 @@ class Graph(Protocol):
     def run(self, tensors: Mapping[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         """Run the network on float32 tensors; the network's own module says of which shapes and ranges."""
         ...
+
+
+class LateGraph:
+    """A graph that is opened when it is first asked: for a network that many a worker never needs."""
+
+    def __init__(self, open_graph: Callable[[], Graph]) -> None:
+        self._open_graph = open_graph
+        self._graph: Graph | None = None
+        self._opening = threading.Lock()
+
+    def run(self, tensors: Mapping[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """As the graph does."""
+        with self._opening:
+            graph = self._graph = self._graph or self._open_graph()
+        return graph.run(tensors)

@@ -45,3 +45,5 @@ JUDGE = MadeHere("judge.onnx", "make train-judge")
 CLOTHING = MadeHere("clothing.onnx", "make train-clothing")
 WATERMARK = MadeHere("watermark.onnx", "make train-watermark")
 REPAIR = MadeHere("repair.onnx", "make train-watermark")
+
+ALL = (JUDGE, CLOTHING, WATERMARK, REPAIR)

@@ -32,6 +32,7 @@ from tests.contract.promises import (
     rapidapi_bill,
 )
 from tests.contract.samples import same_as_sample
+from tests.stand_ins import StandInModels
 from tests.watermarks import BOX, FAINT, MarksByColour, marked_array, marked_png, smear_array, smear_png
 
 PATH = "/v1/watermark-removal"
@@ -596,7 +597,7 @@ def test_many_small_steps_of_the_pipeline_are_few_writes_of_progress(api: Api, m
         lambda job, *, stage, progress: told.append(progress) or report(job, stage=stage, progress=progress),
     )
     runner = worker.this_worker()._runners["watermark-removal"]
-    monkeypatch.setattr(runner, "_watermark", load(Stepwise))
+    monkeypatch.setattr(runner, "_watermark", load(StandInModels(), Stepwise))
 
     assert call(api).status_code == 200
 

@@ -13,6 +13,7 @@ import pytest
 from apps.stack.paths import ROOT
 from ml.sessions.openvino import OpenVinoGraph, OpenVinoSession
 from ml.sessions.slots import InferenceSlots
+from ml.weights import made_here
 from tests.ml.tiny_onnx import mixed_up, tiny_model
 
 
@@ -65,10 +66,30 @@ def test_one_session_serves_many_threads_without_mixing_them(session: OpenVinoSe
     assert mixed_up(session) == []
 
 
+def resident_mb() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") >> 20
+
+
+def test_photos_of_all_sizes_leave_no_memory_behind() -> None:
+    session = OpenVinoSession(made_here.CLOTHING.path_in(made_here.FOLDER), slots=InferenceSlots(1))
+    sizes = [(32 * rows, 32 * columns) for rows in range(1, 13) for columns in range(1, 13)]
+    largest = sizes.pop()
+    for height, width in (largest, *sizes[::12]):
+        session.run(np.zeros((1, 3, height, width), np.float32))
+    before = resident_mb()
+
+    for height, width in sizes:
+        session.run(np.zeros((1, 3, height, width), np.float32))
+
+    assert resident_mb() - before < 100
+
+
 LOOKS = """
 from pathlib import Path
 from ml.sessions.openvino import OpenVinoSession
 from ml.sessions.slots import InferenceSlots
+from ml.weights import made_here
 OpenVinoSession(Path({path!r}), slots=InferenceSlots(1))
 """
 

@@ -14,7 +14,7 @@ from ml.background.people import close_up, weigh_people
 from ml.background.people_network import PeopleNetwork
 from ml.errors import ShapeError
 from ml.picture.types import Matte
-from ml.sessions.openvino import LateGraph
+from ml.sessions.session import LateGraph
 
 SIDE = 320
 PERSON = slice(60, 300), slice(130, 200)

@@ -89,7 +89,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     ready = all(result == "ok" for result in checks.values())
     told = Readiness(ready=ready)
     if may_look(request):
-        facts = ("name", "device", "models", "slots", "warnings")
+        facts = ("name", "device", "precision", "models", "slots", "warnings")
         told = replace(told, checks=checks, workers=[{name: worker.get(name) for name in facts} for worker in workers])
     return JsonResponse(as_json(told), status=200 if ready else 503)
 

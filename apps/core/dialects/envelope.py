@@ -179,6 +179,7 @@ def job_meta(job: Job, outcome: Outcome) -> dict[str, Any]:
         "credits_charged": job.charged_credits,
         "model": outcome.model,
         "device": outcome.device,
+        "precision": outcome.precision,
         "stages_ms": outcome.timings_ms,
     }
 

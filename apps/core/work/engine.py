@@ -59,6 +59,7 @@ def facts_of(runners: dict[str, Runner], engine: Engine) -> dict[str, Any]:
     return {
         "models": sorted({loaded.model for loaded in every if loaded.model}),
         "device": next((loaded.device for loaded in every if loaded.model), "cpu"),
+        "precision": next((loaded.precision for loaded in every if loaded.model), ""),
         "warnings": sorted({warning for loaded in every for warning in loaded.warnings}),
         "slots": engine.models.slots.jobs,
     }

@@ -179,6 +179,7 @@ class Work:
             warnings=(*first, *warnings),
             model="" if by is None else by.model,
             device="cpu" if by is None else by.device,
+            precision="" if by is None else by.precision,
             timings_ms=self._timings_ms,
             chargeable=chargeable,
         )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from apps.core.errors import AppError, ErrorCode
 from ml.errors import WeightsError
+
+if TYPE_CHECKING:
+    from ml.models import Models
 
 
 class Pipeline(Protocol):
@@ -30,6 +33,7 @@ class Loaded(Generic[Some]):
     Attributes:
         model: `name@version`; empty without one.
         device: where it runs.
+        precision: in which numbers: f32, bf16, int8, or f16 on a GPU.
         warnings: sentences about what is lost in this set-up.
     """
 
@@ -37,6 +41,7 @@ class Loaded(Generic[Some]):
     what: str = ""
     model: str = ""
     device: str = "cpu"
+    precision: str = ""
     warnings: tuple[str, ...] = ()
 
     def needed(self) -> Some:
@@ -46,22 +51,34 @@ class Loaded(Generic[Some]):
         return self.pipeline
 
 
-def load(make: Callable[[], Some]) -> Loaded[Some]:
-    """Load what a worker cannot be without. Raises WeightsError."""
+def load(models: Models, make: Callable[[], Some]) -> Loaded[Some]:
+    """
+    Load what a worker cannot be without. Raises WeightsError.
+
+    Args:
+        models: the networks of this process.
+        make: the one of its methods that makes the pipeline.
+    """
     pipeline = make()
-    model = f"{pipeline.model_name}@{pipeline.model_version}"
-    return Loaded(pipeline, model=model, device=pipeline.device, warnings=tuple(pipeline.warnings))
+    return Loaded(
+        pipeline,
+        model=f"{pipeline.model_name}@{pipeline.model_version}",
+        device=pipeline.device,
+        precision=models.precision_on(pipeline.device),
+        warnings=tuple(pipeline.warnings),
+    )
 
 
-def load_or_do_without(make: Callable[[], Some], *, what: str, lost: str) -> Loaded[Some]:
+def load_or_do_without(models: Models, make: Callable[[], Some], *, what: str, lost: str) -> Loaded[Some]:
     """
     Load what a worker can be without: then some requests are refused, and the rest works.
 
     Args:
+        models, make: as for `load`.
         what: the missing thing, for clients: "the network for garments".
         lost: which requests are refused, for the operator: "Requests for garments are refused."
     """
     try:
-        return load(make)
+        return load(models, make)
     except WeightsError as error:
         return Loaded(None, what=what, warnings=(f"{lost} {error}",))

@@ -1,0 +1,76 @@
+"""
+The ranges of one network, by NNCF (https://github.com/openvinotoolkit/nncf, Apache-2.0).
+
+NNCF gives a network with a FakeQuantize node wherever values should have few levels; their ends are what is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import nncf
+import numpy as np
+import openvino
+from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
+
+from ml.sessions.compiling import read_network
+from ml.training.calibration.recording import Tensors
+
+_DIGITS = 4
+_CONVOLUTIONS = frozenset({"Convolution", "GroupConvolution"})
+
+
+def ranges_of(path: Path, seen: Sequence[Tensors], *, outputs: Sequence[str] = ()) -> dict[str, Any]:
+    """
+    Calibrate a network.
+
+    Args:
+        path: its ONNX file.
+        seen: what it is given.
+        outputs: the values that it is run for; its first output by default.
+
+    Returns:
+        What `ml.sessions.ranges.Ranges.read` reads.
+    """
+    content = path.read_bytes()
+    quantised = nncf.quantize(
+        read_network(content, path.stem, outputs),
+        nncf.Dataset(list(seen)),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(seen),
+        advanced_parameters=AdvancedQuantizationParameters(
+            overflow_fix=OverflowFix.ENABLE, disable_bias_correction=True
+        ),
+    )
+    nodes = quantised.get_ordered_ops()
+    return {
+        "weights_sha256": hashlib.sha256(content).hexdigest(),
+        "values": {
+            _source(node).get_friendly_name(): [_end(node, 1), _end(node, 2)]
+            for node in nodes
+            if node.get_type_name() == "FakeQuantize" and _source(node).get_type_name() != "Constant"
+        },
+        "wide": sorted(
+            node.get_friendly_name() for node in nodes if node.get_type_name() in _CONVOLUTIONS and _is_wide(node)
+        ),
+    }
+
+
+def _source(node: openvino.Node) -> openvino.Node:
+    return node.input(0).get_source_output().get_node()
+
+
+def _end(node: openvino.Node, place: int) -> float:
+    value = float(np.ravel(node.input(place).get_source_output().get_node().get_data())[0])
+    return float(f"{value:.{_DIGITS}g}")
+
+
+def _is_wide(convolution: openvino.Node) -> bool:
+    """NNCF keeps the kernels that it quantised as integers."""
+    node = convolution.input(1).get_source_output().get_node()
+    while node.get_type_name() != "Constant":
+        node = node.input(0).get_source_output().get_node()
+    return bool(node.get_element_type().is_real())
