@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from ml.errors import MlError
 from ml.evaluation import measuring, recipes, report
@@ -23,6 +24,7 @@ from ml.evaluation.measuring import Judged
 from ml.evaluation.sets import SETS, LabelledSet, SetReader, choose
 from ml.evaluation.sheet import Sheet
 from ml.models import Models
+from ml.sessions.precision import Wish
 from ml.weights.fetch import default_dir
 
 DATA = "EVALUATION_DATA"
@@ -32,7 +34,7 @@ def main(argv: Sequence[str] | None = None, *, models: Models | None = None) -> 
     """Measure and print; 0 when it was done, 1 with a sentence when it could not be, 130 when it was broken off."""
     options = _arguments(argv)
     try:
-        return _evaluate(options, models or Models(options.weights))
+        return _evaluate(options, models or Models(options.weights, precision=options.precision))
     except MlError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -45,6 +47,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--limit", type=_at_least_one, metavar="N", help="so many photos of each set, evenly chosen")
     parser.add_argument("--recipe", default="plain,best", metavar="A,B", help="some of " + ", ".join(recipes.NAMES))
     parser.add_argument("--weights", type=Path, default=default_dir(), metavar="FOLDER", help="the networks' weights")
+    parser.add_argument("--precision", default="f32", choices=get_args(Wish), help="in which the networks compute")
     parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw the worst photos and a random sample")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there as well")
     return parser.parse_args(argv)

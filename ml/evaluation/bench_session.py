@@ -1,14 +1,15 @@
 """
 Measure how IS-Net runs on this machine: `python -m ml.evaluation.bench_session [--weights DIR] [--runs N]`.
 
-Each line is a fresh process: bare ONNX Runtime with one option changed at a time, then our own session (OpenVINO) under 1
-to 16 clients. Latency is the median, CPU seconds are for one image, memory is the process's peak. Writes a Markdown table.
+Each line is a fresh process: bare ONNX Runtime, then our own session (OpenVINO) in each precision that the processor can
+do. Latency is the median, CPU seconds are for one image, memory is the process's peak. Writes a Markdown table.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -21,26 +22,17 @@ from typing import Any
 
 import numpy as np
 
+from ml.sessions.precision import Precision, supported
 from ml.weights.catalogue import ISNET
 
 BARE: dict[str, dict[str, Any]] = {
-    "bare, defaults, 2 threads": {},
-    "bare, defaults, 1 thread": {"threads": 1},
-    "bare, two runs of 1 thread": {"threads": 1, "clients": 2},
-    "bare, two runs of 1 thread, no memory pattern": {"threads": 1, "clients": 2, "pattern": False},
-    "bare, no memory pattern": {"pattern": False},
-    "bare, no arena": {"arena": False},
-    "bare, no arena, no memory pattern": {"arena": False, "pattern": False},
-    "bare, no spinning": {"pattern": False, "entries": {"session.intra_op.allow_spinning": "0"}},
-    "bare, denormals as zero": {"pattern": False, "entries": {"session.set_denormal_as_zero": "1"}},
-    "bare, optimisation extended": {"pattern": False, "level": 2},
-    "bare, optimisation basic": {"pattern": False, "level": 1},
+    "bare ONNX Runtime, 2 threads": {"threads": 2},
+    "bare ONNX Runtime, two runs of 1 thread": {"threads": 1, "clients": 2},
 }
 OURS: dict[str, dict[str, Any]] = {
-    "ours, 1 client": {"clients": 1, "share": False},
-    "ours, 4 clients": {"clients": 4, "share": False},
-    "ours, 16 clients": {"clients": 16, "share": False},
-    "ours, shared slot, 4 clients": {"clients": 4, "share": True},
+    f"ours, {precision}, {clients} client{'s' if clients > 1 else ''}": {"precision": precision, "clients": clients}
+    for precision in supported()
+    for clients in (1, 4)
 }
 
 
@@ -56,7 +48,7 @@ def main() -> None:
         sys.stdout.write(json.dumps(_measure(path, json.loads(options.case), options.runs)))
         return
     sys.stdout.write("| case | latency ms | images/s | CPU s | peak MB |\n|---|---|---|---|---|\n")
-    cases = {**BARE, **{name: {**case, "ours": True} for name, case in OURS.items()}}
+    cases = {**BARE, **OURS}
     for name, case in cases.items():
         command = [sys.executable, "-m", __spec__.name, "--weights", str(options.weights)]
         command += ["--runs", str(options.runs), "--case", json.dumps(case)]
@@ -67,7 +59,7 @@ def main() -> None:
 
 
 def _measure(path: Path, case: dict[str, Any], runs: int) -> dict[str, float]:
-    run = _our_session(path, share=case["share"]) if "ours" in case else _bare_session(path, case)
+    run = _our_session(path, case["precision"]) if "precision" in case else _bare_session(path, case["threads"])
     tensor = np.random.default_rng(0).normal(0, 0.3, (1, 3, 1024, 1024)).astype(np.float32)
     clients = case.get("clients", 1)
     for _ in range(2):  # the memory pattern is made by the first run and paid for by the second
@@ -100,24 +92,20 @@ def _in_threads(count: int, work: Callable[[], object]) -> None:
         thread.join()
 
 
-def _our_session(path: Path, *, share: bool) -> Callable[[Any], object]:
+def _our_session(path: Path, precision: Precision) -> Callable[[Any], object]:
+    from ml.sessions.compiling import Compiler
     from ml.sessions.openvino import OpenVinoSession
     from ml.sessions.slots import InferenceSlots
 
-    return OpenVinoSession(path, slots=InferenceSlots(share=share)).run
+    return OpenVinoSession(path, slots=InferenceSlots(share=True), compiler=Compiler(precision)).run
 
 
-def _bare_session(path: Path, case: dict[str, Any]) -> Callable[[Any], object]:
+def _bare_session(path: Path, threads: int) -> Callable[[Any], object]:
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime as ort
 
-    levels = {1: ort.GraphOptimizationLevel.ORT_ENABLE_BASIC, 2: ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED}
     options = ort.SessionOptions()
-    options.intra_op_num_threads = case.get("threads", 2)
-    options.enable_cpu_mem_arena = case.get("arena", True)
-    options.enable_mem_pattern = case.get("pattern", True)
-    options.graph_optimization_level = levels.get(case.get("level", 99), ort.GraphOptimizationLevel.ORT_ENABLE_ALL)
-    for key, value in case.get("entries", {}).items():
-        options.add_session_config_entry(key, value)
+    options.intra_op_num_threads = threads
     session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = [session.get_outputs()[0].name]
     return lambda tensor: session.run(names, {session.get_inputs()[0].name: tensor})

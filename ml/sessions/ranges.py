@@ -74,7 +74,7 @@ class Ranges:
 
 def _quantise_kernel(node: openvino.Node) -> None:
     source = node.input(1).get_source_output()
-    kernel = _constant_of(source.get_node())
+    kernel = _constant_of(source.get_node()).reshape(source.get_shape())
     axes = tuple(range(_CONVOLUTIONS[node.get_type_name()], kernel.ndim))
     greatest = np.maximum(np.abs(kernel).max(axis=axes, keepdims=True), np.finfo(np.float32).tiny)
     reach = 2 * greatest

@@ -109,10 +109,12 @@ def networks(folder: Path, main: str, quality: str) -> list[Path]:
 def main() -> None:
     """Serve run counts from standard input until it is closed."""
     import numpy as np
+
+    os.environ["ORT_DISABLE_TELEMETRY"] = (
+        "1"  # it reports to its maker which networks run (microsoft/onnxruntime#27379)
+    )
     import onnxruntime as ort
     from PIL import Image
-
-    import ml.sessions  # noqa: F401 - which keeps the runtime from reporting
 
     parser = argparse.ArgumentParser()
     parser.add_argument("photo", type=Path)

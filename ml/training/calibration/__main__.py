@@ -7,6 +7,9 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
+
+from ml.picture.types import Mask
 from ml.pointing import sam
 from ml.pointing.pipeline import Prompts
 from ml.sessions.compiling import RANGES
@@ -58,10 +61,18 @@ def _look(models: RecordingModels, data: Path) -> None:
         background.run(photo, subject="human" if number % 2 else "universal")
         fallback.predict_native(photo)
         clothing.run(photo)
-        watermark.run(photo)
         height, width = photo.shape[:2]
+        watermark.run(photo)
+        watermark.run(photo, smear=_stroke(height, width))
         pointing.run(photo, Prompts(keep_xy=((width / 2, height / 2),)), look=pointing.look(photo))
     sys.stdout.write("\n")
+
+
+def _stroke(height: int, width: int) -> Mask:
+    """Something to repair where no mark is: a bar across the middle."""
+    stroke = np.zeros((height, width), bool)
+    stroke[height * 45 // 100 : height * 55 // 100, width // 5 : width * 4 // 5] = True
+    return stroke
 
 
 if __name__ == "__main__":

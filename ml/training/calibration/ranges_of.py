@@ -51,7 +51,7 @@ def ranges_of(path: Path, seen: Sequence[Tensors], *, outputs: Sequence[str] = (
         "values": {
             _source(node).get_friendly_name(): [_end(node, 1), _end(node, 2)]
             for node in nodes
-            if node.get_type_name() == "FakeQuantize" and _source(node).get_type_name() != "Constant"
+            if node.get_type_name() == "FakeQuantize" and not _is_of_kernel(node)
         },
         "wide": sorted(
             node.get_friendly_name() for node in nodes if node.get_type_name() in _CONVOLUTIONS and _is_wide(node)
@@ -68,9 +68,15 @@ def _end(node: openvino.Node, place: int) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
+def _is_of_kernel(node: openvino.Node) -> bool:
+    while node.get_type_name() in {"FakeQuantize", "Convert", "Reshape"}:
+        node = _source(node)
+    return bool(node.get_type_name() == "Constant")
+
+
 def _is_wide(convolution: openvino.Node) -> bool:
-    """NNCF keeps the kernels that it quantised as integers."""
+    """NNCF lays levels over the kernels that it quantises, or makes integers of them."""
     node = convolution.input(1).get_source_output().get_node()
-    while node.get_type_name() != "Constant":
+    while node.get_type_name() not in {"Constant", "FakeQuantize"}:
         node = node.input(0).get_source_output().get_node()
-    return bool(node.get_element_type().is_real())
+    return node.get_type_name() == "Constant" and bool(node.get_element_type().is_real())
