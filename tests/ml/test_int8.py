@@ -1,4 +1,4 @@
-"""Networks in int8: the real judge with what calibration found of it."""
+"""Networks in int8: the real judge with ranges that calibration found of it. In the service it stays wide: it decides too much."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ml.sessions.ranges import Ranges
 from ml.sessions.slots import InferenceSlots
 from ml.weights import made_here
 
+FOUND = Path(__file__).parent / "judge_ranges.json"
 JUDGE = made_here.JUDGE.path_in(made_here.FOLDER)
 
 pytestmark = pytest.mark.skipif("int8" not in supported(), reason="this processor has no int8")
@@ -39,8 +40,17 @@ def integer_convolutions(network: memoryview) -> int:
     )
 
 
-def test_int8_is_near_to_f32_and_computes_in_integers() -> None:
-    wide, narrow = Compiler("f32"), Compiler("int8")
+@pytest.fixture
+def ranges(tmp_path: Path) -> Path:
+    """A folder of ranges."""
+    folder = tmp_path / "ranges"
+    folder.mkdir()
+    (folder / "judge.json").write_bytes(FOUND.read_bytes())
+    return folder
+
+
+def test_int8_is_near_to_f32_and_computes_in_integers(ranges: Path) -> None:
+    wide, narrow = Compiler("f32"), Compiler("int8", ranges=ranges)
 
     maps = [OpenVinoSession(JUDGE, slots=InferenceSlots(1), compiler=each).run(tensor()) for each in (wide, narrow)]
 
@@ -51,13 +61,13 @@ def test_int8_is_near_to_f32_and_computes_in_integers() -> None:
 
 
 def test_weights_that_were_not_calibrated_run_in_f32_and_it_is_said(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ranges: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ranges = json.loads((RANGES / "judge.json").read_text())
-    (tmp_path / "judge.json").write_text(json.dumps(ranges | {"weights_sha256": "0" * 64}))
+    found = json.loads(FOUND.read_text())
+    (ranges / "judge.json").write_text(json.dumps(found | {"weights_sha256": "0" * 64}))
 
     with caplog.at_level(logging.WARNING):
-        network = Compiler("int8", ranges=tmp_path).compile(JUDGE)
+        network = Compiler("int8", ranges=ranges).compile(JUDGE)
 
     assert integer_convolutions(network) == 0
     assert "judge.onnx runs in f32: it is not the file that was calibrated" in caplog.text
