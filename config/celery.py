@@ -20,6 +20,8 @@ from ml.errors import GpuMissingError, PrecisionMissingError
 
 if TYPE_CHECKING:
     from apps.core.work.engine import Engine, Runner
+    from ml.models import Models
+    from ml.sessions.slots import InferenceSlots
 
 speak_json()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
@@ -88,31 +90,11 @@ def _load_models() -> int:
     from apps.core.work.engine import Engine, facts_of, load_runners
     from apps.core.work.tables import wait_for_tables
     from apps.core.work.worker import inherit, start_worker, this_worker
-    from ml.models import Models, SamChoice
-    from ml.sessions.gpu import choose_gpu
-    from ml.sessions.slots import InferenceSlots
 
-    jobs = settings.INFERENCE_SLOTS
-    gpu = choose_gpu(
-        cast(Any, settings.DEVICE), is_required=settings.REQUIRE_GPU, jobs=jobs, max_batch=settings.GPU_MAX_BATCH
-    )
+    slots = _slots()
     inheriting = threading.Thread(target=inherit)  # the database may be starting, too
     inheriting.start()
-    slots = InferenceSlots(jobs or None, share=settings.SHARE_SLOT) if gpu is None else InferenceSlots(gpu=gpu)
-    sam = SamChoice(
-        checkpoint=Path(settings.SAM_CHECKPOINT) if settings.SAM_CHECKPOINT else None,
-        model_type=settings.SAM_MODEL_TYPE or None,
-    )
-    engine = Engine(
-        Models(
-            Path(settings.WEIGHTS_DIR),
-            profile=settings.WEIGHTS_PROFILE,
-            slots=slots,
-            sam=sam,
-            precision=cast(Any, settings.INFERENCE_PRECISION),
-            compiled_dir=Path(settings.NETWORKS_DIR) if settings.NETWORKS_DIR else None,
-        )
-    )
+    engine = Engine(_models(slots))
     runners = load_runners(all_operations(), engine)
     wait_for_tables()
     inheriting.join()
@@ -122,6 +104,35 @@ def _load_models() -> int:
     for _ in range(places):  # jobs may be waiting whose wake-ups a dead worker took along
         wake_worker()
     return places
+
+
+def _slots() -> InferenceSlots:
+    """Where networks run, and how many at once. Raises GpuMissingError."""
+    from ml.sessions.gpu import choose_gpu
+    from ml.sessions.slots import InferenceSlots
+
+    jobs = settings.INFERENCE_SLOTS
+    gpu = choose_gpu(
+        cast(Any, settings.DEVICE), is_required=settings.REQUIRE_GPU, jobs=jobs, max_batch=settings.GPU_MAX_BATCH
+    )
+    return InferenceSlots(jobs or None, share=settings.SHARE_SLOT) if gpu is None else InferenceSlots(gpu=gpu)
+
+
+def _models(slots: InferenceSlots) -> Models:
+    from ml.models import Models, SamChoice
+
+    sam = SamChoice(
+        checkpoint=Path(settings.SAM_CHECKPOINT) if settings.SAM_CHECKPOINT else None,
+        model_type=settings.SAM_MODEL_TYPE or None,
+    )
+    return Models(
+        Path(settings.WEIGHTS_DIR),
+        profile=settings.WEIGHTS_PROFILE,
+        slots=slots,
+        sam=sam,
+        precision=cast(Any, settings.INFERENCE_PRECISION),
+        compiled_dir=Path(settings.NETWORKS_DIR) if settings.NETWORKS_DIR else None,
+    )
 
 
 def _load_the_rest(runners: dict[str, Runner], engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""Networks in int8: the real judge with ranges that calibration found of it. In the service it stays wide: it decides too much."""
+"""Networks in int8: the real judge with ranges that calibration found; in the service it stays wide, it decides too much."""
 
 from __future__ import annotations
 
