@@ -385,7 +385,7 @@ def test_paths_that_are_none_are_a_404(foe: Foe, path: str) -> None:
         (("GET", "/v1/usage?from=" + "9" * 9000), 400),
         (("GET", "/v1/usage?from=٢٠٢٦-٠١-٠١"), 400),
         (("GET", "/v1/usage?format=csv%00"), 400),
-        (("GET", "/v1/account?" + "a=b&" * 3000), 200),
+        (("GET", "/v1/account?" + "a=b&" * 3000), 400),
         (("POST", "/v1/remove-bg/universal?" + "a=b&" * 3000), 400),
         (("POST", "/v1/remove-bg/universal?dry_run=yes"), 400),
         (("POST", "/v1/remove-bg/universal?dry_run=true&%00=%ff"), 200),
