@@ -30,9 +30,6 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 _CAPABILITIES: dict[Precision, str] = {"f32": "FP32", "bf16": "BF16", "int8": "INT8"}
 _CHANNELS, _SIDE_PX, _LAYERS, _RUNS = 64, 96, 4, 4
-_TRUSTED: tuple[Precision, ...] = ("f32", "bf16")
-"""What `auto` may take: pictures in int8 differ by more than is wanted (docs/adr/0029)."""
-
 _GAIN = 1.15
 """So much quicker than f32, or it is not worth another picture."""
 
@@ -76,9 +73,6 @@ def choose_precision(wish: Wish, *, kept_in: Path | None = None) -> Precision:
                 f"INFERENCE_PRECISION={wish}, but this processor cannot do it: it has {', '.join(can)}. Set one of them, or auto."
             )
         return wish
-    can = tuple(name for name in can if name in _TRUSTED)
-    if can == ("f32",):
-        return "f32"
     file = kept_in / "precision.json" if kept_in else None
     tried = _read(file, can)
     if tried is None:

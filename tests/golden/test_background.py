@@ -37,7 +37,7 @@ def best() -> BackgroundPipeline:
 
 def _load(profile: Profile) -> BackgroundPipeline:
     try:
-        pipeline = Models(default_dir(), profile=profile).background()
+        pipeline = Models(default_dir(), profile=profile, precision="auto").background()
     except WeightsMissingError as error:
         pytest.skip(str(error))
     if pipeline.warnings:

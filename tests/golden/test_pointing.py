@@ -47,7 +47,7 @@ def iou(result: FoundSubject, expected: Mask) -> float:
 @pytest.fixture(scope="module")
 def pipeline() -> PointingPipeline:
     try:
-        return Models(default_dir()).pointing()
+        return Models(default_dir(), precision="auto").pointing()
     except WeightsMissingError as error:
         pytest.skip(str(error))
 

@@ -30,8 +30,8 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[Precision]:
 def test_auto_takes_the_quickest_and_tries_once(tried: list[Precision], tmp_path: Path) -> None:
     folder = tmp_path / "networks"
 
-    assert [choose_precision("auto", kept_in=folder) for _ in range(2)] == ["bf16", "bf16"]
-    assert tried == ["f32", "bf16"]
+    assert [choose_precision("auto", kept_in=folder) for _ in range(2)] == ["int8", "int8"]
+    assert tried == ["f32", "bf16", "int8"]
 
 
 @pytest.mark.parametrize(
@@ -42,14 +42,14 @@ def test_what_another_processor_or_a_crash_left_is_not_believed(
 ) -> None:
     (tmp_path / "precision.json").write_text(said)
 
-    assert choose_precision("auto", kept_in=tmp_path) == "bf16"
-    assert len(tried) == 2
+    assert choose_precision("auto", kept_in=tmp_path) == "int8"
+    assert len(tried) == 3
 
 
 def test_folder_that_cannot_be_written_is_done_without(tried: list[Precision], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
 
-    assert choose_precision("auto", kept_in=tmp_path / "file") == "bf16"
+    assert choose_precision("auto", kept_in=tmp_path / "file") == "int8"
 
 
 def test_what_is_hardly_quicker_is_not_worth_another_picture(
@@ -60,7 +60,7 @@ def test_what_is_hardly_quicker_is_not_worth_another_picture(
     assert choose_precision("auto") == "f32"
 
 
-def test_int8_is_taken_where_it_is_wished_for(tried: list[Precision]) -> None:
+def test_wish_is_not_tried(tried: list[Precision]) -> None:
     assert choose_precision("int8") == "int8"
     assert tried == []
 

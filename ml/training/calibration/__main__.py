@@ -15,6 +15,7 @@ from ml.pointing.pipeline import Prompts
 from ml.sessions.compiling import RANGES
 from ml.training.calibration.photos import read_photos
 from ml.training.calibration.ranges_of import ranges_of
+from ml.training.calibration.recipes import RECIPES
 from ml.training.calibration.recording import Recorder, RecordingModels
 from ml.weights import made_here
 from ml.weights.catalogue import MODELS, U2NET
@@ -30,9 +31,9 @@ def main() -> None:
     files = {Path(file.name).stem: options.weights / file.name for spec in MODELS.values() for file in spec.files}
     files |= {Path(made.name).stem: made.path_in(made_here.FOLDER) for made in made_here.ALL}
     for name, seen in sorted(recorder.seen.items()):
-        if options.only and name not in options.only.split(","):
+        if name not in RECIPES:
             continue
-        found = ranges_of(files[name], seen, outputs=OUTPUTS.get(name, ()))
+        found = ranges_of(files[name], seen, RECIPES[name], outputs=OUTPUTS.get(name, ()))
         (RANGES / f"{name}.json").write_text(json.dumps(found, indent=0, sort_keys=True) + "\n")
         sys.stdout.write(f"{name}: {len(found['values'])} values, {len(found['wide'])} convolutions stay wide\n")
 
@@ -42,7 +43,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="where the sets' tars lie")
     parser.add_argument("--weights", type=Path, default=default_dir(), metavar="FOLDER", help="the networks' weights")
     parser.add_argument("--inputs", type=int, default=64, metavar="N", help="inputs of each network that are measured")
-    parser.add_argument("--only", metavar="A,B", help="some networks, by their files' names")
     return parser.parse_args()
 
 
