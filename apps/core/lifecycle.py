@@ -19,7 +19,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from apps.core import broker, counts
+from apps.core import broker, counts, endings
 from apps.core.errors import AppError, ErrorCode
 from apps.core.funding import funding_named
 from apps.core.models import FINAL_STATES, HELD_STATES, IS_LEFTOVER, OPEN_STATES, Job, State
@@ -376,11 +376,13 @@ def _move(job: Job, source: State, target: State, **fields: Any) -> bool:
 
 
 def _end(job: Job, sources: tuple[State, ...], target: State, *, any_attempt: bool = False, **fields: Any) -> bool:
+    """Inside a transaction, in which what hangs on the end is written too (`endings`). False: it ended before."""
     rows = Job.objects.filter(id=job.id) if any_attempt else _mine(job)
     ended = rows.filter(state__in=sources).update(
         state=target, stage=target.value, finished_at=timezone.now(), lease_until=None, **fields
     )
     if ended:
+        endings.tell(job, target)
         transaction.on_commit(lambda: _tell_end(job, target, credits=fields.get("charged_credits", 0)), robust=True)
     return bool(ended)
 
