@@ -1,33 +1,22 @@
-"""The Celery application: two queues, JSON messages, and a worker that loads its models before it takes work."""
+"""The Celery application: two queues (`config/inference_worker.py`, `config/io_worker.py`), and JSON messages."""
 
 from __future__ import annotations
 
 import logging
 import os
-import threading
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from celery import Celery
 from celery.apps import worker as celery_worker
-from celery.signals import setup_logging, worker_init, worker_shutdown
-from django.conf import settings
+from celery.signals import setup_logging
 from django.db import connection
 
-from apps.parent_death import die_with_parent
 from config.logs import speak_json
-from ml.errors import GpuMissingError, PrecisionMissingError
-
-if TYPE_CHECKING:
-    from apps.core.work.engine import Engine, Runner
-    from ml.models import Models
-    from ml.sessions.slots import InferenceSlots
 
 speak_json()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
 
 log = logging.getLogger(__name__)
-_SPARE_THREADS = 4
 app = Celery("keyline")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
@@ -46,6 +35,7 @@ app.conf.update(
     broker_transport_options={"socket_connect_timeout": 2, "socket_timeout": 5, "visibility_timeout": 3600},
 )
 app.autodiscover_tasks(["apps.core"])
+app.autodiscover_tasks(["apps.core"], related_name="errands")
 
 
 @setup_logging.connect
@@ -60,110 +50,14 @@ def _say(sentence: object, _file: object = None) -> None:
 celery_worker.safe_say = _say  # type: ignore[attr-defined]  # "Warm shutdown" and its like go past every log to the terminal
 
 
-@worker_init.connect
-def load_models(sender: Any, **_: Any) -> None:
+def make_room_for(threads: int, worker: Any) -> None:
     """
-    Before the first message: everything that a job needs is in memory, and the heart beats.
+    A database connection for each thread of this worker, too.
 
     Args:
-        sender: Celery's worker, whose pool of threads is made after this.
-
-    Raises:
-        SystemExit: it could not be loaded. Celery swallows any other exception and would go on as a worker without networks.
+        worker: Celery's, whose pool of threads is made later.
     """
-    die_with_parent()
-    try:
-        places = _load_models()
-    except (GpuMissingError, PrecisionMissingError) as error:
-        log.error("the worker does not start: %s", error)  # noqa: TRY400 - the sentence says all, the trace nothing
-        raise SystemExit(1) from error
-    except Exception as error:
-        log.exception("the worker cannot load what it needs")
-        raise SystemExit(1) from error
-    _make_room_for(places, sender)
-
-
-def _load_models() -> int:
-    """Load the runners and start the heart. Returns how many jobs this worker holds at once."""
-    from apps.core.operations import all_operations
-    from apps.core.tasks import wake_worker
-    from apps.core.work.engine import Engine, facts_of, load_runners
-    from apps.core.work.tables import wait_for_tables
-    from apps.core.work.worker import inherit, start_worker, this_worker
-
-    slots = _slots()
-    inheriting = threading.Thread(target=inherit)  # the database may be starting, too
-    inheriting.start()
-    engine = Engine(_models(slots))
-    runners = load_runners(all_operations(), engine)
-    wait_for_tables()
-    inheriting.join()
-    start_worker(runners, facts_of(runners, engine))
-    threading.Thread(target=_load_the_rest, args=(runners, engine), daemon=True).start()
-    places: int = this_worker().places
-    for _ in range(places):  # jobs may be waiting whose wake-ups a dead worker took along
-        wake_worker()
-    return places
-
-
-def _slots() -> InferenceSlots:
-    """Where networks run, and how many at once. Raises GpuMissingError."""
-    from ml.sessions.gpu import choose_gpu
-    from ml.sessions.slots import InferenceSlots
-
-    jobs = settings.INFERENCE_SLOTS
-    gpu = choose_gpu(
-        cast(Any, settings.DEVICE), is_required=settings.REQUIRE_GPU, jobs=jobs, max_batch=settings.GPU_MAX_BATCH
-    )
-    return InferenceSlots(jobs or None, share=settings.SHARE_SLOT) if gpu is None else InferenceSlots(gpu=gpu)
-
-
-def _models(slots: InferenceSlots) -> Models:
-    from ml.models import Models, SamChoice
-
-    sam = SamChoice(
-        checkpoint=Path(settings.SAM_CHECKPOINT) if settings.SAM_CHECKPOINT else None,
-        model_type=settings.SAM_MODEL_TYPE or None,
-    )
-    return Models(
-        Path(settings.WEIGHTS_DIR),
-        profile=settings.WEIGHTS_PROFILE,
-        slots=slots,
-        sam=sam,
-        precision=cast(Any, settings.INFERENCE_PRECISION),
-        compiled_dir=Path(settings.NETWORKS_DIR) if settings.NETWORKS_DIR else None,
-    )
-
-
-def _load_the_rest(runners: dict[str, Runner], engine: Engine) -> None:
-    """What few requests need: it is loaded beside the first jobs, and who needs it sooner waits for it."""
-    from apps.core.work.engine import facts_of
-    from apps.core.work.worker import EXIT_FOR_RESTART, give_way, this_worker
-
-    give_way()
-    try:
-        for runner in set(runners.values()):
-            runner.load_the_rest()
-    except Exception:
-        log.exception("the worker cannot load what it needs")
-        logging.shutdown()
-        os._exit(EXIT_FOR_RESTART)
-    this_worker().tell(facts_of(runners, engine))
-
-
-def _make_room_for(places: int, worker: Any) -> None:
-    """A thread and a database connection for each job in hand, and some for messages that are no jobs: a GPU has many."""
-    wanted = places + _SPARE_THREADS
-    worker.concurrency = max(worker.concurrency, wanted)
+    worker.concurrency = max(worker.concurrency, threads)
     pool = getattr(connection, "pool", None)
-    if pool is not None and pool.max_size < wanted:
-        pool.resize(pool.min_size, wanted)
-
-
-@worker_shutdown.connect
-def say_goodbye(**_: Any) -> None:
-    """Leave the list of living workers at once rather than by silence."""
-    from apps.core import broker
-    from apps.core.work.worker import this_worker
-
-    broker.forget(this_worker().name)
+    if pool is not None and pool.max_size < threads:
+        pool.resize(pool.min_size, threads)

@@ -1,7 +1,7 @@
 """
 The system users of a stack that root starts, and their way to their files (docs/adr/0022).
 
-PostgreSQL refuses to run as root; web, worker, sweeper, Valkey and the store have no need to. Both users have to pass through
+PostgreSQL refuses to run as root; our own processes, Valkey and the store have no need to. Both users have to pass through
 the folders above their files; a checkout or a Python under `/root` (mode 700) would stop them. An access list that lets this
 one user pass (and not list) opens less than any change of mode would.
 """

@@ -1,5 +1,5 @@
 """
-`python -m apps.stack.alone web|worker|sweeper|prepare`: one process of ours where no supervisor runs it, as in a container.
+`python -m apps.stack.alone web|worker|io|sweeper|prepare`: one process of ours where no supervisor runs it, as in a container.
 
 It is started as the supervisor would start it, but with its settings from the environment. `health` asks the web process
 beside it whether it lives.

@@ -55,8 +55,8 @@ def weights_dir(var: VarDir) -> str:
 
 def app_programs(
     env: Mapping[str, str], var: VarDir, account: Account | None = None
-) -> tuple[Program, Program, Program, Program]:
-    """Worker, web, sweeper and what prepares for them, for `account` where root starts them."""
+) -> tuple[Program, Program, Program, Program, Program]:
+    """Worker, web, io worker, sweeper and what prepares for them, for `account` where root starts them."""
     port, home = int(env["KEYLINE_PORT"]), var.data("home")
     if account is not None:
         own(home, account)
@@ -77,6 +77,7 @@ def app_programs(
             account=account,
             is_ready=lambda: get(f"http://127.0.0.1:{port}/healthz")[0] == 200,
         ),
+        Program(name="io", argv=_io(), env=settled | _WEB_MEMORY, account=account),
         Program(name="sweeper", argv=SWEEP, env=settled | _LEAN, account=account),
         Program(name="prepare", argv=PREPARE, env=settled, account=account),
     )
@@ -94,6 +95,7 @@ def standing_alone(name: str) -> tuple[tuple[str, ...], dict[str, str]]:
     return {
         "web": (_web(ALONE_PORT, host="0.0.0.0"), _WEB_MEMORY),  # noqa: S104
         "worker": (_worker(), _WORKER_MEMORY),
+        "io": (_io(), _WEB_MEMORY),
         "sweeper": (SWEEP, _LEAN),
         "prepare": (PREPARE, _LEAN),
     }[name]
@@ -122,6 +124,15 @@ def _worker_name() -> str:
 
 
 def _worker() -> tuple[str, ...]:
+    return _celery("config.inference_worker", queue="inference", threads=8)
+
+
+def _io() -> tuple[str, ...]:
+    return _celery("config.io_worker", queue="io", threads=8)
+
+
+def _celery(module: str, *, queue: str, threads: int) -> tuple[str, ...]:
+    """A worker with at least so many threads: the module adds to them."""
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-    pool = ("--pool", "threads", "--concurrency", "8", "-Q", "inference,io", "--loglevel", "INFO")
-    return (str(_BIN / "celery"), "--quiet", "-A", "config.celery", "worker", *pool, *quiet)
+    pool = ("--pool", "threads", "--concurrency", str(threads), "-Q", queue, "--loglevel", "INFO")
+    return (str(_BIN / "celery"), "--quiet", "-A", module, "worker", *pool, *quiet)

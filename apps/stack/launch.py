@@ -22,7 +22,7 @@ from apps.stack.plan import PARTS, plan
 from apps.stack.processes import end_leftovers, marked_pids, started_at
 from apps.stack.report import failure, for_people, last_lines, say
 
-NAMES = ("web", "worker", "sweeper", "valkey", "s3", "postgres")
+NAMES = ("web", "worker", "io", "sweeper", "valkey", "s3", "postgres")
 NOT_ALL_UP = 3
 _PORT_IN = {"web": "KEYLINE_URL", **PARTS}
 _LEAST_FREE_BYTES = 1_000_000_000

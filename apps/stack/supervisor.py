@@ -92,7 +92,7 @@ class Supervisor:
                 open_the_house(account, weights=Path(weights_dir(self._var)))
                 if checkpoint := os.environ.get("SAM_CHECKPOINT"):
                     see_that_it_reads(account, Path(checkpoint))
-        worker, web, sweeper, prepare = app_programs(self._env, self._var, account)
+        worker, web, io, sweeper, prepare = app_programs(self._env, self._var, account)
         self._start(worker, self._apps)  # it loads its models meanwhile, and waits for the tables before it takes work
         with step("Starting the servers: " + self._env["KEYLINE_EMBEDDED"].replace(",", ", ")):
             for program in embedded_programs(self._env, self._var):
@@ -105,7 +105,8 @@ class Supervisor:
         with step("Starting web, worker and sweeper (the worker loads its models)"):
             self._wait(web.is_ready, "web", timeout_s=READY_TIMEOUT_S)
             self._wait_all_ready()
-            self._start(sweeper, self._apps)  # last: nobody waits for it, and it takes a second of CPU to start
+            for late in (io, sweeper):  # last: nobody waits for them, and each takes a second of CPU to start
+                self._start(late, self._apps)
         self._var.ready_mark.touch()
 
     def serve(self) -> None:

@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from apps.stack.paths import ROOT
 
 HEAVY = {"torch", "onnxruntime", "openvino", "segment_anything", "cv2", "numpy", "pyvips", "ml.background.pipeline"}
@@ -19,9 +21,21 @@ print(json.dumps(sorted(sys.modules)))
 """
 
 
-def test_web_process_loads_neither_networks_nor_pixels() -> None:
+IO = """
+import json, sys
+import config.io_worker
+config.io_worker.app.finalize()
+import django
+django.setup()
+from apps.core import errands, jobs, sweeper, tasks
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize("process", [WEB, IO], ids=["web", "io"])
+def test_process_loads_neither_networks_nor_pixels(process: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", WEB], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-W", "ignore", "-c", process], cwd=ROOT, capture_output=True, text=True, check=True
     )
 
     loaded = set(json.loads(done.stdout.splitlines()[-1]))

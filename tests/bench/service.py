@@ -18,7 +18,7 @@ from apps.stack.ports import free_ports
 from tests.bench.errors import BenchError
 from tests.bench.processes import Processes
 
-NAMES = ("web", "worker", "sweeper", "valkey", "s3", "postgres")
+NAMES = ("web", "worker", "io", "sweeper", "valkey", "s3", "postgres")
 _PATIENCE_S = "120"  # the synchronous limit: on a slow machine 16 clients may wait longer than the contract's 25 s
 
 

@@ -21,7 +21,17 @@ from ml.errors import DeviceLostError
 
 
 def test_worker_that_requires_a_gpu_and_gets_none_ends_with_a_sentence() -> None:
-    command = [sys.executable, "-m", "celery", "--quiet", "-A", "config.celery", "worker", "--pool", "threads"]
+    command = [
+        sys.executable,
+        "-m",
+        "celery",
+        "--quiet",
+        "-A",
+        "config.inference_worker",
+        "worker",
+        "--pool",
+        "threads",
+    ]
     environment = os.environ | {"REQUIRE_GPU": "1", "DEVICE": "cpu"}  # no machine can give both
 
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=900)
@@ -41,19 +51,19 @@ def test_what_celery_says_past_its_log_is_a_line_of_ours(caplog: pytest.LogCaptu
     assert caplog.messages == ["worker: Warm shutdown (MainProcess)"]
 
 
-@pytest.mark.parametrize(("places", "threads"), [(4, 8), (48, 52)])
+@pytest.mark.parametrize(("wanted", "threads"), [(6, 8), (52, 52)])
 def test_every_job_in_hand_has_a_thread_and_a_connection(
-    monkeypatch: pytest.MonkeyPatch, places: int, threads: int
+    monkeypatch: pytest.MonkeyPatch, wanted: int, threads: int
 ) -> None:
     sizes: list[tuple[int, int]] = []
     pool = SimpleNamespace(min_size=1, max_size=24, resize=lambda *size: sizes.append(size))
     monkeypatch.setattr(celery, "connection", SimpleNamespace(pool=pool))
     worker = SimpleNamespace(concurrency=8)
 
-    celery._make_room_for(places, worker)
+    celery.make_room_for(wanted, worker)
 
     assert worker.concurrency == threads
-    assert sizes == ([(1, 52)] if places == 48 else [])
+    assert sizes == ([(1, 52)] if wanted == 52 else [])
 
 
 def test_worker_whose_device_is_lost_ends_so_that_another_takes_its_jobs(monkeypatch: pytest.MonkeyPatch) -> None:

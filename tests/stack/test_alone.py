@@ -19,7 +19,7 @@ def become(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return asked
 
 
-@pytest.mark.parametrize("name", ["web", "worker", "sweeper", "prepare"])
+@pytest.mark.parametrize("name", ["web", "worker", "io", "sweeper", "prepare"])
 def test_each_is_started_as_the_supervisor_starts_it(
     name: str, become: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

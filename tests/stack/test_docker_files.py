@@ -68,7 +68,7 @@ def test_compose_file_is_refused_without_secrets(house: Path) -> None:
 
 
 def test_production_starts_with_what_the_compose_file_sets(house: Path) -> None:
-    for name in ("web", "worker", "sweeper", "prepare"):
+    for name in ("web", "worker", "io", "sweeper", "prepare"):
         env = composed(house)[name]["environment"] | {"DJANGO_SETTINGS_MODULE": "config.settings.prod"}
         load = "import django; django.setup(); from django.conf import settings; print(settings.S3_PUBLIC_ENDPOINT_URL)"
 

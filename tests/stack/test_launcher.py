@@ -19,7 +19,7 @@ from tests.stack.service import Stack, outer_environment, wait_until
 
 pytestmark = pytest.mark.stack
 
-OURS = ("web", "worker", "sweeper")
+OURS = ("web", "worker", "io", "sweeper")
 SERVERS = ("valkey", "s3", "postgres")
 
 

@@ -17,7 +17,7 @@ from tests.stack.service import Stack, wait_until
 
 pytestmark = pytest.mark.stack
 
-OURS = ("supervisor", "prepare", "web", "worker", "sweeper")
+OURS = ("supervisor", "prepare", "web", "worker", "io", "sweeper")
 
 
 def lines_of(stack: Stack, name: str) -> list[dict[str, Any]]:

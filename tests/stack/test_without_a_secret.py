@@ -33,9 +33,10 @@ def start(folder: Path, *command: str, **environ: str) -> subprocess.CompletedPr
         (sys.executable, "manage.py", "runserver", "--noreload", str(free_ports(1)[0])),
         (sys.executable, "manage.py", "sweep"),
         (str(BIN / "granian"), "--interface", "rsgi", "--port", str(free_ports(1)[0]), "config.rsgi:application"),
-        (str(BIN / "celery"), "-A", "config.celery", "worker", "--pool", "threads"),
+        (str(BIN / "celery"), "-A", "config.inference_worker", "worker", "--pool", "threads"),
+        (str(BIN / "celery"), "-A", "config.io_worker", "worker", "--pool", "threads"),
     ],
-    ids=["runserver", "sweeper", "web", "worker"],
+    ids=["runserver", "sweeper", "web", "worker", "io"],
 )
 def test_no_process_starts_without_a_secret(tmp_path: Path, command: tuple[str, ...]) -> None:
     done = start(tmp_path, *command)
