@@ -60,6 +60,10 @@ def app_programs(
     port, home = int(env["KEYLINE_PORT"]), var.data("home")
     if account is not None:
         own(home, account)
+        if not os.environ.get(
+            "NETWORKS_DIR"
+        ):  # where the worker keeps its compiled ones; another folder is the operator's
+            own(var.root / "networks", account)
     settled = living_as(account, home, settled_environment(env, var))
     return (
         # The same name for every worker of this supervisor, so that the next one takes over what a dead one held.

@@ -71,9 +71,10 @@ def _read(path: Path) -> memoryview | None:
     try:
         with path.open("rb") as file:
             mapping = _mapped(file)
-        os.utime(path)
     except (OSError, ValueError):  # an empty file cannot be mapped
         return None
+    with contextlib.suppress(OSError):  # another user's
+        os.utime(path)
     whole = memoryview(mapping)
     network, digest = whole[:-_DIGEST_BYTES], whole[-_DIGEST_BYTES:]
     if hashlib.sha256(network).digest() != digest:
@@ -88,6 +89,7 @@ def _write(path: Path, network: memoryview) -> None:
             file.write(network)
             file.write(hashlib.sha256(network).digest())
             file.flush()
+            os.fchmod(file.fileno(), 0o644)  # no secret: whoever runs a worker may read the weights too
             Path(file.name).replace(path)
         except BaseException:
             Path(file.name).unlink(missing_ok=True)

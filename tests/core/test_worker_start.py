@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +16,7 @@ from celery.apps import worker as celery_worker
 
 from apps.core.models import Job
 from apps.core.operations import all_operations
-from apps.core.work.worker import Worker
+from apps.core.work.worker import NICENESS_BESIDE_NETWORKS, Worker, give_way
 from apps.stack.paths import ROOT
 from config import celery
 from ml.errors import DeviceLostError
@@ -64,6 +66,21 @@ def test_every_job_in_hand_has_a_thread_and_a_connection(
 
     assert worker.concurrency == threads
     assert sizes == ([(1, 52)] if wanted == 52 else [])
+
+
+@pytest.mark.parametrize("started", [0, NICENESS_BESIDE_NETWORKS + 5])
+def test_a_thread_gives_way_but_never_takes_back_what_nice_gave(started: int) -> None:
+    def before_and_after() -> tuple[int, int]:
+        thread = threading.get_native_id()
+        nicety = max(started, os.getpriority(os.PRIO_PROCESS, thread))
+        os.setpriority(os.PRIO_PROCESS, thread, nicety)
+        give_way()  # to take it back is root's right
+        return nicety, os.getpriority(os.PRIO_PROCESS, thread)
+
+    with ThreadPoolExecutor(1) as pool:
+        before, after = pool.submit(before_and_after).result()
+
+    assert after == max(before, NICENESS_BESIDE_NETWORKS)
 
 
 def test_worker_whose_device_is_lost_ends_so_that_another_takes_its_jobs(monkeypatch: pytest.MonkeyPatch) -> None:

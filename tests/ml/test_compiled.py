@@ -46,6 +46,18 @@ def test_what_one_start_compiles_the_next_one_finds(tmp_path: Path, make: Compil
     assert make.count == 1
 
 
+def test_another_user_may_read_what_is_kept(tmp_path: Path, make: Compiling, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> None:
+        raise PermissionError(path)
+
+    CompiledNetworks(tmp_path).open("isnet", make)
+    monkeypatch.setattr("os.utime", refused)  # as a file of another user's does
+
+    assert bytes(CompiledNetworks(tmp_path).open("isnet", make)) == NETWORK
+    assert make.count == 1
+    assert the_file(tmp_path).stat().st_mode & 0o777 == 0o644
+
+
 def test_other_facts_are_another_network(tmp_path: Path, make: Compiling) -> None:
     networks = CompiledNetworks(tmp_path)
 

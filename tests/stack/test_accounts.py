@@ -18,6 +18,7 @@ import pytest
 
 from apps.stack import opening
 from apps.stack.accounts import let_pass, own, own_account, packages_to_open, postgres_account, write_for
+from apps.stack.commands import app_programs
 from apps.stack.errors import StackError
 from apps.stack.opening import living_as, may_listen, open_the_house, see_that_it_reads
 from apps.stack.paths import ROOT, VarDir
@@ -237,6 +238,20 @@ def test_a_port_of_roots_is_refused_with_a_sentence() -> None:
         may_listen(stranger, 0)
     may_listen(stranger, 8000)
     may_listen(None, 0)
+
+
+@as_root
+def test_the_workers_user_keeps_its_compiled_networks(
+    folder: Path, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NETWORKS_DIR", raising=False)
+    var = VarDir(folder / "var")
+    var.make()
+
+    app_programs(plan({}, {}).env, var, account)
+
+    assert reads(account, var.root / "networks")
+    assert (var.root / "networks").stat().st_uid == account.uid
 
 
 # --- what the launcher sees of it -------------------------------------------------------------------------------

@@ -191,7 +191,10 @@ class Worker:
 
 def give_way() -> None:
     """Let the networks' runs go before this thread from now on."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS_BESIDE_NETWORKS)  # this thread alone
+    thread = threading.get_native_id()
+    # Of this thread alone; only root may be less nice than it was started.
+    nicety = max(NICENESS_BESIDE_NETWORKS, os.getpriority(os.PRIO_PROCESS, thread))
+    os.setpriority(os.PRIO_PROCESS, thread, nicety)
 
 
 _worker: Worker | None = None
