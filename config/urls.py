@@ -8,6 +8,7 @@ from django.urls import path, re_path
 from apps.billing.views import AccountView, RemoveBgAccountView, UsageView
 from apps.core.api import docs, errors, system
 from apps.core.api.events import JobEventsView
+from apps.core.api.job_list import JobsView
 from apps.core.api.submitted import TaskResultView
 from apps.core.api.views import JobView
 from apps.core.dialects.code_message import CODE_MESSAGE
@@ -29,6 +30,7 @@ urlpatterns = [
         )
         for route in ROUTES
     ),
+    path("v1/jobs", JobsView.as_view(), name="jobs"),
     re_path(rf"^v1/jobs/{_UUID}$", JobView.as_view(), name="job"),
     re_path(rf"^v1/jobs/{_UUID}/events$", JobEventsView.as_view(), name="job-events"),
     path("v1/account", AccountView.as_view(), name="account"),

@@ -158,8 +158,8 @@ class JobStatus(StrEnum):
     EXPIRED = "expired"
 
 
-class Job(Part):
-    """The job; a failed one has its error in data.error."""
+class ListedJob(Part):
+    """A job in a list: all but its result."""
 
     job_id: Uuid
     operation: str
@@ -173,6 +173,11 @@ class Job(Part):
     expires_at: Moment | None
     credits_charged: Count
     error: ApiError | None
+
+
+class Job(ListedJob):
+    """The job; a failed one has its error in data.error."""
+
     result: Annotated[Members | None, about("What the synchronous answer has in data, without jobId and status.")]
 
 

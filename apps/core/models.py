@@ -101,7 +101,11 @@ class Job(models.Model):
             models.Index(fields=["account"], condition=Q(state__in=["running", "settling"]), name="job_held"),
             models.Index(fields=["lease_until"], condition=Q(state__in=["running", "settling"]), name="job_leases"),
             models.Index(fields=["account", "-started_at"], name="job_turns"),
-            models.Index(fields=["account", "-created_at"], name="job_by_account"),
+            models.Index(
+                fields=["account", "mode", "operation", "state", "-created_at", "-id"],
+                condition=Q(deleted_at=None),
+                name="job_listed",
+            ),
             models.Index(fields=["expires_at"], condition=Q(results_stored=True), name="job_results"),
             models.Index(fields=["finished_at"], condition=Q(inputs_stored=True), name="job_inputs"),
             models.Index(fields=["finished_at"], condition=IS_LEFTOVER, name="job_leftovers"),

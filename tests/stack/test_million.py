@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +27,9 @@ from apps.billing import ledger
 from apps.billing.funding import CreditFunding
 from apps.billing.usage import usage_between
 from apps.core import idempotency, jobs, lifecycle, limits, metrics, sweeper, tasks
+from apps.core.api.cursors import PageAsked, Place
+from apps.core.api.job_list import Filters, jobs_page
+from apps.core.dialects.envelope import listed_job
 from apps.core.models import IdempotencyKey, Job, State
 from apps.core.operations import operation_named
 from apps.core.outcome import Outcome
@@ -83,13 +87,20 @@ _FILL = [
 ]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Grown:
     """The account with the most jobs, one of its ended jobs, and a key that was used today."""
 
     account: Account
     job_id: uuid.UUID
     ticket: idempotency.Ticket
+
+    @cached_property
+    def middle(self) -> str:
+        """A cursor in the middle of the account's jobs."""
+        before = timezone.now() - timedelta(days=15)
+        rows = Job.objects.filter(account=self.account, created_at__lt=before)
+        return Place.of(rows.order_by("-created_at")[0]).cursor
 
 
 @pytest.fixture
@@ -130,7 +141,22 @@ def admission(grown: Grown) -> None:
 
 
 def identity_of(grown: Grown) -> Any:
-    return SimpleNamespace(account_id=grown.account.id, mode=Mode.LIVE, scopes=frozenset({"remove-bg"}))
+    return SimpleNamespace(
+        account_id=grown.account.id,
+        mode=Mode.LIVE,
+        scopes=frozenset({"remove-bg"}),
+        may_use=lambda slug: slug in _SCOPES,
+    )
+
+
+_SCOPES = {"remove-bg", "watermark-removal"}
+_HUNDRED = {"limit": "100"}
+
+
+def job_page(grown: Grown, **query: str) -> list[Job]:
+    """What `GET /v1/jobs` reads for the largest account."""
+    rows = jobs_page(identity_of(grown), Filters.of(query), PageAsked.of(_HUNDRED | query)).rows
+    return [job for job in rows if listed_job(job)]
 
 
 def hold(grown: Grown) -> None:
@@ -148,6 +174,14 @@ QUERIES: dict[str, Callable[[Grown], Any]] = {
         Job(account=grown.account), first=TODAY - timedelta(days=366), last=TODAY
     ),
     "one job": lambda grown: list(jobs.visible_to(identity_of(grown)).filter(id=grown.job_id)),
+    "jobs: the first 100": job_page,
+    "jobs: 100 in the middle": lambda grown: job_page(grown, cursor=grown.middle),
+    "jobs: a status": lambda grown: job_page(grown, status="failed", cursor=grown.middle),
+    "jobs: a status of none": lambda grown: job_page(grown, status="cancelled"),
+    "jobs: succeeded": lambda grown: job_page(grown, status="succeeded"),
+    "jobs: expired": lambda grown: job_page(grown, status="expired"),
+    "jobs: an operation of none": lambda grown: job_page(grown, operation="watermark-removal"),
+    "jobs: of a day": lambda grown: job_page(grown, **{"from": str(TODAY - timedelta(days=9)), "to": str(TODAY)}),
     "admission": admission,
     "jobs at once": lambda grown: limits.refuse_too_many_jobs(Job(account=grown.account), jobs_at_once=10**9),
     "hold": hold,

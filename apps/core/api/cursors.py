@@ -36,7 +36,8 @@ PAGE_QUERY = (
     in_query("cursor", "`nextCursor` of the page before; the filters may not change between pages.", type="string"),
 )
 NextCursor = Annotated[str | None, about("Send it as `cursor` for the next page; null on the last one.")]
-Row = TypeVar("Row", bound=Model)
+Row = TypeVar("Row")
+ModelRow = TypeVar("ModelRow", bound=Model)
 
 
 class _Placed(Protocol):
@@ -117,7 +118,7 @@ class Page(Generic[Row]):
         return cls(kept, Place.of(kept[-1]).cursor if len(found) > limit else None)
 
 
-def page_of(rows: QuerySet[Row], asked: PageAsked) -> Page[Row]:
+def page_of(rows: QuerySet[ModelRow], asked: PageAsked) -> Page[ModelRow]:
     """The page of `rows` that was asked for, newest first."""
     if asked.after:
         at, id = asked.after.created_at, asked.after.id

@@ -19,6 +19,7 @@ from apps.core.answers import (
     ErrorDetail,
     ErrorEnvelope,
     JobStatus,
+    ListedJob,
     Meta,
     Part,
     Quote,
@@ -149,8 +150,16 @@ def _meta(request: HttpRequest, **more: Any) -> Meta:
 
 def job_data(job: Job) -> JobAnswer:
     """A job as `GET /v1/jobs/{id}` shows it."""
+    listed = listed_job(job)
+    has_result = listed.status == JobStatus.SUCCEEDED
+    result = as_json(result_data(job, outcome_of(job))) if has_result else None
+    return JobAnswer(**structs.asdict(listed), result=result)
+
+
+def listed_job(job: Job) -> ListedJob:
+    """A job as `GET /v1/jobs` shows it."""
     state = visible_state(job)
-    return JobAnswer(
+    return ListedJob(
         job_id=str(job.id),
         operation=job.operation,
         mode=Mode(job.mode),
@@ -163,7 +172,6 @@ def job_data(job: Job) -> JobAnswer:
         expires_at=iso(job.expires_at),
         credits_charged=job.charged_credits,
         error=error_data(error_of(job)) if state == State.FAILED else None,
-        result=as_json(result_data(job, outcome_of(job))) if state == State.SUCCEEDED else None,
     )
 
 
