@@ -17,6 +17,7 @@ from apps.core.dialects.removebg import REMOVEBG
 from apps.payments import discovery
 from apps.watermark.operation import WATERMARK_TASK
 from apps.watermark.views import TemplatesView, TemplateView
+from apps.webhooks import views as webhooks
 from config.routes import ROUTES
 
 _UUID = r"(?P<job_id>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"
@@ -45,6 +46,16 @@ urlpatterns = [
     re_path(r"^api/ext/", errors.nothing_here(CODE_MESSAGE)),
     re_path(r"^v1\.0/", errors.nothing_here(REMOVEBG)),
     re_path(r"^api/cutout/", errors.nothing_here(ELEMENTS)),
+    path("v1/webhooks", webhooks.WebhooksView.as_view(), name="webhooks"),
+    path("v1/webhooks/<uuid:webhook_id>", webhooks.WebhookView.as_view(), name="webhook"),
+    path("v1/webhooks/<uuid:webhook_id>/rotate-secret", webhooks.RotateSecretView.as_view(), name="webhook-rotate"),
+    path("v1/webhooks/<uuid:webhook_id>/test", webhooks.TestView.as_view(), name="webhook-test"),
+    path("v1/webhooks/<uuid:webhook_id>/deliveries", webhooks.DeliveriesView.as_view(), name="webhook-deliveries"),
+    path(
+        "v1/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/replay",
+        webhooks.ReplayView.as_view(),
+        name="webhook-replay",
+    ),
     path("v1/usage", UsageView.as_view(), name="usage"),
     path("v1/version", system.VersionView.as_view(), name="version"),
     path("healthz", system.healthz, name="healthz"),

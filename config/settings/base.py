@@ -33,6 +33,7 @@ INSTALLED_APPS = [
     "apps.accounts",
     "apps.billing",
     "apps.payments",
+    "apps.webhooks",
     "apps.background",
     "apps.clothing",
     "apps.watermark",
@@ -147,6 +148,9 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 512 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 70 * 1024 * 1024  # two images of 25 MB in base64
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
 DATA_UPLOAD_MAX_NUMBER_FILES = 110
+
+# What webhooks' secrets and presigned upload addresses are sealed with in the rows; the second only opens.
+SECRETS_KEYS = [key for key in (env.str("SECRETS_KEY", ""), env.str("SECRETS_KEY_PREVIOUS", "")) if key]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.CredentialAuthentication"],

@@ -34,4 +34,5 @@ for _name, _address, _is_real in (
     if _is_real and (not _address or _address.lower() in KNOWN_TO_EVERYBODY):
         raise ImproperlyConfigured(f"{_name} must be an address of yours on a network whose money is real.")
 X402_FACILITATOR_URL = X402_FACILITATOR_URL or ("" if X402_FACILITATOR_KEY else "https://x402.org/facilitator")
+SECRETS_KEYS = SECRETS_KEYS or [hashlib.sha256(f"seals:{SECRET_KEY}".encode()).hexdigest()]
 MPP_SECRETS = MPP_SECRETS or [hashlib.sha256(f"mpp:{SECRET_KEY}".encode()).hexdigest()]

@@ -13,6 +13,10 @@ if FETCH_ALLOW_CIDRS:
     raise ImproperlyConfigured("FETCH_ALLOW_CIDRS opens private networks to clients' URLs; unset it.")
 if any(len(secret) < 16 for secret in RAPIDAPI_SECRETS):
     raise ImproperlyConfigured("KEYLINE_RAPIDAPI_SECRET must have at least 16 characters.")
+if not env.str("SECRETS_KEY", "") or any(len(key) < 32 for key in SECRETS_KEYS):
+    raise ImproperlyConfigured(
+        "SECRETS_KEY must be set to at least 32 random characters: webhooks' secrets are sealed with it."
+    )
 if not ALLOWED_HOSTS or any("*" in _host or not _host.strip(".") for _host in ALLOWED_HOSTS):
     raise ImproperlyConfigured(
         "ALLOWED_HOSTS must name the hosts that this service answers for, without a `*`; `.example.com` is a whole domain."

@@ -17,6 +17,8 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 FETCH_ALLOW_CIDRS = [ipaddress.ip_network("127.0.0.0/8")]
 CELERY_TASK_ALWAYS_EAGER = True  # run_next() runs where the wake-up is sent; tests/stack/ has workers as processes
 
+SECRETS_KEYS = ["test-only-key-of-more-than-32-characters"]
+
 # Rails are off unless a test turns them on, but their settings stand.
 PAYMENT_RAILS = []
 X402_NETWORK, MPP_CHAIN_ID = "base-sepolia", 42431

@@ -10,6 +10,7 @@ GOOD = {
     "DJANGO_SECRET_KEY": "s3cret-" * 10,
     "ALLOWED_HOSTS": "pay.example.com",
     "METRICS_TOKEN": "metrics-" * 3,
+    "SECRETS_KEY": "sealed-" * 5,
     "DATABASE_URL": "postgresql://keyline:pw@127.0.0.1:9/keyline",
     "REDIS_URL": "redis://127.0.0.1:9/0",
     "S3_ENDPOINT_URL": "http://127.0.0.1:9",

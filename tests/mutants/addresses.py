@@ -52,7 +52,7 @@ MUTANTS = (
     Mutant(
         "a name server may take its time",
         _FILE,
-        "lookup.result(timeout=max(0.0, self._deadline - time.monotonic()))",
+        "lookup.result(timeout=max(0.0, self._way.deadline - time.monotonic()))",
         "lookup.result()",
         f"{_FETCH}::test_a_look_up_that_hangs_is_left_when_time_is_up",
     ),

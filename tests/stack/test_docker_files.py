@@ -54,7 +54,7 @@ def test_secrets_are_made_once_for_their_owner_alone(house: Path) -> None:
     assert (house / ".env").read_text() == made
     assert "nothing is changed" in again.stderr
     secrets = re.findall(r"^\w+=([0-9a-f]{64})$", made, re.MULTILINE)
-    assert len(set(secrets)) == len(secrets) == 9
+    assert len(set(secrets)) == len(secrets) == 10
 
 
 def test_compose_file_is_refused_without_secrets(house: Path) -> None:

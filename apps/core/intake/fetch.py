@@ -24,6 +24,7 @@ _ADVICE = {
     Refusal.BAD_URL: f"Send one such as https://shop.example/photo.jpg, of at most {MAX_URL_CHARS} characters.",
     Refusal.CREDENTIALS: "Leave them out; sign the address instead.",
     Refusal.PRIVATE: "Send one that everybody can reach, or the picture itself.",
+    Refusal.PLAIN: "Send one that begins with https.",
     Refusal.TOO_SLOW: "Try again, or send the picture itself.",
     Refusal.CERTIFICATE: "Renew the certificate, or send the picture itself.",
     Refusal.FAILED: "See whether it opens in a browser, or send the picture itself.",

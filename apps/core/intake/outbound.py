@@ -15,8 +15,9 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LookupTimeoutError
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 from urllib.parse import urlsplit
 
 import requests
@@ -50,6 +51,7 @@ class Refusal(Enum):
     BAD_URL = "is not a valid http or https URL"
     CREDENTIALS = "holds a user name or a password"
     PRIVATE = "is not a public one"
+    PLAIN = "is not an https one"
     TOO_SLOW = "did not answer in time"
     CERTIFICATE = "has no valid TLS certificate"
     FAILED = "could not be reached, or broke off"
@@ -72,8 +74,9 @@ def send(
     timeout_s: float,
     allow_cidrs: Sequence[Network] = (),
     headers: Mapping[str, str] | None = None,
-    body: bytes | None = None,
+    body: bytes | BinaryIO | None = None,
     caller: Hashable = None,
+    https_only: bool = False,
 ) -> Iterator[requests.Response]:
     """
     Make a request and hand over the answer, whatever its status (redirects too), with its body unread.
@@ -84,6 +87,8 @@ def send(
             the `with`.
         allow_cidrs: networks that may be reached although they are not public.
         headers: further ones.
+        body: a file is sent from where it stands, with its length.
+        https_only: http is for `allow_cidrs` alone.
         caller: whose requests are counted together, so that his slow ones hold up nobody else; None for our own.
 
     Raises:
@@ -94,7 +99,8 @@ def send(
     with _place_of(caller) as lookups:
         deadline = time.monotonic() + timeout_s
         try:
-            with _session(deadline, allow_cidrs, sockets, lookups) as session, _cut_at(deadline, sockets):
+            way = _Way(deadline, tuple(allow_cidrs), https_only, sockets, lookups)
+            with _session(way) as session, _cut_at(deadline, sockets):
                 response = session.request(
                     method,
                     url,
@@ -108,6 +114,31 @@ def send(
         except _NETWORK_ERRORS as error:
             late = time.monotonic() >= deadline
             raise OutboundError(Refusal.TOO_SLOW if late else _refusal(error)) from error
+
+
+def check_address(
+    url: str,
+    *,
+    timeout_s: float,
+    allow_cidrs: Sequence[Network] = (),
+    caller: Hashable = None,
+    https_only: bool = False,
+) -> None:
+    """
+    Judge an address that is to be kept, as `send` will judge it. A name that nobody knows yet, or not in time, may come.
+
+    Raises:
+        OutboundError: it could never be sent to.
+    """
+    _check_url(url)
+    with _place_of(caller) as lookups:
+        way = _Way(time.monotonic() + timeout_s, tuple(allow_cidrs), https_only, [], lookups)
+        try:
+            asked = requests.Request("GET", url).prepare()
+            _GuardedAdapter(urlsplit(url).scheme, way).build_connection_pool_key_attributes(asked, verify=True)
+        except _NETWORK_ERRORS as error:
+            if (refusal := _refusal(error)) not in {Refusal.FAILED, Refusal.TOO_SLOW}:
+                raise OutboundError(refusal) from error
 
 
 @contextmanager
@@ -139,6 +170,8 @@ def _refusal(error: Exception) -> Refusal:
     match error:
         case InvalidIPAddress():
             return Refusal.PRIVATE
+        case _PlainError():
+            return Refusal.PLAIN
         case requests.exceptions.InvalidURL() | requests.exceptions.InvalidSchema() | UnicodeError():
             return Refusal.BAD_URL
         case requests.Timeout() | urllib3.exceptions.TimeoutError() | LookupTimeoutError():
@@ -163,9 +196,30 @@ def _check_url(url: str) -> None:
         raise OutboundError(Refusal.CREDENTIALS)
 
 
-def _session(
-    deadline: float, allow_cidrs: Sequence[Network], sockets: list[socket.socket], lookups: list[Lookup]
-) -> HTTPSession:
+class _PlainError(requests.RequestException):
+    """http to a public address, where only https will do."""
+
+
+@dataclass(frozen=True)
+class _Way:
+    """
+    How one request may go.
+
+    Args:
+        deadline: on the monotonic clock, seconds.
+        allow_cidrs, https_only: as `send` has them.
+        sockets: filled with what gets opened, for `_cut_at`.
+        lookups: filled with the look-up, for `_place_of`.
+    """
+
+    deadline: float
+    allow_cidrs: tuple[Network, ...]
+    https_only: bool
+    sockets: list[socket.socket]
+    lookups: list[Lookup]
+
+
+def _session(way: _Way) -> HTTPSession:
     config = Config(
         ip_filter_enable=True,
         ip_filter_allow_loopback_ips=False,
@@ -176,47 +230,29 @@ def _session(
     session = HTTPSession(config)
     session.trust_env = False  # no proxy, no .netrc
     for scheme in ("http", "https"):
-        adapter = _GuardedAdapter(scheme, deadline, tuple(allow_cidrs), sockets, lookups)
-        session.mount(f"{scheme}://", adapter)
+        session.mount(f"{scheme}://", _GuardedAdapter(scheme, way))
     return session
 
 
 class _GuardedAdapter(IPFilterAdapter):
-    """
-    The filter, stricter (global unicast only), with a hole for allowed networks and an end to slow look-ups.
+    """The filter, stricter (global unicast only), with a hole for allowed networks and an end to slow look-ups."""
 
-    Args:
-        deadline: on the monotonic clock, seconds.
-        sockets: filled with what gets opened, for `_cut_at`.
-        lookups: filled with the look-up, for `_place_of`.
-    """
-
-    def __init__(
-        self,
-        scheme: str,
-        deadline: float,
-        allow_cidrs: tuple[Network, ...],
-        sockets: list[socket.socket],
-        lookups: list[Lookup],
-    ) -> None:
+    def __init__(self, scheme: str, way: _Way) -> None:
         super().__init__(is_https_proto=scheme == "https")
-        self._deadline = deadline
-        self._allow_cidrs = allow_cidrs
-        self._sockets = sockets
-        self._lookups = lookups
+        self._way = way
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
         """Replace the host by the one address that was looked up and checked."""
         lookup = _LOOKUPS.submit(super().build_connection_pool_key_attributes, request, verify, cert)
-        self._lookups.append(lookup)
+        self._way.lookups.append(lookup)
         try:
-            host_params, pool_kwargs = lookup.result(timeout=max(0.0, self._deadline - time.monotonic()))
+            host_params, pool_kwargs = lookup.result(timeout=max(0.0, self._way.deadline - time.monotonic()))
         except LookupTimeoutError:
             lookup.cancel()  # where it has not begun, it never will
             raise
         except InvalidIPAddress as error:
             address = error.args[0]
-            if not any(address in network for network in self._allow_cidrs):
+            if not any(address in network for network in self._way.allow_cidrs):
                 raise
             # The filter raised after it had set the Host header, before the rest
             host_params, pool_kwargs = HTTPAdapter.build_connection_pool_key_attributes(self, request, verify, cert)
@@ -227,6 +263,9 @@ class _GuardedAdapter(IPFilterAdapter):
             address = ipaddress.ip_address(host_params["host"].strip("[]"))
             if not address.is_global or address.is_reserved or address in _SITE_LOCAL:
                 raise InvalidIPAddress(address)
+            is_allowed = any(address in network for network in self._way.allow_cidrs)
+            if self._way.https_only and not self._is_https_proto and not is_allowed:
+                raise _PlainError
         return host_params, pool_kwargs
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
@@ -239,7 +278,7 @@ class _GuardedAdapter(IPFilterAdapter):
 
             def connect_and_remember() -> None:
                 connect()
-                self._sockets.append(connection.sock)  # now: at the headers' end the connection may let go of it
+                self._way.sockets.append(connection.sock)  # now: at the headers' end the connection may let go of it
 
             connection.connect = connect_and_remember
             return connection

@@ -1,0 +1,23 @@
+from django.apps import AppConfig
+
+
+class WebhooksConfig(AppConfig):
+    name = "apps.webhooks"
+    verbose_name = "Webhooks"
+
+    def ready(self) -> None:
+        from apps.core.endings import register_ending
+        from apps.core.errands import register_errand
+        from apps.core.happenings import register_listener, register_teller
+        from apps.core.idempotency import register_kind
+        from apps.core.sweeper import register_round
+        from apps.webhooks import delivering, outbox, registry
+
+        register_ending(outbox.on_ending)
+        register_listener(outbox.write_down)
+        for kind in ("job.succeeded", "job.failed"):
+            register_teller(kind, outbox.job_told)
+        register_errand(outbox.ERRAND, delivering.deliver_next, due=delivering.due, places=delivering.PLACES)
+        register_round("webhooks", delivering.forget_old)
+        for each in registry.KINDS:
+            register_kind(each)
