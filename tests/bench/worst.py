@@ -36,6 +36,7 @@ ASKED: dict[str, list[tuple[str, dict[str, str]]]] = {
         ("remove-background", {"output_format": "white_bg", "format": "jpg"}),
     ],
     "passes.png": [("remove-background", {}), _RAW],
+    "passes16.png": [("remove-background", {}), _RAW],
     "lossy.webp": [_RAW],
     "lossless.webp": [_RAW],
     "noise.gif": [("remove-bg", {"format": "webp"})],

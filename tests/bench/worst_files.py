@@ -67,14 +67,14 @@ def png_of_noise(opacity: bytes = b"") -> bytes:
     return _png(head, extra, (b"\0" + row.tobytes() for row in _rows(SIDE_PX)))
 
 
-def png_in_passes() -> bytes:
-    """16 bits, RGBA, interlaced, by the slowest filter: 800 MB inflated."""
-    head = struct.pack(">IIBBBBB", SIDE_PX, SIDE_PX, 16, 6, 0, 0, 1)
+def png_in_passes(depth: int = 8, side_px: int = SIDE_PX) -> bytes:
+    """RGBA, interlaced, by the slowest filter, noise in every channel: 400 MB inflated, 500 of 16 bits."""
+    head = struct.pack(">IIBBBBB", side_px, side_px, depth, 6, 0, 0, 1)
     pattern = _random.integers(0, 256, 4096, np.uint8).tobytes() * 20
     packer, parts = zlib.compressobj(1), []
     for left, top, step_x, step_y in _ADAM7:
-        columns, rows = -(-(SIDE_PX - left) // step_x), -(-(SIDE_PX - top) // step_y)
-        parts += [packer.compress(b"\4" + pattern[: 8 * columns]) for _ in range(rows)]
+        columns, rows = -(-(side_px - left) // step_x), -(-(side_px - top) // step_y)
+        parts += [packer.compress(b"\4" + pattern[: columns * depth // 2]) for _ in range(rows)]
     chunks = [(b"IHDR", head), (b"IDAT", b"".join([*parts, packer.flush()])), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(name, data) for name, data in chunks)
 
@@ -193,6 +193,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "noise.png": png_of_noise,
     "veil.png": lambda: png_of_noise(bytes([60, 90, 150, 180, 215])),
     "passes.png": png_in_passes,
+    "passes16.png": lambda: png_in_passes(16, 8_090),
     "lossy.webp": lambda: webp_of_noise(lossless=False),
     "lossless.webp": lambda: webp_of_noise(lossless=True),
     "noise.gif": gif,

@@ -181,3 +181,17 @@ def test_what_a_format_cannot_hold_is_refused() -> None:
         encode_jpeg(soft_photo(), icc_profile=bytes(17_000_000))
     with pytest.raises(ValueError, match="does not fit"):
         encode_png(cut_out()[:, :, 3], icc_profile=wide_rgb_profile())
+
+
+@pytest.mark.parametrize(("amplitude", "quality"), [(8, 90), (256, 70)])
+def test_large_webp_of_noise_is_coded_at_less_and_a_grainy_photo_is_not(
+    amplitude: int, quality: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rgb = np.random.default_rng(3).integers(0, amplitude, (700, 800, 3), np.uint8)
+    rgb += (np.arange(800, dtype=np.uint8) % 200 if amplitude < 50 else np.zeros(800, np.uint8))[None, :, None]
+    monkeypatch.setattr(encoding, "LARGE_PIXELS", 1 << 30)
+    ordinary = encode_webp(rgb, quality=quality)
+    monkeypatch.setattr(encoding, "LARGE_PIXELS", 700 * 800)
+
+    assert encode_webp(rgb) == ordinary
+    assert encode_webp(rgb, quality=50) != ordinary  # what is asked for below that stays

