@@ -16,6 +16,8 @@ from apps.core.errors import AppError, ErrorCode
 HEARTBEAT_TTL_S = 15
 LONGEST_LISTEN_S = 2.0
 """How long one wait for a bell may last: less than the socket's timeout, which bounds a Redis that hangs."""
+STEPS_CHANNEL = "keyline:steps"
+"""What is told of rows while they change: `KIND:ID`, and perhaps a text behind it."""
 _BELL_TTL_S = 60
 _FORGET_AFTER_S = 3600
 UNKNOWN_PACE_S = 2.0
@@ -53,6 +55,7 @@ def ring_bell(job_id: object, *, counted: Mapping[str, float] | None = None) -> 
         with broker().pipeline() as pipe:
             pipe.rpush(_bell(job_id), 1)
             pipe.expire(_bell(job_id), _BELL_TTL_S)
+            pipe.publish(STEPS_CHANNEL, f"job:{job_id}")
             for name, amount in (counted or {}).items():
                 pipe.hincrbyfloat(_COUNTS_KEY, name, amount)
             pipe.execute()

@@ -19,7 +19,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from apps.core import broker, counts, endings
+from apps.core import broker, counts, endings, steps
 from apps.core.errors import AppError, ErrorCode
 from apps.core.funding import funding_named
 from apps.core.models import FINAL_STATES, HELD_STATES, IS_LEFTOVER, OPEN_STATES, Job, State
@@ -77,6 +77,7 @@ def claim(worker: str) -> Job | None:
         facts = {"worker": worker, "now": now, "lease_until": now + timedelta(seconds=settings.LEASE_S)}
         job = next(iter(Job.objects.raw(_CLAIM, {**facts, "account_id": account_id})), None)
         if job is not None:
+            steps.tell(job, State.RUNNING, stage=job.stage, progress=job.progress)
             return job
     return None
 
@@ -97,6 +98,7 @@ def report(job: Job, *, stage: str, progress: float) -> None:
     """
     if not _insist(lambda: _mine(job).filter(state=State.RUNNING).update(stage=stage, progress=progress)):
         raise LeaseLostError
+    steps.tell(job, State.RUNNING, stage=stage, progress=progress)
 
 
 def note_results_stored(job: Job) -> None:
@@ -128,6 +130,7 @@ def run(job: Job, execute: Callable[[Job], Outcome]) -> None:
         return
     kept = outcome.to_json()
     moved = _insist(lambda: _move(job, State.RUNNING, State.SETTLING, stage="settle", progress=0.95, outcome=kept))
+    steps.tell(job, State.SETTLING, stage="settle", progress=0.95)
     _insist(lambda: settle(job))  # whoever began it: a move whose commit was not confirmed looks like one that lost
     if not moved and not _insist(lambda: _mine(job).filter(state__in=(State.SETTLING, State.SUCCEEDED)).exists()):
         _throw_away(job)

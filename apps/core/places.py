@@ -23,10 +23,15 @@ class Places:
         self._taken: Counter[Hashable] = Counter()
         self._changed = threading.Condition()
 
-    def take(self, caller: Hashable, *, patience_s: float = 0.0) -> bool:
-        """A place for `caller`, after at most `patience_s` seconds; False where there is none."""
+    def take(self, caller: Hashable, *, patience_s: float = 0.0, of_one: int | None = None) -> bool:
+        """
+        A place for `caller`, after at most `patience_s` seconds; False where there is none.
+
+        Args:
+            of_one: how many this caller may have, where callers differ.
+        """
         with self._changed:
-            if not self._changed.wait_for(lambda: self._is_free(caller), timeout=patience_s):
+            if not self._changed.wait_for(lambda: self._is_free(caller, of_one), timeout=patience_s):
                 return False
             self._taken[caller] += 1
             return True
@@ -39,7 +44,12 @@ class Places:
                 del self._taken[caller]
             self._changed.notify_all()
 
-    def _is_free(self, caller: Hashable) -> bool:
+    def taken_by(self, caller: Hashable) -> int:
+        """How many places `caller` has."""
+        with self._changed:
+            return self._taken[caller]
+
+    def _is_free(self, caller: Hashable, of_one: int | None) -> bool:
         mine, left = self._taken[caller], self._most - self._taken.total()
         is_for_all = left > self._spare or mine < max(1, self._spare // 4)
-        return left > 0 and mine < self._of_one and is_for_all
+        return left > 0 and mine < (of_one or self._of_one) and is_for_all

@@ -23,6 +23,7 @@ from apps.stack.paths import ROOT
 from config.logs import JsonFormatter, without_secrets
 from tests.api import Api, make_api
 from tests.contract.books import asleep
+from tests.contract.watching import Watching, events_of
 
 FIELDS = {
     "request_id", "account", "key", "method", "route", "status", "code", "credits", "ms", "bytes_in", "bytes_out",
@@ -93,7 +94,7 @@ def test_success_has_one_line_that_tells_who_what_and_how_much(api: Api, lines: 
 def test_route_is_the_pattern_and_never_the_path(api: Api, lines: Lines) -> None:
     job_id = api.remove().headers["X-Job-Id"]
     api.get(f"/v1/jobs/{job_id}?secret=1")
-    api.get(f"/v1/jobs/{job_id}/events").getvalue()
+    events_of(api.get(f"/v1/jobs/{job_id}/events"))
     api.get("/v1/watermark-templates/00000000-0000-0000-0000-000000000000")
     api.get("/no/such/place")
     api.get("/v1.0/nothing")
@@ -168,20 +169,18 @@ def test_stream_is_told_when_it_ends_with_what_was_sent(api: Api, lines: Lines) 
     response = api.get(f"/v1/jobs/{job_id}/events")
     before = len(lines.access)
 
-    body = response.getvalue()
-    response.close()
+    (event,) = events_of(response)
 
     assert before == 1
-    assert (lines.access[1]["status"], lines.access[1]["bytes_out"]) == (200, len(body))
+    assert (lines.access[1]["status"], lines.access[1]["bytes_out"]) == (200, len(event))
 
 
 def test_stream_whose_client_went_away_is_told_as_well(api: Api, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     asleep(monkeypatch)
     job_id = api.send(Prefer="respond-async").json()["data"]["jobId"]
-    response = api.get(f"/v1/jobs/{job_id}/events")
-    first = next(iter(response))
 
-    response.close()
+    with Watching(api.get(f"/v1/jobs/{job_id}/events")) as watching:
+        first = next(iter(watching))
 
     assert lines.access[-1]["bytes_out"] == len(first)
 

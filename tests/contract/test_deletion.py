@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from django.utils import timezone
 from apps.billing.funding import CreditFunding
 from apps.billing.models import LedgerEntry
 from apps.core import jobs, lifecycle, tasks
+from apps.core.api import events
 from apps.core.errors import AppError, ErrorCode
 from apps.core.models import Job, State
 from apps.core.operations import operation_named
@@ -30,6 +30,7 @@ from apps.stack.paths import ROOT
 from tests.api import Api, upload
 from tests.contract.books import asleep, books_balance, credits
 from tests.contract.objects import stored_below
+from tests.contract.watching import Watching, job_in
 from tests.watermarks import marked_png
 
 Step = Callable[..., Any]
@@ -328,10 +329,10 @@ def test_client_that_waits_for_a_deleted_job_is_told_that_it_is_gone(api: Api, m
 
 def events_with(api: Api, job: Job, act: Callable[[], Any]) -> list[dict[str, Any]]:
     """The job's events, where something happens between the first and the second."""
-    stream = iter(api.get(f"/v1/jobs/{job.id}/events").streaming_content)
-    first = next(stream)
-    act()
-    return [json.loads(event.partition(b"data: ")[2]) for event in (first, *stream)]
+    with Watching(api.get(f"/v1/jobs/{job.id}/events")) as watching:
+        first = watching.next()
+        act()
+        return [first, *map(job_in, watching)]
 
 
 def test_stream_of_a_job_that_is_deleted_ends_with_a_final_event(api: Api, queued: Job) -> None:
@@ -361,20 +362,20 @@ def test_stream_outlives_a_database_that_is_away_for_a_moment(
     api: Api, queued: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = iter([OperationalError("away"), InterfaceError("away")])
-    look = Job.refresh_from_db
+    look = events._look_at
 
-    def away_twice(job: Job, *args: Any, **kwargs: Any) -> None:
+    def away_twice(job_id: Any) -> Any:
         if error := next(looks, None):
             raise error
-        look(job, *args, **kwargs)
+        return look(job_id)
 
     def work() -> None:
         tasks.run_next()
-        monkeypatch.setattr(Job, "refresh_from_db", away_twice)
+        monkeypatch.setattr(events, "_look_at", away_twice)
 
     told = events_with(api, queued, work)
 
-    assert [each["status"] for each in told] == ["queued", "succeeded"]
+    assert (told[0]["status"], told[-1]["status"]) == ("queued", "succeeded")
     assert next(looks, None) is None
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
-from apps.core import jobs
+from apps.core.api import event_stream
 from apps.core.api.middleware import RequestContextMiddleware
 from tests.api import Api
 
@@ -60,7 +60,7 @@ def test_head_with_a_key_and_without(api: Api, path: str) -> None:
 def test_head_of_a_job_and_of_its_events_waits_for_nothing(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = api.remove(accept=JSON).json()["data"]["jobId"]
     assert_alike(*both(api, f"/v1/jobs/{job_id}"))
-    monkeypatch.setattr(jobs, "waiting_room", None)  # whoever asks for a place fails
+    monkeypatch.setattr(event_stream, "_places", None)  # whoever asks for a place fails
 
     events = Client(headers={"X-Api-Key": api.key}).head(f"/v1/jobs/{job_id}/events")
     unknown = Client(headers={"X-Api-Key": api.key}).head(f"/v1/jobs/{job_id[:-4]}0000/events")

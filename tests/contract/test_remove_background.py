@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
+import re
 import urllib.error
 import urllib.request
 from dataclasses import replace
@@ -19,6 +19,7 @@ from apps.core.models import Job, State
 from apps.core.places import Places
 from apps.core.work import worker
 from tests.api import Api, make_api, upload
+from tests.contract.watching import events_of, job_in
 from tests.drawing import photo_png
 
 JSON = "application/json"
@@ -311,10 +312,9 @@ def test_events_tell_the_job_until_it_ends(api: Api) -> None:
     response = api.get(f"/v1/jobs/{job_id}/events")
 
     assert response.headers["Content-Type"] == "text/event-stream"
-    event = b"".join(response.streaming_content).decode()
-    assert event.startswith("event: state\ndata: {")
-    assert event.endswith("}\n\n")
-    assert json.loads(event.split("data: ", 1)[1])["status"] == "succeeded"
+    (event,) = events_of(response)
+    assert re.fullmatch(r"id: [\d-]+\nevent: state\ndata: {.*}\n\n", event.decode())
+    assert job_in(event)["status"] == "succeeded"
 
 
 def test_more_waiting_requests_than_places_are_told_so(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,11 @@ from rest_framework import serializers
 from rest_framework.fields import Field
 
 from apps.core import jobs
+from apps.core.api import event_stream
 from apps.core.errors import AppError
 from apps.core.intake.inline import LongText
 from apps.core.models import Job
+from apps.core.places import Places
 from tests.api import Api, upload
 from tests.drawing import photo_png
 from tests.garments import garments_png
@@ -67,6 +69,7 @@ def test_prefer_is_not_advised_where_it_is_ignored(api: Api, path: str, monkeypa
 def test_prefer_is_not_advised_to_who_watches_or_fetches(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = api.remove(accept=JSON).json()["data"]["jobId"]
     monkeypatch.setattr(jobs, "waiting_room", crowded)
+    monkeypatch.setattr(event_stream, "_places", Places(0))
 
     watching = api.get(f"/v1/jobs/{job_id}/events")
     fetching = api.post(BACKGROUND, {"image_url": "https://shop.example/1.jpg"}, as_json=True, Prefer="respond-async")

@@ -30,6 +30,7 @@ class Client:
         self.status = 0
         self.body = b""
         self.is_gone = False
+        self.departed = asyncio.Event()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._send()
@@ -48,6 +49,9 @@ class Client:
     def response_stream(self, status: int, headers: list[tuple[str, str]]) -> Client:
         self.status = status
         return self
+
+    async def client_disconnect(self) -> None:
+        await self.departed.wait()
 
     async def send_bytes(self, data: bytes) -> None:
         if self.is_gone:

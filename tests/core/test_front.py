@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import pytest
@@ -230,6 +230,85 @@ def test_stream_ends_when_its_client_goes_away() -> None:
     assert stream.closed
 
 
+class Feed:
+    """What Django hands back for a StreamingHttpResponse whose parts are still to come."""
+
+    is_async = True
+
+    def __init__(self, *parts: bytes, then: asyncio.Event | None = None) -> None:
+        self._parts, self._then = parts, then
+        self.closed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self._parts:
+            yield part
+        if self._then:
+            await self._then.wait()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_parts_that_are_still_to_come_are_sent_and_the_answer_closed() -> None:
+    feed = Feed(b"one ", b"two")
+
+    client = serve(Client(), Scope(), app=_answering(feed))
+
+    assert client.body == b"one two"
+    assert feed.closed
+
+
+def test_streams_that_wait_hold_no_thread() -> None:
+    async def many() -> None:
+        waiting = asyncio.Event()
+        feeds = [Feed(b"one", then=waiting) for _ in range(20)]
+        clients = [Client() for _ in feeds]
+        answers = iter(feeds)
+
+        def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+            return _answering(next(answers))(environ, start_response)
+
+        server = front_for(app)  # of nine threads
+        streams = [asyncio.create_task(server.__rsgi__(Scope(), client)) for client in clients]
+        while not all(client.body for client in clients):
+            await asyncio.sleep(0)
+        assert not any(feed.closed for feed in feeds)
+        waiting.set()
+        await asyncio.gather(*streams)
+        assert all(feed.closed for feed in feeds)
+
+    asyncio.run(asyncio.wait_for(many(), timeout=60))
+
+
+@pytest.mark.parametrize("by_sending", [True, False])
+def test_stream_that_waits_ends_when_its_client_goes_away(by_sending: bool) -> None:
+    async def leave() -> Feed:
+        feed, client = Feed(b"one", then=asyncio.Event()), Client()
+        client.is_gone = by_sending
+        stream = asyncio.create_task(front_for(_answering(feed)).__rsgi__(Scope(), client))
+        while not by_sending and not client.body:
+            await asyncio.sleep(0)
+        client.departed.set()
+        await stream
+        return feed
+
+    assert asyncio.run(asyncio.wait_for(leave(), timeout=60)).closed
+
+
+def test_stream_that_breaks_is_closed_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Feed):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"one"
+            raise ValueError("a bug")
+
+    feed = Broken()
+
+    client = serve(Client(), Scope(), app=_answering(feed))
+
+    assert (client.body, feed.closed) == (b"one", True)
+    assert "a stream broke off" in caplog.text
+
+
 def test_header_with_underscores_cannot_pass_for_another() -> None:
     scope = Scope()
     scope.headers = {"x_api_key": "forged", "x-api-key": "mine", "cookie": "a=1"}
@@ -276,8 +355,8 @@ def test_chunked_body_that_stops_is_told_so() -> None:
     assert b"did not arrive in time" in serve(Client(b"ab", None), Scope(transfer_encoding="chunked")).body
 
 
-def _answering(stream: Stream) -> Any:
-    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Stream:
+def _answering(stream: Any) -> Any:
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         start_response("200 OK", [])
         return stream
 

@@ -100,8 +100,8 @@ MUTANTS = (
     Mutant(
         "events of every job are told to everybody",
         "apps/core/api/events.py",
-        "EventStream(own_job(request, job_id))",
-        "EventStream(Job.objects.get(id=job_id))",
+        "job = own_job(request, job_id)",
+        "job = Job.objects.get(id=job_id)",
         f"{_TENANTS}::test_foreign_job_tells_no_events",
     ),
     Mutant(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import cast
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -43,7 +43,8 @@ class AccessLogMiddleware:
         response = self.get_response(request)
         sent = _Sent()
         if isinstance(response, StreamingHttpResponse):
-            response.streaming_content = sent.count(cast("Iterable[bytes]", response.streaming_content))
+            parts: Any = response.streaming_content
+            response.streaming_content = sent.count_async(parts) if response.is_async else sent.count(parts)
         elif isinstance(response, HttpResponse) and request.method != "HEAD":
             sent.size_bytes = len(response.content)
         when_sent(response, lambda: _tell(request, response, sent.size_bytes))
@@ -63,6 +64,11 @@ class _Sent:
 
     def count(self, parts: Iterable[bytes]) -> Iterator[bytes]:
         for part in parts:
+            self.size_bytes += len(part)
+            yield part
+
+    async def count_async(self, parts: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+        async for part in parts:
             self.size_bytes += len(part)
             yield part
 

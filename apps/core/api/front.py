@@ -18,7 +18,7 @@ import logging
 import re
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
@@ -62,15 +62,17 @@ class RsgiProtocol(Protocol):
     def __aiter__(self) -> AsyncIterator[bytes]: ...
     def response_bytes(self, status: int, headers: Headers, body: bytes) -> None: ...
     def response_stream(self, status: int, headers: Headers) -> Transport: ...
+    def client_disconnect(self) -> Awaitable[None]: ...
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the application said; `body` is None where its parts have been sent already."""
+    """What the application said; `body` is None where its parts have been sent already, or are still to come."""
 
     status: int
     headers: Headers
     body: bytes | None
+    coming: Any = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,9 @@ class Front:
             answer = await loop.run_in_executor(self._threads, self._ask, environ, protocol, loop)
         if rest and environ.get("HTTP_EXPECT", "").lower() != "100-continue":  # who asks first has sent nothing yet
             await body.drain(rest)
-        if answer.body is not None:
+        if answer.coming is not None:
+            await _send_coming(protocol, answer)
+        elif answer.body is not None:
             protocol.response_bytes(answer.status, answer.headers, answer.body)
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -169,6 +173,8 @@ class Front:
         told: list[Any] = []
         parts = self._app(environ, lambda status, headers, exc_info=None: told.extend((status, headers)))  # noqa: ARG005
         status, headers = int(told[0][:3]), told[1]
+        if getattr(parts, "is_async", False):
+            return Answer(status, headers, None, coming=parts)
         try:
             if not getattr(parts, "streaming", False):
                 return Answer(status, headers, b"".join(parts))
@@ -301,6 +307,32 @@ def _has_body(environ: Environ) -> bool:
 
 def _length(text: str | None) -> int | None:
     return int(text) if text and text.isdecimal() else None
+
+
+async def _send_coming(protocol: RsgiProtocol, answer: Answer) -> None:
+    """Send parts as they come, in the event loop alone, until they end or the client has gone."""
+    transport = protocol.response_stream(answer.status, answer.headers)
+    ends = [asyncio.create_task(each) for each in (_send_all(transport, answer.coming), _departure(protocol))]
+    try:
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for end in ends:
+            end.cancel()
+        sent, _ = await asyncio.gather(*ends, return_exceptions=True)
+        answer.coming.close()
+    if isinstance(sent, ConnectionError):
+        log.debug("the client of a stream went away")
+    elif isinstance(sent, Exception):
+        log.error("a stream broke off", exc_info=sent)
+
+
+async def _send_all(transport: Transport, parts: AsyncIterable[bytes]) -> None:
+    async for part in parts:
+        await _send(transport, part)
+
+
+async def _departure(protocol: RsgiProtocol) -> None:
+    await protocol.client_disconnect()
 
 
 async def _send(transport: Transport, part: bytes) -> None:
