@@ -27,6 +27,10 @@ class Api:
     def get(self, path: str, **headers: str) -> HttpResponse:
         return self._client.get(path, headers=self._headers(headers))
 
+    def patch(self, path: str, data: Any) -> HttpResponse:
+        body = json.dumps(data)
+        return self._client.patch(path, body, content_type="application/json", headers=self._headers({}))
+
     def delete(self, path: str) -> HttpResponse:
         return self._client.delete(path, headers=self._headers({}))
 

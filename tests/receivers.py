@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ class Sent:
     headers: dict[str, str]
     body: bytes
     at: float
+
+    def json(self) -> Any:
+        return json.loads(self.body)
 
     def verified(self, secret: str) -> Any:
         """What the reference library reads in it. Raises WebhookVerificationError."""

@@ -158,6 +158,22 @@ class JobStatus(StrEnum):
     EXPIRED = "expired"
 
 
+class DeliveryStatus(StrEnum):
+    """Of something that is sent."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+class JobDelivery(Part):
+    """What became of upload_url; it never changes the charge."""
+
+    status: DeliveryStatus
+    attempts: Count
+    last_status: Annotated[int | None, about("Of the last answer that came; null where none did.")]
+
+
 class ListedJob(Part):
     """A job in a list: all but its result."""
 
@@ -173,6 +189,7 @@ class ListedJob(Part):
     expires_at: Moment | None
     credits_charged: Count
     error: ApiError | None
+    delivery: Annotated[JobDelivery | None, about("null without upload_url.")]
 
 
 class Job(ListedJob):

@@ -11,8 +11,16 @@ from collections.abc import Iterator
 from apps.core.models import Job, State
 from apps.core.outcome import Outcome
 
-JOBS, QUEUE, STAGES, CREDITS, PAYMENTS, WEBHOOKS = "jobs", "queue", "stages", "credits", "payments", "webhooks"
-WEBHOOK_OUTCOMES = ("delivered", "retried", "failed")
+JOBS, QUEUE, STAGES, CREDITS, PAYMENTS, WEBHOOKS, UPLOADS = (
+    "jobs",
+    "queue",
+    "stages",
+    "credits",
+    "payments",
+    "webhooks",
+    "uploads",
+)
+SENT_OUTCOMES = ("delivered", "retried", "failed")
 _COUNT, _SUM = "count", "sum"
 
 

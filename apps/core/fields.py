@@ -128,6 +128,13 @@ class DeliverySerializer(serializers.Serializer[Any]):
         "which only a synchronous binary answer can be.",
     )
 
+    upload_url = Text(
+        required=False,
+        max_length=4096,
+        help_text="Where the result is put, too, once the job has succeeded: a presigned PUT address of your own bucket, https. "
+        "It is tried again like a webhook; delivery of the job says what came of it, and the charge does not hang on it.",
+    )
+
 
 class FormSerializer(serializers.Serializer[Any]):
     """How the answer is to look, where the dialect has both forms; `asked_form` reads it."""

@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 
-from apps.core import broker, idempotency, tasks
+from apps.core import broker, handover, idempotency, tasks
 from apps.core.errors import AppError, ErrorCode
 from apps.core.funding import funding_named
 from apps.core.identity import Identity
@@ -53,6 +53,7 @@ class Order:
     uploads: Mapping[str, Upload]
     request_id: str
     retention_s: int
+    upload_url: str | None = None
     ticket: idempotency.Ticket | None = None
 
     @property
@@ -206,12 +207,15 @@ def submit(order: Order) -> Job:
         retention_s=order.retention_s,
         created_at=timezone.now(),
     )
+    handed_over = handover.order(job, order.upload_url) if order.upload_url else None
     connection.close()  # back to the pool: a slow store must not keep it from requests that need only the rows
     _store_inputs(job, order.uploads)
     try:
         with transaction.atomic():
             _line_up(job.account_id)
             job.save(force_insert=True)
+            if handed_over:
+                handed_over.save(force_insert=True)
             idempotency.take(order.ticket, job)
             refuse_too_many_jobs(job, jobs_at_once=order.identity.limits.jobs_at_once)
             funding_named(job.funding).hold(job)

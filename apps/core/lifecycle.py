@@ -22,7 +22,7 @@ from django.utils import timezone
 from apps.core import broker, counts, endings, steps
 from apps.core.errors import AppError, ErrorCode
 from apps.core.funding import funding_named
-from apps.core.models import FINAL_STATES, HELD_STATES, IS_LEFTOVER, OPEN_STATES, Job, State
+from apps.core.models import FINAL_STATES, HELD_STATES, IS_LEFTOVER, OPEN_STATES, Handover, Job, State
 from apps.core.outcome import Outcome
 from apps.core.storage import StoreAwayError, result_store
 
@@ -200,6 +200,7 @@ def delete(job: Job) -> None:
     with transaction.atomic():
         if not _cancel(job, **gone):  # it has ended, and stays so
             Job.objects.filter(id=job.id, deleted_at=None, state__in=FINAL_STATES).update(**gone)
+        Handover.objects.filter(job_id=job.id).delete()  # the client's address, which is a secret of his
     job.refresh_from_db()
     purge_if_reachable(job)
 

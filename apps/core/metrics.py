@@ -62,8 +62,12 @@ def _counters(counted: dict[str, float]) -> Iterator[Metric]:
     yield _counter("keyline_jobs", "Jobs that ended", labels=["operation", "outcome"], values=jobs)
     yield _counter("keyline_credits", "Credits moved in the ledger", labels=["kind"], values=of(counts.CREDITS))
     yield _counter("keyline_payments", "Payments by state", labels=["rail", "state"], values=of(counts.PAYMENTS))
-    webhooks = {(outcome,): 0.0 for outcome in counts.WEBHOOK_OUTCOMES} | of(counts.WEBHOOKS)
-    yield _counter("keyline_webhook_deliveries", "Tries of webhooks", labels=["outcome"], values=webhooks)
+    for family, name, told in (
+        (counts.WEBHOOKS, "keyline_webhook_deliveries", "Tries of webhooks"),
+        (counts.UPLOADS, "keyline_uploads", "Tries to put a result where upload_url says"),
+    ):
+        tries = {(outcome,): 0.0 for outcome in counts.SENT_OUTCOMES} | of(family)
+        yield _counter(name, told, labels=["outcome"], values=tries)
     queue = SummaryMetricFamily("keyline_queue_seconds", "From submit to the last worker's start", labels=["operation"])
     stages = SummaryMetricFamily("keyline_job_stage_seconds", "A success's stages", labels=["operation", "stage"])
     for summary, family in ((queue, counts.QUEUE), (stages, counts.STAGES)):

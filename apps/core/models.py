@@ -52,6 +52,7 @@ class Job(models.Model):
     `billed_early` says that a gateway was told the price with the 202, before the job had ended.
     `crashes` counts the workers that died with the job in hand.
     `pace_name` is what its time is measured under: the operation, or a use of it that takes another time.
+    `delivery` says what became of `upload_url`, as answers show it; null without one (`Handover`).
     `key_prefix` names the key that sent it; it is empty for the gateway's and for payments.
     """
 
@@ -86,6 +87,7 @@ class Job(models.Model):
 
     outcome = models.JSONField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
+    delivery = models.JSONField(null=True, blank=True)
 
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
@@ -134,6 +136,26 @@ class Job(models.Model):
     def attempt_prefix(self) -> str:
         """Of the results of this attempt alone: two workers never write the same object."""
         return f"{self.result_prefix}{self.attempt}/"
+
+
+class Handover(models.Model):
+    """
+    Where a job's result is still to be put (`handover`); the row goes when that is done, and the address with it.
+
+    Due at `next_attempt_at`, null until the job has succeeded; who claims it moves that to the end of its lease.
+    """
+
+    job = models.OneToOneField(Job, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    account = models.ForeignKey("accounts.Account", on_delete=models.CASCADE, related_name="+", db_index=False)
+    sealed_url = models.TextField(editable=False)
+    next_attempt_at = models.DateTimeField(null=True, db_index=True)
+    lease_until = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["account"], condition=Q(lease_until__isnull=False), name="handover_held")]
+
+    def __str__(self) -> str:
+        return str(self.job_id)
 
 
 class IdempotencyKey(models.Model):

@@ -6,11 +6,11 @@ from typing import Annotated, Self
 
 from msgspec import UNSET, Meta, UnsetType
 
-from apps.core.answers import Count, Moment, Part, Url, Uuid, about
+from apps.core.answers import Count, DeliveryStatus, Moment, Part, Url, Uuid, about
 from apps.core.api.cursors import NextCursor
 from apps.core.results import iso
 from apps.webhooks import models
-from apps.webhooks.models import DeliveryStatus, EventType, Status
+from apps.webhooks.models import EventType, Status
 
 EXAMPLE_ID = "5b1c7e0a-0f3d-4a53-9a52-6f0f2f3f9b10"
 Events = Annotated[list[EventType], Meta(min_length=1)]

@@ -15,14 +15,13 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.core import broker, counts
-from apps.webhooks.models import TEST, Delivery, DeliveryStatus, Event, Status, Webhook
+from apps.core.answers import DeliveryStatus
+from apps.core.retries import pause_after
+from apps.webhooks.models import TEST, Delivery, Event, Status, Webhook
 from apps.webhooks.sending import LIMIT_S, Attempt, NothingToTellError, attempt
 
 log = logging.getLogger(__name__)
 PLACES = 48
-_S, _M, _H = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
-PAUSES = (5 * _S, 5 * _M, 30 * _M, 2 * _H, 5 * _H, 10 * _H, 14 * _H, 20 * _H, 24 * _H)
-"""Standard Webhooks' published times: after the first try, which is at once, and each that failed."""
 KEPT = timedelta(days=30)
 LEASE = timedelta(seconds=LIMIT_S + 10)
 _BATCH = 1000
@@ -163,9 +162,10 @@ def _fate(delivery: Delivery, tried: Attempt | None) -> tuple[DeliveryStatus, da
         return DeliveryStatus.FAILED, None
     if tried.is_success:
         return DeliveryStatus.DELIVERED, None
-    tries = len(delivery.attempts)
-    is_last = tries >= len(PAUSES) or tried.says_gone or delivery.event.type == TEST
-    return (DeliveryStatus.FAILED, None) if is_last else (DeliveryStatus.PENDING, timezone.now() + PAUSES[tries])
+    pause = pause_after(len(delivery.attempts) + 1)
+    if pause is None or tried.says_gone or delivery.event.type == TEST:
+        return DeliveryStatus.FAILED, None
+    return DeliveryStatus.PENDING, timezone.now() + pause
 
 
 def _tell(delivery: Delivery, tried: Attempt | None, status: DeliveryStatus) -> None:

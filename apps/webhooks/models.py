@@ -9,6 +9,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Q
 
+from apps.core.answers import DeliveryStatus
 from apps.core.models import MODES
 from apps.core.owner import Mode
 
@@ -31,14 +32,6 @@ class Status(StrEnum):
 
     ACTIVE = "active"
     DISABLED = "disabled"
-
-
-class DeliveryStatus(StrEnum):
-    """Of a delivery."""
-
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    FAILED = "failed"
 
 
 class Webhook(models.Model):

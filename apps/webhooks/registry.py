@@ -16,12 +16,13 @@ from django.utils import timezone
 
 from apps.accounts.models import Account
 from apps.core import errands
+from apps.core.answers import DeliveryStatus
 from apps.core.errors import AppError, ErrorCode, invalid
 from apps.core.idempotency import Fate, Kind, Ticket, once
 from apps.core.identity import Identity
 from apps.core.sealing import seal
 from apps.webhooks.delivering import LEASE, disable
-from apps.webhooks.models import Delivery, DeliveryStatus, Rotation, Status, Webhook
+from apps.webhooks.models import Delivery, Rotation, Status, Webhook
 from apps.webhooks.outbox import ERRAND, delivery_of
 from apps.webhooks.sending import test_event
 

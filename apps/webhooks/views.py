@@ -18,6 +18,7 @@ from apps.core.api.parsers import JsonParser
 from apps.core.api.views import EndpointView, place_if
 from apps.core.dialects.envelope import envelope
 from apps.core.idempotency import Ticket
+from apps.core.intake.addresses import checked_address
 from apps.core.openapi.endpoints import Endpoint
 from apps.core.request_facts import facts_of, identity_of
 from apps.core.results import iso
@@ -35,19 +36,23 @@ from apps.webhooks.answers import (
 from apps.webhooks.delivering import send_test
 from apps.webhooks.models import Delivery, EventType
 from apps.webhooks.registry import MOST_WEBHOOKS, own_delivery, own_webhook, webhooks_of
-from apps.webhooks.serializers import ChangeSerializer, WebhookSerializer, checked_address
+from apps.webhooks.serializers import ChangeSerializer, WebhookSerializer
 
 
 class WebhookEndpoint(EndpointView):
-    """JSON alone."""
+    """Of the chapter."""
 
     chapter = "webhooks"
+
+
+class JsonEndpoint(WebhookEndpoint):
+    """With a body of JSON alone; the others have none, and take an empty one of any kind."""
 
     def get_parsers(self) -> list[BaseParser]:
         return [JsonParser()]
 
 
-class WebhooksView(WebhookEndpoint):
+class WebhooksView(JsonEndpoint):
     """`POST` registers one, `GET` lists them."""
 
     @Endpoint("list_webhooks", "Your webhooks", Envelope[Webhooks])
@@ -82,7 +87,7 @@ class WebhooksView(WebhookEndpoint):
         return _answer(response, ticket, row, is_replay)
 
 
-class WebhookView(WebhookEndpoint):
+class WebhookView(JsonEndpoint):
     """`GET`, `PATCH` and `DELETE` of one."""
 
     @Endpoint("get_webhook", "One of your webhooks", Envelope[Webhook])

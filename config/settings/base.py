@@ -216,5 +216,6 @@ LOGGING = {
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "pyvips": {"level": "WARNING"},
+        "urllib3": {"level": "INFO"},  # below, it tells the paths of clients' addresses, which hold their secrets
     },
 }

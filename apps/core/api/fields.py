@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from apps.core.api.negotiation import AnswerForm
 from apps.core.errors import Fault, invalid
 from apps.core.fields import FORMS, Choices, DeliverySerializer
+from apps.core.intake.addresses import checked_address
 from apps.core.operations import Operation
 
 _DRY_RUN = {"true": True, "1": True, "false": False, "0": False}
@@ -73,6 +74,23 @@ def checked_retention(fields: Mapping[str, Any], form: AnswerForm) -> int:
             "retention", "retention=0 leaves nothing to fetch later: ask for the image itself, without Prefer and JSON."
         )
     return retention_s
+
+
+def checked_upload_url(fields: Mapping[str, Any], *, retention_s: int, account_id: int) -> str | None:
+    """
+    Where the result is put, too; None for nowhere. It takes a look-up.
+
+    Raises:
+        AppError: the address is none that we send to, or the result is not kept for it.
+    """
+    url = _plain(fields).get("upload_url")
+    if url is None:
+        return None
+    if retention_s == 0:
+        raise invalid(
+            "upload_url", "retention=0 deletes the result before it can be put anywhere; leave one of them out."
+        )
+    return checked_address("upload_url", str(url).strip(), account_id=account_id)
 
 
 def asked_form(request: Request, fields: Mapping[str, Any], *, known: Sequence[str]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
@@ -23,6 +24,7 @@ from apps.core.api.fields import (
     asked_form,
     checked_params,
     checked_retention,
+    checked_upload_url,
     ignored_names,
     is_dry_run,
     refuse_contradictions,
@@ -245,10 +247,19 @@ class OperationView(EndpointView):
         is_dry_run(request, fields)
         identity = identity_of(request)
         self.operation.authorize(params, identity)
-        with place_if(has_url(self.operation, fields), identity.account_id):
+        hands_over = self.dialect.offers_retention and bool(fields.get("upload_url"))
+        with place_if(hands_over or has_url(self.operation, fields), identity.account_id):
+            upload_url = (
+                checked_upload_url(fields, retention_s=retention_s, account_id=identity.account_id)
+                if hands_over
+                else None
+            )
             uploads = open_uploads(self.operation, fields, caller=identity.account_id)
         self.operation.check(params, {name: upload.header for name, upload in uploads.items()})
-        return self.order_for(request, identity, params=params, uploads=uploads, fields=fields, retention_s=retention_s)
+        order = self.order_for(
+            request, identity, params=params, uploads=uploads, fields=fields, retention_s=retention_s
+        )
+        return replace(order, upload_url=upload_url) if upload_url else order
 
     def order_for(
         self,

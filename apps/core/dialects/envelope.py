@@ -15,9 +15,11 @@ from msgspec import UNSET, UnsetType, defstruct, structs
 from apps.core.answers import (
     ApiError,
     ApiWarning,
+    DeliveryStatus,
     Envelope,
     ErrorDetail,
     ErrorEnvelope,
+    JobDelivery,
     JobStatus,
     ListedJob,
     Meta,
@@ -172,7 +174,14 @@ def listed_job(job: Job) -> ListedJob:
         expires_at=iso(job.expires_at),
         credits_charged=job.charged_credits,
         error=error_data(error_of(job)) if state == State.FAILED else None,
+        delivery=_delivery(job.delivery),
     )
+
+
+def _delivery(told: dict[str, Any] | None) -> JobDelivery | None:
+    if told is None:
+        return None
+    return JobDelivery(DeliveryStatus(told["status"]), attempts=told["attempts"], last_status=told["lastStatus"])
 
 
 def result_data(job: Job, outcome: Outcome) -> Result:
