@@ -95,6 +95,18 @@ def test_nobody_has_capabilities_or_a_port_for_strangers(house: Path) -> None:
     assert users == ["10001"] * 3
 
 
+def test_no_server_meets_anybody_but_our_own_processes(house: Path) -> None:
+    services = composed(house)
+    networks = {name: set(service["networks"]) for name, service in services.items()}
+
+    for server in SERVERS:
+        (own,) = networks[server]
+        met = {name for name, joined in networks.items() if own in joined} - {server}
+        assert met == set(services) - SERVERS  # the store's inner ports ask for nothing
+    text = (house / "compose.yml").read_text()
+    assert re.findall(r"^  (\w+): \{internal: true\}$", text, re.MULTILINE) == ["database", "broker"]
+
+
 def test_gpu_file_changes_the_worker_alone(house: Path) -> None:
     plain, gpu = composed(house), composed(house, "compose.gpu.yml")
 
