@@ -82,7 +82,7 @@ def _slots() -> InferenceSlots:
     gpu = choose_gpu(
         cast(Any, settings.DEVICE), is_required=settings.REQUIRE_GPU, jobs=jobs, max_batch=settings.GPU_MAX_BATCH
     )
-    return InferenceSlots(jobs or None, share=settings.SHARE_SLOT) if gpu is None else InferenceSlots(gpu=gpu)
+    return InferenceSlots(jobs or None) if gpu is None else InferenceSlots(gpu=gpu)
 
 
 def _models(slots: InferenceSlots) -> Models:

@@ -118,7 +118,6 @@ HEARTBEAT_FILE = env.str("HEARTBEAT_FILE", "")  # touched every 5 s by a worker 
 INFERENCE_SLOTS = integer("INFERENCE_SLOTS", 0, low=0, high=64)  # 0: chosen from the cores
 DEVICE = choice("DEVICE", "auto", allowed=("auto", "cpu", "cuda"))
 REQUIRE_GPU = env.bool("REQUIRE_GPU", False)
-SHARE_SLOT = env.bool("SHARE_SLOT", True)  # narrow runs beside each other when requests wait: 0.4 GB more
 
 INFERENCE_PRECISION = choice("INFERENCE_PRECISION", "auto", allowed=("auto", "f32", "bf16", "int8"))  # on a CPU
 NETWORKS_DIR = env.str(

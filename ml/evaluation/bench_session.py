@@ -97,7 +97,7 @@ def _our_session(path: Path, precision: Precision) -> Callable[[Any], object]:
     from ml.sessions.openvino import OpenVinoSession
     from ml.sessions.slots import InferenceSlots
 
-    return OpenVinoSession(path, slots=InferenceSlots(share=True), compiler=Compiler(precision)).run
+    return OpenVinoSession(path, slots=InferenceSlots(), compiler=Compiler(precision)).run
 
 
 def _bare_session(path: Path, threads: int) -> Callable[[Any], object]:

@@ -1,9 +1,7 @@
 """
-OpenVINO on a CPU: one request alone is fast, many together lose nothing.
+OpenVINO on a CPU: as many runs at once as there are slots, each on all the cores of its slot.
 
-A network is there twice where slots can be shared: for one run on all cores, and for narrow runs beside each other.
-Each keeps its weights as it has packed them; the weights that both were made from stay in a file (`ml.sessions.compiling`).
-The working memory belongs to whichever ran last, and the other's is given back.
+A network keeps its weights as it has packed them; those that they were made from stay in a file (`ml.sessions.compiling`).
 """
 
 from __future__ import annotations
@@ -54,19 +52,14 @@ class OpenVinoGraph:
         self._slots = slots
         self._keeps_memory = keeps_memory
         self._network = compiler.compile(path, outputs=outputs)
-        options = compiler.options
-        self._wide = _Compiled(self._network, options, runs=slots.count, threads=slots.threads_per_run)
-        self._narrow: _Compiled | None = None
-        if slots.parts > 1:
-            threads = max(1, slots.threads_per_run // slots.parts)
-            self._narrow = _Compiled(self._network, options, runs=slots.count * slots.parts, threads=threads)
-        drop_pages(self._network)  # they have packed what they need of it
+        self._compiled = _Compiled(self._network, compiler.options, runs=slots.count, threads=slots.threads_per_run)
+        drop_pages(self._network)  # it has packed what it needs of it
         gc.collect()
         give_back_freed_memory()
 
     def run(self, tensors: Tensors) -> list[NDArray[np.float32]]:
         """
-        Run the network, waiting for a free slot or a part of one.
+        Run the network, waiting for a free slot.
 
         Args:
             tensors: one float32 array for each of the graph's inputs, by name or by place.
@@ -74,21 +67,11 @@ class OpenVinoGraph:
         Returns:
             The outputs asked for, float32, in the network's own range.
         """
-        outputs = self._run(tensors)
+        outputs = self._slots.run(lambda: self._compiled.run(tensors))
         if not self._keeps_memory:
-            for shape in (self._wide, self._narrow):
-                if shape is not None:
-                    shape.release_memory()
+            self._compiled.release_memory()
             give_back_freed_memory()
         return outputs
-
-    def _run(self, tensors: Tensors) -> list[NDArray[np.float32]]:
-        wide, narrow = self._wide, self._narrow
-        if narrow is None:
-            return self._slots.run(lambda: wide.run(tensors))
-        return self._slots.run_either(
-            lambda: wide.run(tensors, instead_of=narrow), lambda: narrow.run(tensors, instead_of=wide)
-        )
 
 
 class OpenVinoSession:
@@ -102,7 +85,7 @@ class OpenVinoSession:
 
     def run(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
         """
-        Run the network, waiting for a free slot or a part of one.
+        Run the network, waiting for a free slot.
 
         Args:
             tensor: (N, C, H, W) float32 as the network was trained to see it.
@@ -126,14 +109,10 @@ class _Compiled:
             self._requests.put(self._model.create_infer_request())
         self._lock = threading.Lock()
         self._running = 0
-        self._holds_memory = False
 
-    def run(self, tensors: Tensors, *, instead_of: _Compiled | None = None) -> list[NDArray[np.float32]]:
-        """Run it. The slots never let `instead_of` run at the same time, so its working memory can go first."""
-        if instead_of is not None:
-            instead_of.release_memory()
+    def run(self, tensors: Tensors) -> list[NDArray[np.float32]]:
+        """Run it in one of its requests."""
         with self._lock:
-            self._holds_memory = True
             self._running += 1
         request = self._requests.get()
         try:
@@ -151,6 +130,5 @@ class _Compiled:
         While it runs, nothing is given back.
         """
         with self._lock:
-            if self._holds_memory and not self._running:
-                self._holds_memory = False
+            if not self._running:
                 self._model.release_memory()

@@ -19,11 +19,11 @@ from tests.ml.tiny_onnx import mixed_up, tiny_model
 
 @pytest.fixture
 def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OpenVinoSession:
-    """On the one slot of a machine of two cores, which runs may share."""
+    """On the one slot of a machine of two cores."""
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
     path = tmp_path / "tiny.onnx"
     path.write_bytes(tiny_model())
-    return OpenVinoSession(path, slots=InferenceSlots(share=True))
+    return OpenVinoSession(path, slots=InferenceSlots())
 
 
 def test_session_gives_the_first_output(session: OpenVinoSession) -> None:
