@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from apps.core import broker, counts, endings, steps
@@ -217,11 +217,12 @@ def purge(job: Job) -> None:
     if job.inputs_stored:
         result_store().delete_prefix(job.input_prefix)
     rows = Job.objects.filter(id=job.id, state__in=FINAL_STATES)
+    gone = {**Job.NO_INPUTS, **(Job.NO_RESULTS if job.results_stored else {})}
     last_write_at = job.purge_again_at or _last_write_at(job)
     if last_write_at is not None and last_write_at > timezone.now():
-        rows.update(inputs_stored=False, purge_again_at=last_write_at)
+        rows.update(**gone | {"results_stored": F("results_stored"), "purge_again_at": last_write_at})
     else:
-        rows.update(inputs_stored=False, results_stored=False)
+        rows.update(**gone)
     rows.filter(state=State.SUCCEEDED).update(state=State.EXPIRED, outcome=None)
     log.info("objects deleted", extra={"facts": job.log_facts})
 
@@ -265,7 +266,7 @@ def delete_inputs(job: Job, *, names: Iterable[str] = ()) -> None:
             result_store().delete(job.input_prefix + name)
     else:
         result_store().delete_prefix(job.input_prefix)
-    Job.objects.filter(id=job.id).update(inputs_stored=False)
+    Job.objects.filter(id=job.id).update(**Job.NO_INPUTS)
 
 
 def lapsed() -> QuerySet[Job]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 import uuid
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Coalesce, Now
 
 from apps.core.owner import Mode
 
@@ -49,12 +50,17 @@ class Job(models.Model):
     `inputs_stored` and `results_stored` stay true until the sweeper or the worker has seen them deleted; results are deleted
     a second time at `purge_again_at`, when no worker that had the job can store one any more.
     `attempt` counts claims and guards every write of a worker: a worker whose lease lapsed has an old number.
+    `inputs_gone_at` and `results_gone_at` keep when they were deleted.
     `billed_early` says that a gateway was told the price with the 202, before the job had ended.
     `crashes` counts the workers that died with the job in hand.
     `pace_name` is what its time is measured under: the operation, or a use of it that takes another time.
     `delivery` says what became of `upload_url`, as answers show it; null without one (`Handover`).
     `key_prefix` names the key that sent it; it is empty for the gateway's and for payments.
     """
+
+    NO_INPUTS: ClassVar = {"inputs_stored": False, "inputs_gone_at": Coalesce("inputs_gone_at", Now())}
+    NO_RESULTS: ClassVar = {"results_stored": False, "results_gone_at": Coalesce("results_gone_at", Now())}
+    """What an update of a row says whose objects have been deleted; the time of the first deletion stays."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     account = models.ForeignKey("accounts.Account", on_delete=models.PROTECT, related_name="jobs")
@@ -95,6 +101,8 @@ class Job(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
     purge_again_at = models.DateTimeField(null=True, blank=True)
+    inputs_gone_at = models.DateTimeField(null=True, blank=True)
+    results_gone_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-created_at"]

@@ -106,6 +106,14 @@ class ResultStore:
         for item in listing.get("Contents", []):
             self.delete(item["Key"])
 
+    def keys_below(self, prefix: str) -> list[str]:
+        """
+        The key of every object below `prefix`, older versions of a bucket that keeps them too, once for each version; at most
+        1,000 are told.
+        """
+        listing = self._call("list_object_versions", Prefix=prefix)
+        return [item["Key"] for item in listing.get("Versions", [])]
+
     def presign(self, key: str, *, expires_s: int) -> str:
         """A Signature Version 4 GET URL that lives `expires_s` seconds."""
         url: str = self._signer.generate_presigned_url(
