@@ -1,0 +1,209 @@
+"""
+Webhooks of a whole stack: every job's event arrives, whatever is killed, and slow receivers delay nobody else's.
+
+    WEBHOOK_JOBS=1000 WEBHOOK_KILLS=100 .venv/bin/pytest tests/stack/test_webhooks.py -k kills -s     # the long run
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import ssl
+import statistics
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.stack.certificates import make_identity
+from apps.stack.paths import VarDir
+from tests.receivers import FLOOD, HANG, REDIRECT, Receiver, receiving
+from tests.stack.load import Books, Caller, kill, photo
+from tests.stack.service import Stack, outer_environment, wait_until
+
+pytestmark = pytest.mark.stack
+
+JOBS = int(os.environ.get("WEBHOOK_JOBS", "30"))
+KILLS = int(os.environ.get("WEBHOOK_KILLS", "6"))
+AT_ONCE = 100
+QUICK_S = 2.0
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Stack]:
+    """A stack with the quick network: these tests are about rows, not about pictures."""
+    with tempfile.TemporaryDirectory(prefix="keyline-hooks-", ignore_cleanup_errors=True) as folder:
+        environ = outer_environment(Path(folder)) | {"WEIGHTS_PROFILE": "permissive"}
+        running = Stack(var=VarDir(Path(folder)), environ=environ)
+        try:
+            running.start()
+            yield running
+        finally:
+            running.launcher("stop")
+
+
+@pytest.fixture(scope="module")
+def books(own: Stack) -> Books:
+    return Books(own.env["DATABASE_URL"])
+
+
+def new_caller(stack: Stack, name: str) -> Caller:
+    made = stack.manage("create_api_key", "--account", name, "--plan", "CUSTOM", "--credits", "100000")
+    assert made.returncode == 0, made.stderr
+    return Caller(stack.url, made.stdout.strip(), account=name)
+
+
+def register(caller: Caller, url: str) -> dict[str, Any]:
+    body = json.dumps({"url": url, "events": ["job.succeeded", "job.failed"]}).encode()
+    made = caller.ask("POST", "/v1/webhooks", body, {"Content-Type": "application/json"})
+    assert made.status == 201, made.body
+    return made.json["data"]
+
+
+def submit(caller: Caller, number: int) -> str:
+    """A job that is surely there, and nobody waits for."""
+    while True:
+        reply = caller.remove(photo(number), key=f"{caller.account}-{number}", prefer="respond-async")
+        if reply.status == 202:
+            return str(reply.json["data"]["jobId"])
+        assert reply.status in {0, 409, 429, 503}, reply.body
+        time.sleep(0.3)
+
+
+def told(receiver: Receiver, secret: str) -> dict[str, list[Any]]:
+    """What came, verified, by the job that it is about."""
+    found: dict[str, list[Any]] = {}
+    for sent in list(receiver.sent):
+        data = sent.verified(secret)
+        found.setdefault(data["data"]["jobId"], []).append((data["type"], sent.headers["webhook-id"], sent.at))
+    return found
+
+
+def test_one_job_is_told_by_the_io_worker_and_can_be_verified(own: Stack) -> None:
+    caller = new_caller(own, "thin")
+    with receiving() as receiver:
+        webhook = register(caller, receiver.url)
+
+        job_id = submit(caller, 1)
+
+        assert wait_until(lambda: bool(receiver.sent))
+        (told_of,) = told(receiver, webhook["secret"]).items()
+        assert (told_of[0], [kind for kind, _, _ in told_of[1]]) == (job_id, ["job.succeeded"])
+        page = f"/v1/webhooks/{webhook['webhookId']}/deliveries"
+        assert wait_until(lambda: caller.ask("GET", page).json["data"]["deliveries"][0]["status"] == "delivered")
+        assert own.pid("io")
+        assert "keyline_webhook_deliveries_total" in caller.ask("GET", "/metrics").body.decode()
+
+
+def test_receivers_that_hang_flood_or_move_do_not_delay_others(own: Stack, books: Books, tmp_path: Path) -> None:
+    identity = make_identity(tmp_path / "own", None)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(identity.certificate, identity.key)
+    slow, quick = new_caller(own, "slow"), new_caller(own, "quick")
+    with receiving() as bad, receiving(context) as untrusted, receiving() as good:
+        bad.answers |= {"/hang": HANG, "/hang2": HANG, "/flood": FLOOD, "/moved": REDIRECT, "/gone": 410}
+        hooks = {path: register(slow, bad.url + path) for path in bad.answers}
+        hooks["tls"] = register(slow, untrusted.url)
+        webhook = register(quick, good.url)
+
+        jobs: list[str] = []
+        for number in range(JOBS):
+            submit(slow, number)
+            jobs.append(submit(quick, number))
+
+        assert wait_until(lambda: set(told(good, webhook["secret"])) == set(jobs))
+        late_s = lateness(good, webhook["secret"], books)
+        print(
+            f"\nothers' deliveries: median {statistics.median(late_s):.2f} s, p95 {p95(late_s):.2f} s, of {len(late_s)}"
+        )
+        assert p95(late_s) < QUICK_S
+        outcomes = {path: outcome_of(slow, hook) for path, hook in hooks.items()}
+    assert outcomes["/gone"] == ("disabled", {410})
+    assert outcomes["/moved"] == ("active", {301})
+    assert outcomes["/flood"] == ("active", {200})
+    assert outcomes["tls"] == ("active", {None})
+    assert bad.to("/hang")
+
+
+def lateness(receiver: Receiver, secret: str, books: Books) -> list[float]:
+    """Seconds from each job's end to its event's arrival."""
+    offset = time.time() - time.monotonic()
+    rows = books.rows("SELECT id::text, finished_at FROM core_job WHERE finished_at IS NOT NULL")
+    ended: dict[str, datetime] = dict(rows)
+    return [each[0][2] + offset - ended[job_id].timestamp() for job_id, each in told(receiver, secret).items()]
+
+
+def p95(values: list[float]) -> float:
+    return sorted(values)[int(0.95 * (len(values) - 1))]
+
+
+def outcome_of(caller: Caller, webhook: dict[str, Any]) -> tuple[str, set[int | None]]:
+    """(the webhook's status, the statuses of all its tries)."""
+    path = f"/v1/webhooks/{webhook['webhookId']}"
+    deliveries = caller.ask("GET", f"{path}/deliveries?limit=100").json["data"]["deliveries"]
+    tried = {each["httpStatus"] for delivery in deliveries for each in delivery["attempts"]}
+    return caller.ask("GET", path).json["data"]["status"], tried
+
+
+def test_no_event_is_lost_though_workers_are_killed(own: Stack, books: Books) -> None:
+    dice, caller, is_over = random.Random(7), new_caller(own, "killed"), threading.Event()
+    with receiving() as receiver:
+        receiver.answers["/hook"] = lambda handler, _: answer_late(handler)
+        webhook = register(caller, f"{receiver.url}/hook")
+        killer = threading.Thread(target=kill_now_and_then, args=(own, dice, is_over))
+        killer.start()
+        jobs: list[str] = []
+        for number in range(JOBS):
+            jobs.append(submit(caller, number))
+            wait_until(lambda: open_jobs(books, caller) < AT_ONCE)
+        killer.join()
+        assert wait_until(lambda: open_jobs(books, caller) == 0)
+        assert wait_until(lambda: set(told(receiver, webhook["secret"])) == set(jobs))
+        pending = "SELECT count(*) FROM webhooks_delivery WHERE status = 'pending' AND webhook_id = %s"
+        assert wait_until(lambda: books.one(pending, webhook["webhookId"]) == 0)
+        found = told(receiver, webhook["secret"])
+
+    rows = books.rows(
+        "SELECT subject_id, type, count(*) FROM webhooks_event e JOIN accounts_account a ON a.id = e.account_id "
+        "WHERE a.name = 'killed' GROUP BY 1, 2"
+    )
+    assert Counter(subject for subject, _, _ in rows) == Counter(jobs), "one event a job, and none without its row"
+    assert {count for _, _, count in rows} == {1}
+    assert all(len({event for _, event, _ in each}) == 1 for each in found.values())
+    again = sum(len(each) - 1 for each in found.values())
+    print(f"\n{len(jobs)} jobs, {KILLS} kills: every event delivered, {again} of them more than once")
+
+
+def answer_late(handler: Any) -> None:
+    """So that a kill finds deliveries on their way."""
+    time.sleep(0.1)
+    handler.send_response(200)
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+
+
+def kill_now_and_then(stack: Stack, dice: random.Random, is_over: threading.Event) -> None:
+    for number in range(KILLS):
+        is_over.wait(dice.uniform(0.5, 2.0))
+        name = "worker" if number % 5 == 4 else "io"
+        pid = stack.pid(name)
+        if pid:
+            kill(pid)
+        wait_until(lambda name=name, pid=pid: stack.pid(name) not in {0, pid})  # type: ignore[misc]
+
+
+def open_jobs(books: Books, caller: Caller) -> int:
+    return int(
+        books.one(
+            "SELECT count(*) FROM core_job j JOIN accounts_account a ON a.id = j.account_id "
+            "WHERE a.name = %s AND state IN ('queued', 'running', 'settling')",
+            caller.account,
+        )
+    )
