@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import path, re_path
 
+from apps.batches.views import ArchiveView, BatchesView, BatchView
 from apps.billing.views import AccountView, RemoveBgAccountView, UsageView
 from apps.core.api import docs, errors, system
 from apps.core.api.events import JobEventsView
@@ -34,6 +35,9 @@ urlpatterns = [
     path("v1/jobs", JobsView.as_view(), name="jobs"),
     re_path(rf"^v1/jobs/{_UUID}$", JobView.as_view(), name="job"),
     re_path(rf"^v1/jobs/{_UUID}/events$", JobEventsView.as_view(), name="job-events"),
+    path("v1/batches", BatchesView.as_view(), name="batches"),
+    path("v1/batches/<uuid:batch_id>", BatchView.as_view(), name="batch"),
+    path("v1/batches/<uuid:batch_id>/archive", ArchiveView.as_view(), name="batch-archive"),
     path("v1/account", AccountView.as_view(), name="account"),
     path("v1.0/account", RemoveBgAccountView.as_view(), name="removebg-account"),
     path("v1/watermark-templates", TemplatesView.as_view(), name="watermark-templates"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from apps.billing import ledger
 from apps.billing.models import Kind, Price, Wallet
 from apps.billing.usage import count_job
@@ -25,6 +27,9 @@ class CreditFunding:
 
     def hold(self, job: Job) -> None:
         ledger.hold(job)
+
+    def hold_all(self, jobs: Sequence[Job]) -> None:
+        ledger.hold_all(jobs)
 
     def capture(self, job: Job) -> int:
         charged = ledger.capture(job)
@@ -59,6 +64,9 @@ class RapidApiFunding:
     def hold(self, job: Job) -> None:
         """Their plan covers it."""
 
+    def hold_all(self, jobs: Sequence[Job]) -> None:
+        """Their plan covers them."""
+
     def capture(self, job: Job) -> int:
         count_job(job, ended_as=State.SUCCEEDED, credits=job.price_credits)
         return job.price_credits
@@ -90,6 +98,9 @@ class SandboxFunding:
         return 0
 
     def hold(self, job: Job) -> None:
+        """Nothing to put aside."""
+
+    def hold_all(self, jobs: Sequence[Job]) -> None:
         """Nothing to put aside."""
 
     def capture(self, job: Job) -> int:

@@ -6,6 +6,8 @@ A wallet's row lock makes the movements of one account line up; the guards and t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -34,6 +36,25 @@ RETURNING *
 """
 
 
+# The same for many holds at once: one movement of the wallet, and an entry for each job that tells where it stood after it.
+_HOLD_ALL = """
+WITH asked AS (
+    SELECT job_id, price, sum(price) OVER (ORDER BY place) AS so_far
+    FROM unnest(%(job_ids)s::uuid[], %(prices)s::bigint[]) WITH ORDINALITY AS told(job_id, price, place)
+),
+moved AS (
+    UPDATE billing_wallet SET balance = balance - %(total)s, held = held + %(total)s
+    WHERE account_id = %(account_id)s AND balance >= %(total)s
+    RETURNING balance + %(total)s AS balance_before, held - %(total)s AS held_before
+)
+INSERT INTO billing_ledgerentry (account_id, kind, balance_change, held_change, balance_after, held_after,
+                                 job_id, operation, actor, reason, created_at)
+SELECT %(account_id)s, 'hold', -price, price, balance_before - so_far, held_before + so_far,
+       job_id, %(operation)s, 'job', '', clock_timestamp()
+FROM moved, asked ORDER BY so_far
+"""
+
+
 def grant(account_id: int, credits: int, *, actor: str, reason: str, kind: Kind = Kind.GRANT) -> LedgerEntry:
     """
     Add credits, or with `Kind.ADJUST` take some away.
@@ -50,6 +71,26 @@ def hold(job: Job) -> None:
     """Put the job's price aside. Raises AppError(INSUFFICIENT_CREDITS)."""
     if job.price_credits:
         _move_for(job, Kind.HOLD, -job.price_credits, job.price_credits)
+
+
+def hold_all(jobs: Sequence[Job]) -> None:
+    """Put the prices of jobs of one account and one operation aside, all or none. Raises AppError(INSUFFICIENT_CREDITS)."""
+    priced = [job for job in jobs if job.price_credits]
+    if not priced:
+        return
+    total = sum(job.price_credits for job in priced)
+    values: dict[str, Any] = {
+        "account_id": priced[0].account_id,
+        "operation": priced[0].operation,
+        "job_ids": [job.id for job in priced],
+        "prices": [job.price_credits for job in priced],
+        "total": total,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_HOLD_ALL, values)
+        if cursor.rowcount != len(priced):
+            raise too_few(total)
+    transaction.on_commit(lambda: broker.count(counts.field(counts.CREDITS, Kind.HOLD.value), total), robust=True)
 
 
 def capture(job: Job) -> int:
@@ -88,13 +129,13 @@ def _move_for(job: Job, kind: Kind, balance_change: int, held_change: int) -> No
         job.account_id, kind, balance_change, held_change, job_id=job.id, operation=job.operation, actor="job"
     )
     if entry is None and (kind is Kind.HOLD or not _has_ended(job)):
-        raise _too_few(-balance_change)
+        raise too_few(-balance_change)
 
 
 def _move(account_id: int, kind: Kind, balance_change: int, *, actor: str, reason: str) -> LedgerEntry:
     entry = _insert(account_id, kind, balance_change, 0, actor=actor, reason=reason)
     if entry is None:
-        raise _too_few(-balance_change)
+        raise too_few(-balance_change)
     return entry
 
 
@@ -131,6 +172,7 @@ def _has_ended(job: Job) -> bool:
     return LedgerEntry.objects.filter(job_id=job.id, kind__in=[Kind.CAPTURE, Kind.RELEASE]).exists()
 
 
-def _too_few(price: int) -> AppError:
+def too_few(price: int) -> AppError:
+    """The refusal of a call that the balance does not cover."""
     issue = f"This call costs {price} credit{'s' * (price != 1)} and the balance is lower; add credits and repeat it."
     return AppError(ErrorCode.INSUFFICIENT_CREDITS, issue, details=[Detail("credits", issue)])

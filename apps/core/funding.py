@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -42,6 +43,9 @@ class Funding(Protocol):
 
     def hold(self, job: Job) -> None:
         """Put the price aside. Raises AppError(INSUFFICIENT_CREDITS) when it is not there."""
+
+    def hold_all(self, jobs: Sequence[Job]) -> None:
+        """Put the prices of several jobs of one account aside, all or none, as `hold` does."""
 
     def capture(self, job: Job) -> int:
         """Take what was held; returns the credits charged."""

@@ -60,6 +60,12 @@ def order(job: Job, url: str) -> Handover:
     return Handover(job=job, account_id=job.account_id, sealed_url=seal(url))
 
 
+def address_of(job: Job) -> str | None:
+    """Where the job's result is to go, in the client's own words; None for nowhere."""
+    row = Handover.objects.filter(job_id=job.id).first() if job.delivery else None
+    return unseal(row.sealed_url) if row else None
+
+
 def on_ending(job: Job, ended_as: State) -> None:
     """The hook of `endings`: a success is due from now on; of anything else there is nothing to hand over."""
     if job.delivery is None:

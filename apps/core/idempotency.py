@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import Any, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, connection, models, transaction
@@ -40,7 +40,6 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from apps.core.errors import AppError, ErrorCode, invalid
-from apps.core.intake.uploads import Upload
 from apps.core.models import FINAL_STATES, IdempotencyKey, Job, State
 from apps.core.owner import Mode, Owner
 from apps.core.results import error_of
@@ -84,6 +83,16 @@ _kinds: dict[str, Kind] = {}
 def register_kind(kind: Kind) -> None:
     """Called once by the app whose things they are, when it starts."""
     _kinds[kind.name] = kind
+
+
+class SentFile(Protocol):
+    """A file of a request; `is_fetched` says that the request only named its address."""
+
+    @property
+    def file(self) -> IO[bytes]: ...
+
+    @property
+    def is_fetched(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -144,7 +153,7 @@ def read_key(request: HttpRequest) -> str | None:
 
 
 def ticket_for(
-    request: HttpRequest, owner: Owner, fields: Mapping[str, Any], uploads: Mapping[str, Upload]
+    request: HttpRequest, owner: Owner, fields: Mapping[str, Any], uploads: Mapping[str, SentFile]
 ) -> Ticket | None:
     """
     Read the header; None without one.
@@ -347,7 +356,7 @@ def _values(fields: Mapping[str, Any], name: str) -> Any:
     return values[0] if len(values) == 1 else values
 
 
-def _sha256(upload: Upload) -> str:
+def _sha256(upload: SentFile) -> str:
     digest = hashlib.sha256()
     upload.file.seek(0)
     while chunk := upload.file.read(_CHUNK):

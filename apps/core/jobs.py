@@ -75,6 +75,7 @@ class _Arrival:
     mode: Mode
     pace_name: str
     key: str | None
+    jobs: int = 1
 
     def has_key_of(self, other: _Arrival) -> bool:
         return (self.account_id, self.mode, self.key) == (other.account_id, other.mode, other.key)
@@ -106,13 +107,34 @@ def admitted(order: Order, *, deadline_s: float | None) -> Iterator[None]:
     Raises:
         AppError: OVERLOADED with Retry-After; CONFLICT beside a request with the same key.
     """
-    arrival = _Arrival(
-        order.identity.account_id, order.identity.mode, order.pace_name, key=order.ticket.key if order.ticket else None
-    )
+    with _admitted(_arrival(order.identity, order.pace_name, order.ticket), deadline_s=deadline_s):
+        yield
+
+
+@contextlib.contextmanager
+def all_admitted(identity: Identity, *, pace_name: str, jobs: int, ticket: idempotency.Ticket | None) -> Iterator[None]:
+    """
+    The same for so many jobs of one request, which nobody waits for: they fit into the queue, or none of them comes in.
+
+    Raises:
+        AppError: as `admitted`.
+    """
+    with _admitted(_arrival(identity, pace_name, ticket, jobs=jobs), deadline_s=None):
+        yield
+
+
+def _arrival(identity: Identity, pace_name: str, ticket: idempotency.Ticket | None, *, jobs: int = 1) -> _Arrival:
+    return _Arrival(identity.account_id, identity.mode, pace_name, key=ticket.key if ticket else None, jobs=jobs)
+
+
+@contextlib.contextmanager
+def _admitted(arrival: _Arrival, *, deadline_s: float | None) -> Iterator[None]:
     with _arrivals_lock:
         if arrival.key is not None and any(arrival.has_key_of(other) for other in _arrivals):
             raise AppError(ErrorCode.CONFLICT, retry_after_s=1)
-        before = Counter((a.account_id, a.pace_name) for a in _arrivals)
+        before: Counter[tuple[int, str]] = Counter()
+        for other in _arrivals:
+            before[other.account_id, other.pace_name] += other.jobs
         _arrivals.add(arrival)
     try:
         _refuse_if_too_many_wait(arrival, before=before, deadline_s=deadline_s)
@@ -125,7 +147,7 @@ def admitted(order: Order, *, deadline_s: float | None) -> Iterator[None]:
 def _refuse_if_too_many_wait(arrival: _Arrival, *, before: Counter[tuple[int, str]], deadline_s: float | None) -> None:
     rows = Job.objects.filter(state=State.QUEUED).values_list("account_id", "pace_name").annotate(n=Count("id"))
     waiting = before + Counter({(account_id, name): n for account_id, name, n in rows.order_by()})
-    if waiting.total() >= settings.MAX_QUEUED_JOBS:
+    if waiting.total() + arrival.jobs > settings.MAX_QUEUED_JOBS:
         raise AppError(ErrorCode.OVERLOADED, "The queue is full; try again in a minute.", retry_after_s=60)
     if deadline_s is None:
         return

@@ -25,40 +25,15 @@ from apps.core.funding import funding_named
 from apps.core.models import FINAL_STATES, HELD_STATES, IS_LEFTOVER, OPEN_STATES, Handover, Job, State
 from apps.core.outcome import Outcome
 from apps.core.storage import StoreAwayError, result_store
+from apps.core.turns import CLAIM, WHO_IS_NEXT
 
 log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
-# Accounts that wait, the one with the fewest jobs in work first, then the one served longest ago. The recursive part
-# hops from account to account along the partial index, so a queue of a hundred thousand costs no more than one of ten.
-_WHO_IS_NEXT = """
-WITH RECURSIVE waiting AS (
-    (SELECT account_id, created_at FROM core_job WHERE state = 'queued' ORDER BY account_id, created_at LIMIT 1)
-    UNION ALL
-    SELECT next.account_id, next.created_at
-    FROM waiting, LATERAL (SELECT account_id, created_at FROM core_job
-                           WHERE state = 'queued' AND account_id > waiting.account_id
-                           ORDER BY account_id, created_at LIMIT 1) next
-),
-held AS (SELECT account_id, count(*) AS jobs FROM core_job WHERE state IN ('running', 'settling') GROUP BY account_id)
-SELECT account_id FROM waiting LEFT JOIN held USING (account_id)
-ORDER BY coalesce(held.jobs, 0),
-         (SELECT max(started_at) FROM core_job turn WHERE turn.account_id = waiting.account_id) NULLS FIRST,
-         waiting.created_at
-LIMIT 20
-"""
-_CLAIM = """
-UPDATE core_job SET state = 'running', stage = 'decode', worker = %(worker)s, attempt = attempt + 1,
-                    started_at = %(now)s, lease_until = %(lease_until)s
-WHERE state = 'queued'
-  AND id = (SELECT id FROM core_job WHERE state = 'queued' AND account_id = %(account_id)s
-            ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING *
-"""
 _PAUSE_S = 5
 _RETRY_EVERY_S = 0.5
-_TOO_OLD = timedelta(hours=1)
-_LONGEST_QUEUE = timedelta(hours=6)  # a full queue takes four on the smallest machine
+_TOO_OLD = timedelta(hours=1)  # nobody waits for an item of a batch, so that may be as old as the queue is long
+_LONGEST_QUEUE = timedelta(hours=6)  # a full queue takes four on the smallest machine, and so does a batch
 _LAST_WRITE = timedelta(seconds=60)  # from the watchdog's end of a worker to the last object that it can have sent
 _UNKEPT_S = 45  # with retention=0: for an answer that never goes out; the sweeper comes every 5 s
 
@@ -70,16 +45,21 @@ class LeaseLostError(Exception):
 def claim(worker: str) -> Job | None:
     """Take the next job, fair between accounts, with a fresh lease; None when nothing waits."""
     with connection.cursor() as cursor:
-        cursor.execute(_WHO_IS_NEXT)
+        cursor.execute(WHO_IS_NEXT)
         accounts = [row[0] for row in cursor.fetchall()]
     for account_id in accounts:
         now = timezone.now()
         facts = {"worker": worker, "now": now, "lease_until": now + timedelta(seconds=settings.LEASE_S)}
-        job = next(iter(Job.objects.raw(_CLAIM, {**facts, "account_id": account_id})), None)
+        job = next(iter(Job.objects.raw(CLAIM, {**facts, "account_id": account_id})), None)
         if job is not None:
             steps.tell(job, State.RUNNING, stage=job.stage, progress=job.progress)
             return job
     return None
+
+
+def input_is_there(job: Job) -> bool:
+    """The file of a job that waited for it is stored: from now on it can be claimed. False: it ended before."""
+    return bool(Job.objects.filter(id=job.id, state=State.QUEUED, awaits_input=True).update(awaits_input=False))
 
 
 def renew_leases(claims: Iterable[tuple[Any, int]]) -> None:
@@ -278,13 +258,13 @@ def take_back(job: Job) -> None:
     """
     Move a lapsed job on: through the settlement that it had begun, or back to the queue.
 
-    A job whose workers died MAX_ATTEMPTS times probably kills them, and one that is an hour old is too late: both fail.
+    A job whose workers died MAX_ATTEMPTS times probably kills them, and one that is too old is of no use: both fail.
     """
     if job.state == State.SETTLING:
         settle(job)
         return
     crashes = job.crashes + bool(job.worker)
-    is_late = timezone.now() - job.created_at > _TOO_OLD
+    is_late = timezone.now() - job.created_at > (_LONGEST_QUEUE if job.in_batch else _TOO_OLD)
     if crashes >= settings.MAX_ATTEMPTS or is_late:
         fail(job, AppError(ErrorCode.PROCESSING_TIMEOUT if is_late else ErrorCode.PROCESSING_FAILED))
         return

@@ -119,10 +119,12 @@ def refuse_too_many_jobs(job: Job, *, jobs_at_once: int) -> None:
     """
     Hold an account to its jobs at once, live and sandbox apart; call it with `job` just inserted, in the submit transaction.
 
+    The items of its batches are not counted: they wait for their turn, and nobody waits for them.
+
     Raises:
         AppError: RATE_LIMITED.
     """
-    if Job.objects.filter(IS_OPEN, account_id=job.account_id, mode=job.mode).count() > jobs_at_once:
+    if Job.objects.filter(IS_OPEN, account_id=job.account_id, mode=job.mode, in_batch=False).count() > jobs_at_once:
         raise AppError(
             ErrorCode.RATE_LIMITED,
             f"At most {jobs_at_once} jobs at once on this plan; wait for one to end.",

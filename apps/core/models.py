@@ -56,6 +56,8 @@ class Job(models.Model):
     `pace_name` is what its time is measured under: the operation, or a use of it that takes another time.
     `delivery` says what became of `upload_url`, as answers show it; null without one (`Handover`).
     `key_prefix` names the key that sent it; it is empty for the gateway's and for payments.
+    `awaits_input` says of a queued one that its file is still being fetched: no worker claims it yet.
+    `in_batch` says that it was sent in a batch, whose items do not count against an account's jobs at once.
     """
 
     NO_INPUTS: ClassVar = {"inputs_stored": False, "inputs_gone_at": Coalesce("inputs_gone_at", Now())}
@@ -88,6 +90,8 @@ class Job(models.Model):
 
     object_token = models.CharField(max_length=32, default=object_token, editable=False)
     inputs_stored = models.BooleanField(default=True)
+    awaits_input = models.BooleanField(default=False, db_default=False)
+    in_batch = models.BooleanField(default=False, db_default=False)
     results_stored = models.BooleanField(default=False)
     retention_s = models.PositiveIntegerField()
 
@@ -108,6 +112,9 @@ class Job(models.Model):
         ordering = ["-created_at"]
         indexes = [
             models.Index(fields=["account", "created_at"], condition=Q(state="queued"), name="job_waiting"),
+            models.Index(
+                fields=["account", "created_at"], condition=Q(state="queued", awaits_input=False), name="job_claimable"
+            ),
             models.Index(fields=["account"], condition=Q(state__in=["running", "settling"]), name="job_held"),
             models.Index(fields=["lease_until"], condition=Q(state__in=["running", "settling"]), name="job_leases"),
             models.Index(fields=["account", "-started_at"], name="job_turns"),

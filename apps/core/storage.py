@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import IO, Any, cast
@@ -19,6 +20,8 @@ from apps.core.errors import AppError, ErrorCode
 LARGE_BYTES = 1_048_576
 _PASSING_PREFIXES = ("inputs/", "results/")
 _LARGE_AT_ONCE = 4
+_PIECE_BYTES = 256 * 1024
+_MOST_TRIES = 4
 _LONGEST_QUEUE_S = 15.0
 
 
@@ -84,17 +87,51 @@ class ResultStore:
 
     def get(self, key: str) -> bytes:
         """Raises ObjectGoneError where there is no such object."""
+        body = self._opened(key)
         try:
-            answer = self._call("get_object", Key=key)
+            return cast(bytes, body.read())
+        except (BotoCoreError, OSError) as error:
+            raise StoreAwayError from error
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """
+        The object in pieces, of which one is in memory at a time; a connection that breaks midway is taken up again.
+
+        Raises:
+            ObjectGoneError: there is no such object.
+        """
+        sent, tries = 0, 0
+        while True:
+            try:
+                body = self._opened(key, start=sent)
+                try:
+                    while piece := body.read(_PIECE_BYTES):
+                        sent, tries = sent + len(piece), 0
+                        yield piece
+                    return
+                finally:
+                    body.close()
+            except ObjectGoneError:
+                raise
+            except (
+                StoreAwayError,
+                BotoCoreError,
+                OSError,
+            ) as error:  # a reader who pauses long loses the connection, too
+                tries += 1
+                if tries == _MOST_TRIES:
+                    raise StoreAwayError from error
+                time.sleep(tries)
+
+    def _opened(self, key: str, *, start: int = 0) -> Any:
+        """The object's body, from that byte on."""
+        try:
+            return self._call("get_object", Key=key, **({"Range": f"bytes={start}-"} if start else {}))["Body"]
         except StoreAwayError as error:
             cause = error.__cause__
             if isinstance(cause, ClientError) and cause.response["Error"]["Code"] == "NoSuchKey":
                 raise ObjectGoneError from error
             raise
-        try:
-            return cast(bytes, answer["Body"].read())
-        except (BotoCoreError, OSError) as error:
-            raise StoreAwayError from error
 
     def delete(self, key: str) -> None:
         """Delete one object; no error when there is none."""

@@ -72,7 +72,7 @@ def time_out_overdue() -> int:
 
 def wake_forgotten() -> int:
     """Send the wake-ups that the queue lacks: messages lost with the broker, or never sent because it was away."""
-    queued = Job.objects.filter(state=State.QUEUED)
+    queued = Job.objects.filter(state=State.QUEUED, awaits_input=False)
     oldest = queued.aggregate(oldest=Min("created_at"))["oldest"]
     if oldest is None or (timezone.now() - oldest).total_seconds() < _FORGOTTEN_AFTER_S:
         return 0

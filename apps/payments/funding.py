@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from apps.core.funding import Priced, funding_named
 from apps.core.models import Job, State
 
@@ -26,6 +28,9 @@ class RailFunding:
 
     def hold(self, job: Job) -> None:
         """The payment's row is the hold."""
+
+    def hold_all(self, jobs: Sequence[Job]) -> None:
+        """A payment is for one job."""
 
     def capture(self, job: Job) -> int:  # noqa: ARG002 - no credits move
         return 0

@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "apps.background",
     "apps.clothing",
     "apps.watermark",
+    "apps.batches",
 ]
 LOGIN_REDIRECT_URL = "/admin/"  # where a login goes whose own wish is refused
 MIDDLEWARE = [

@@ -85,7 +85,7 @@ MUTANTS = (
     Mutant(
         "the queue has no end",
         "apps/core/jobs.py",
-        "if waiting.total() >= settings.MAX_QUEUED_JOBS:",
+        "if waiting.total() + arrival.jobs > settings.MAX_QUEUED_JOBS:",
         "if False:",
         "tests/contract/test_mishaps.py::test_request_whose_row_is_not_there_yet_is_counted",
     ),

@@ -86,7 +86,7 @@ def _turn(context: Context | None) -> Iterator[None]:
         yield
         return
     connection.close()  # back to the pool: who waits here must not keep it from those who need only the rows
-    with _gate:
+    with getattr(context["view"], "parse_gate", _gate) if context else _gate:
         yield
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.core.dialects.base import Dialect
-from apps.core.openapi.schemas import named
+from apps.core.openapi.schemas import JSON_BODY, OTHER_BODIES, named
 from apps.core.operations import ImageInput, Operation
 
 # A 64 x 64 PNG, a red square on grey, large enough for every operation: what the document shows, and what its tests send.
@@ -14,7 +14,6 @@ EXAMPLE_IMAGE = (
     "iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAIAAAAlC+aJAAAAWUlEQVR42u3PQQ0AIAwAsSnhjX8VKEHHRJCRLenlDDTu8AIAAAAAAAAA4CPg"
     "rF06AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAEAnQLcAAAAAAJ5K794b/9AxfCcAAAAASUVORK5CYII="
 )
-JSON_BODY, OTHER_BODIES = "x-json-body", "x-other-bodies"
 _IN_JSON_BODY = "x-in-json-body"
 
 

@@ -12,6 +12,7 @@ from apps.core.dialects.base import Dialect
 from apps.core.dialects.envelope import ENVELOPE
 from apps.core.errors import ErrorCode
 from apps.core.openapi.responses import common_headers, failures, json_content
+from apps.core.openapi.schemas import JSON_BODY, OTHER_BODIES
 
 SECURITY: list[dict[str, list[str]]] = [{"ApiKey": []}, {"Bearer": []}]
 _ALWAYS = {ErrorCode.METHOD_NOT_ALLOWED, ErrorCode.RATE_LIMITED, ErrorCode.INTERNAL_ERROR, ErrorCode.OVERLOADED}
@@ -50,6 +51,7 @@ class Endpoint:
         about: more than the summary.
         query: the parameters of the address.
         body: the content by media type; or a JSON body, as an example.
+        json_body: of an address that takes a form: the same in JSON, which only `?bodies=all` shows beside it.
         example: a success.
         takes_ticket: an `Idempotency-Key` makes it repeatable.
         media: what a success can be beside JSON.
@@ -65,6 +67,7 @@ class Endpoint:
     about: str = ""
     query: tuple[Mapping[str, Any], ...] = ()
     body: Mapping[str, Any] | Part | None = None
+    json_body: Mapping[str, Any] | None = None
     example: Part | None = None
     takes_ticket: bool = False
     media: Mapping[str, Any] = field(default_factory=dict)
@@ -123,7 +126,8 @@ class Endpoint:
         if self.body is None:
             return None
         content = json_content(type(self.body), self.body) if isinstance(self.body, Part) else self.body
-        return {"required": True, "content": content}
+        others = {JSON_BODY: self.json_body, OTHER_BODIES: ["application/json"]} if self.json_body else {}
+        return {"required": True, "content": content, **others}
 
 
 def in_query(name: str, about: str, **schema: Any) -> dict[str, Any]:

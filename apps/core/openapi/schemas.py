@@ -12,6 +12,8 @@ COMPONENTS: dict[str, Any] = {}
 """Every named schema; a name becomes that of a class or type in generated clients."""
 
 _REF = "#/components/schemas/"
+JSON_BODY, OTHER_BODIES = "x-json-body", "x-other-bodies"
+"""Where a request body keeps what generators of clients should not see: of several body types they take one."""
 
 
 def named(name: str, schema: dict[str, Any]) -> dict[str, Any]:
