@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps.background.pointing_fields import refuse_outside
-from apps.background.serializers import RemoveBackgroundSerializer
+from apps.background.serializers import RemoveBackgroundSerializer, idle_parameters
 from apps.core.answers import Box, Part, Result, Share
 from apps.core.operations import MEGABYTE, Operation
 from apps.core.pictures.inspection import ImageFormat, ImageLimits
@@ -40,4 +40,5 @@ REMOVE_BACKGROUND = Operation(
     binary_default=True,
     result=CutOut,
     check=refuse_outside,
+    idle=idle_parameters,
 )

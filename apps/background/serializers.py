@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework import serializers
@@ -14,6 +15,7 @@ OUTPUT_FORMATS = ("transparent", "white_bg", "mask", "crop")
 MASK_MODES = ("binary", "matte")
 QUALITIES = ("best", "fast")
 FILE_FORMATS = ("png", "webp", "jpg", "jpeg")
+WHITE = [255, 255, 255]
 
 
 class RemoveBackgroundSerializer(serializers.Serializer[Any]):
@@ -68,3 +70,18 @@ class RemoveBackgroundSerializer(serializers.Serializer[Any]):
                 {"format": "JPEG has no transparency: use png or webp, or set bg_color or output_format=white_bg."}
             )
         return attrs
+
+
+def idle_parameters(params: Mapping[str, Any]) -> list[str]:
+    """A sentence for each parameter that asks for something and has no effect beside the others."""
+    output, colour = params["output_format"], params.get("bg_color")
+    told = []
+    if output == "white_bg" and colour and colour != WHITE:
+        told.append("output_format=white_bg was sent with bg_color: the background has bg_color, and is not white.")
+    if output != "crop" and params["crop_margin"]["value"]:
+        told.append("crop_margin has an effect with output_format=crop alone, and was ignored.")
+    if output != "mask" and params["mask_mode"] != "binary":
+        told.append("mask_mode has an effect with output_format=mask alone, and was ignored.")
+    if params["quality"] != "best" and (params.get("points") or params.get("box")):
+        told.append("quality has no effect beside points or box, and was ignored.")
+    return told

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -84,6 +84,7 @@ class Pace:
 
 Checker = Callable[[Mapping[str, Any], Mapping[str, ImageHeader]], None]
 Authorizer = Callable[[Mapping[str, Any], Owner], None]
+Idle = Callable[[Mapping[str, Any]], Sequence[str]]
 
 
 def _anything_goes(params: Mapping[str, Any], headers: Mapping[str, ImageHeader]) -> None:
@@ -92,6 +93,10 @@ def _anything_goes(params: Mapping[str, Any], headers: Mapping[str, ImageHeader]
 
 def _nothing_is_owned(params: Mapping[str, Any], owner: Owner) -> None:
     """No parameter names what belongs to somebody."""
+
+
+def _all_has_effect(params: Mapping[str, Any]) -> Sequence[str]:  # noqa: ARG001 - whatever was asked for
+    return ()
 
 
 def _always_image(params: Mapping[str, Any]) -> str:  # noqa: ARG001 - whatever was asked for
@@ -122,6 +127,7 @@ class Operation:
         paces: its uses that take another time.
         check: (params, image headers by name) -> None; raises AppError where the two do not fit, before anything is paid.
         authorize: (params, owner) -> None; raises AppError where they name what is not the owner's.
+        idle: params -> a sentence for each one that has no effect beside the others, though it asks for one.
     """
 
     slug: str
@@ -140,6 +146,7 @@ class Operation:
     more_images: tuple[ImageInput, ...] = ()
     check: Checker = _anything_goes
     authorize: Authorizer = _nothing_is_owned
+    idle: Idle = _all_has_effect
     tariffs: tuple[Tariff, ...] = ()
     paces: tuple[Pace, ...] = ()
 

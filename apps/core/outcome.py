@@ -18,6 +18,7 @@ class WarningCode(StrEnum):
     TOUCHES_BORDER = "TOUCHES_BORDER"
     MULTIPLE_SUBJECTS = "MULTIPLE_SUBJECTS"
     UNKNOWN_FIELD = "UNKNOWN_FIELD"
+    PARAMETER_IGNORED = "PARAMETER_IGNORED"
 
     @property
     def sentence(self) -> str:
@@ -33,6 +34,7 @@ _SENTENCES = {
     WarningCode.TOUCHES_BORDER: "The subject goes on beyond the picture's border, so its cut-out ends there in a straight line.",
     WarningCode.MULTIPLE_SUBJECTS: "There are several separate subjects; all of them were kept.",
     WarningCode.UNKNOWN_FIELD: "A field that this address does not know was ignored.",
+    WarningCode.PARAMETER_IGNORED: "A parameter has no effect beside the others.",
 }
 
 

@@ -29,6 +29,7 @@ class RequestFacts:
         pays: a payment came with it (authentication of the paid address).
         has_paid: True when it moved money, False when it got a result for nothing (the paid address).
         unknown_fields: those that the address does not know (validation).
+        idle_fields: those that have no effect beside the others (validation).
         job_id: of the job that it made or found (submission).
         credits: what this very answer has cost (the answer).
         billed_credits: what RapidAPI is to bill for it (the answer).
@@ -43,6 +44,7 @@ class RequestFacts:
     pays: bool = False
     has_paid: bool | None = None
     unknown_fields: tuple[str, ...] = ()
+    idle_fields: tuple[str, ...] = ()
     job_id: str | None = None
     credits: int = 0
     billed_credits: int = 0

@@ -243,6 +243,8 @@ class OperationView(EndpointView):
         """Fields, then the URL's fetch, then the image, then the key: nothing costs before all of them are right."""
         fields = request_fields(request)
         params = checked_params(self.operation, fields)
+        if self.dialect is ENVELOPE:
+            facts_of(request).idle_fields = tuple(self.operation.idle(params))
         retention_s = checked_retention(fields, form) if self.dialect.offers_retention else settings.RESULT_TTL_S
         is_dry_run(request, fields)
         identity = identity_of(request)

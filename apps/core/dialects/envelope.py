@@ -82,8 +82,9 @@ class EnvelopeDialect:
         return error.code.status
 
     def _binary(self, answer: Answer, outcome: Outcome, request: HttpRequest) -> HttpResponse:
-        unknown = [WarningCode.UNKNOWN_FIELD] if facts_of(request).unknown_fields else []
-        return timed_picture(answer, outcome, [*outcome.warnings, *unknown])
+        return timed_picture(
+            answer, outcome, [*outcome.warnings, *dict.fromkeys(code for code, _ in _about_fields(request))]
+        )
 
     described = Described(
         done="Done. The field answer chooses the form, else Accept (application/json or image/*); without both ",
@@ -132,15 +133,17 @@ def envelope(
     status: int = 200,
 ) -> JsonResponse:
     """A success with exactly meta, data, warnings, error; it tells the ignored fields of its request too."""
-    told = [
-        *(ApiWarning(code=code.value, message=code.sentence) for code in warnings),
-        *(
-            ApiWarning(code=WarningCode.UNKNOWN_FIELD.value, message=ignored)
-            for ignored in facts_of(request).unknown_fields
-        ),
-    ]
-    body = Envelope(meta=_meta(request, **(meta or {})), data=data, warnings=told, error=None)
+    told = [*((code, code.sentence) for code in warnings), *_about_fields(request)]
+    shown = [ApiWarning(code=code.value, message=sentence) for code, sentence in told]
+    body = Envelope(meta=_meta(request, **(meta or {})), data=data, warnings=shown, error=None)
     return json_response(body, status=status)
+
+
+def _about_fields(request: HttpRequest) -> list[tuple[WarningCode, str]]:
+    """What is to be said of the request's fields, rather than of the work."""
+    facts = facts_of(request)
+    unknown = [(WarningCode.UNKNOWN_FIELD, sentence) for sentence in facts.unknown_fields]
+    return unknown + [(WarningCode.PARAMETER_IGNORED, sentence) for sentence in facts.idle_fields]
 
 
 def _meta(request: HttpRequest, **more: Any) -> Meta:
