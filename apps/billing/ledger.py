@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from apps.billing.low_balance import note_grant, tell_if_low
 from apps.billing.models import Kind, LedgerEntry, Wallet
 from apps.core import broker, counts
 from apps.core.errors import AppError, Detail, ErrorCode
@@ -64,13 +65,19 @@ def grant(account_id: int, credits: int, *, actor: str, reason: str, kind: Kind 
     """
     with transaction.atomic():
         _ensure_wallet(account_id)
-        return _move(account_id, kind, credits, actor=actor, reason=reason)
+        entry = _move(account_id, kind, credits, actor=actor, reason=reason)
+        if kind is Kind.GRANT:
+            note_grant(account_id, credits)
+        else:
+            tell_if_low(account_id)
+    return entry
 
 
 def hold(job: Job) -> None:
     """Put the job's price aside. Raises AppError(INSUFFICIENT_CREDITS)."""
     if job.price_credits:
         _move_for(job, Kind.HOLD, -job.price_credits, job.price_credits)
+        tell_if_low(job.account_id)
 
 
 def hold_all(jobs: Sequence[Job]) -> None:

@@ -15,7 +15,7 @@ class Wallet(models.Model):
     """
     What an account can still spend (`balance`) and what is put aside for open jobs (`held`, already taken off `balance`).
 
-    Two constraints keep both from going below zero, whatever runs at once.
+    `last_grant` and `low_told` are for `credits.low`. Two constraints keep both from going below zero, whatever runs at once.
     """
 
     account = models.OneToOneField(
@@ -23,6 +23,8 @@ class Wallet(models.Model):
     )
     balance = models.BigIntegerField(default=0)
     held = models.BigIntegerField(default=0)
+    last_grant = models.BigIntegerField(default=0, db_default=0)
+    low_told = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         constraints = [

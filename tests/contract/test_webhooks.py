@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 from standardwebhooks import WebhookVerificationError
 
+from apps.billing.ledger import grant
 from apps.webhooks.models import Webhook
 from tests.api import Api, error_of, make_api
 from tests.contract.books import asleep
@@ -310,3 +311,23 @@ def test_deliveries_come_in_pages(api: Api, receiver: Receiver) -> None:
     assert [len(page["deliveries"]) for page in (first, second)] == [2, 1]
     assert second["nextCursor"] is None
     assert {each["type"] for page in (first, second) for each in page["deliveries"]} == {"webhook.test"}
+
+
+def test_credits_that_run_low_are_told_once_a_grant(receiver: Receiver, api: Api) -> None:
+    poor = make_api("poor", credits=10)
+    webhook = register(poor, f"{receiver.url}/hook", ["credits.low"])
+    for _ in range(8):
+        poor.send(accept="application/json")
+    before = len(receiver.sent)
+
+    for _ in range(2):
+        poor.send(accept="application/json")
+    (sent,) = receiver.sent
+    grant(poor.account.id, 5, actor="test", reason="more")
+    for _ in range(5):
+        poor.send(accept="application/json")
+
+    told = sent.verified(webhook["secret"])
+    assert before == 0, "2 of 10 is a fifth, and not below it"
+    assert (told["type"], told["data"]) == ("credits.low", {"balance": 1, "lastGrant": 10})
+    assert [each.json()["data"] for each in receiver.sent[1:]] == [{"balance": 0, "lastGrant": 5}]
