@@ -6,7 +6,7 @@ class BatchesConfig(AppConfig):
     verbose_name = "Batches"
 
     def ready(self) -> None:
-        from apps.batches.ending import FINISHED, finish_forgotten, note_end, told
+        from apps.batches.ending import FINISHED, finish_forgotten, note_end, told, traces_of
         from apps.batches.fetching import PLACES, count_due, fetch_next
         from apps.batches.models import Batch
         from apps.batches.submission import ERRAND, fate_of
@@ -15,9 +15,11 @@ class BatchesConfig(AppConfig):
         from apps.core.happenings import register_teller
         from apps.core.idempotency import Kind, register_kind
         from apps.core.sweeper import register_round
+        from apps.core.traces import register_traces
 
         register_errand(ERRAND, fetch_next, due=count_due, places=PLACES)
         register_kind(Kind("batch", Batch, fate_of))
         register_ending(note_end)
         register_teller(FINISHED, told)
+        register_traces(traces_of)
         register_round("batches", finish_forgotten)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import CharField, Count, F, Q, QuerySet, Sum, Value
+from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 
 from apps.batches.answers import ListedBatch, listed_batches
@@ -15,6 +17,7 @@ from apps.batches.models import Batch, Item
 from apps.core import lifecycle
 from apps.core.happenings import Happening, announce
 from apps.core.models import FINAL_STATES, OPEN_STATES, Job, State
+from apps.core.traces import NEVER, Trace
 
 FINISHED = "batch.finished"
 _MOST = 100
@@ -100,9 +103,23 @@ def finish_forgotten() -> int:
 
 
 def delete(batch: Batch) -> None:
-    """Its owner wants it gone: what has not ended is cancelled, unpaid, and the results of the others are deleted."""
-    Batch.objects.filter(id=batch.id, deleted_at=None).update(deleted_at=timezone.now(), params={})
+    """
+    Its owner wants it gone: what has not ended is cancelled, unpaid, and the results of the others are deleted. What the client
+    wrote goes first (parameters, names, addresses); what was charged stays to be seen.
+    """
+    with transaction.atomic():
+        Batch.objects.filter(id=batch.id, deleted_at=None).update(deleted_at=timezone.now(), params={})
+        nameless = Concat(Value("image-"), Cast(F("index") + 1, CharField()))
+        batch.items.update(name=nameless, source_url="")
     delete_items(batch)
+
+
+def traces_of(job: Job) -> Iterator[Trace]:
+    """What a batch keeps of a job beside the job itself."""
+    if job.in_batch:
+        left = Item.objects.filter(job_id=job.id).exclude(source_url="").count()
+        kept_until = NEVER if left and job.state == State.QUEUED else None
+        yield Trace("address in its batch", left=left, kept_until=kept_until)
 
 
 def delete_items(batch: Batch) -> None:

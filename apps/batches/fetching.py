@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 PLACES = 32
 _LEASE = timedelta(seconds=45)  # 10 for the fetch, 15 for a turn at the store, and the put
 _PAUSE = timedelta(seconds=3)
-_TAKE = """
+TAKE = """
 UPDATE batches_item SET fetch_at = %(lease)s
 WHERE job_id = (
     SELECT item.job_id FROM batches_item item JOIN batches_batch batch ON batch.id = item.batch_id
@@ -50,9 +50,7 @@ def count_due(most: int) -> int:
 
 def fetch_next() -> bool:
     """Take one address that is due and deal with it. False: none was."""
-    now = timezone.now()
-    facts = {"now": now, "lease": now + _LEASE, "of_one": OF_ONE}
-    item = next(iter(Item.objects.raw(_TAKE, facts)), None)
+    item = next(iter(Item.objects.raw(TAKE, facts_of_taking())), None)
     if item is None:
         return False
     job = Job.objects.get(id=item.job_id)
@@ -72,6 +70,12 @@ def fetch_next() -> bool:
         return True
     _hand_over(item, job)
     return True
+
+
+def facts_of_taking() -> dict[str, Any]:
+    """What TAKE is told."""
+    now = timezone.now()
+    return {"now": now, "lease": now + _LEASE, "of_one": OF_ONE}
 
 
 def _fetched(item: Item, job: Job) -> Upload:

@@ -54,7 +54,12 @@ def error_of(job: Job) -> AppError:
 
 def image_object(job: Job, artifact: Artifact) -> Image:
     """One image of a result with a presigned URL that dies no later than the object."""
-    left_s = (job.expires_at - timezone.now()).total_seconds() if job.expires_at else 0
+    return image_until(job.expires_at, artifact)
+
+
+def image_until(expires_at: datetime | None, artifact: Artifact) -> Image:
+    """The same of an object that is deleted then."""
+    left_s = (expires_at - timezone.now()).total_seconds() if expires_at else 0
     expires_s = max(1, min(settings.RESULT_TTL_S, math.ceil(left_s)))
     return Image(
         url=result_store().presign(artifact.key, expires_s=expires_s),
@@ -63,5 +68,5 @@ def image_object(job: Job, artifact: Artifact) -> Image:
         height=artifact.height,
         bytes=artifact.bytes,
         sha256=artifact.sha256,
-        expires_at=iso(job.expires_at),
+        expires_at=iso(expires_at),
     )

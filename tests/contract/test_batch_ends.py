@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,9 @@ from django.utils import timezone
 
 from apps.batches import ending
 from apps.batches.models import Batch
-from apps.core import lifecycle, tasks
+from apps.core import happenings, lifecycle, tasks
+from apps.core.answers import as_json
+from apps.core.happenings import Happening
 from apps.core.models import Job, State
 from apps.core.sweeper import purge_expired
 from tests.api import Api, error_of
@@ -64,6 +67,7 @@ def test_deleted_batch_is_cancelled_what_was_charged_stays_and_the_results_go(
     assert done["counts"] == {"total": 4, "queued": 0, "running": 0, "succeeded": 1, "failed": 0, "cancelled": 3}
     assert [item["status"] for item in done["items"]] == ["expired", "cancelled", "cancelled", "cancelled"]
     assert all(item["image"] is None for item in done["items"])
+    assert [item["name"] for item in done["items"]] == ["image-1", "image-2", "image-3", "image-4"]
     assert is_gone(url)
     assert error_of(api.get(f"{PATH}/{batch['batchId']}/archive"))[0] == 410
     assert error_of(send(api, photos(4), **{"Idempotency-Key": "k"}))[0] == 410
@@ -127,3 +131,20 @@ def test_item_of_a_batch_may_wait_longer_than_an_hour(api: Api, monkeypatch: pyt
     lifecycle.take_back(Job.objects.get(id=job.id))
 
     assert Job.objects.get(id=job.id).state == State.QUEUED
+
+
+def test_finished_batch_is_told_to_webhooks_once_without_its_items(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Happening] = []
+    monkeypatch.setattr(happenings, "_listeners", [told.append])
+
+    batch = made(send(api, [*photos(2), b"no image"]))
+
+    about = [(each.subject_id, each.operation) for each in told if each.type == "batch.finished"]
+    assert about == [(batch["batchId"], "remove-bg")]
+    assert Counter(each.type for each in told) == {"job.succeeded": 2, "job.failed": 1, "batch.finished": 1}
+    data = happenings.told_of("batch.finished", batch["batchId"])
+    assert data is not None
+    listed = api.get(PATH).json()["data"]["batches"][0]
+    assert as_json(data) == listed
+    api.delete(f"{PATH}/{batch['batchId']}")
+    assert happenings.told_of("batch.finished", batch["batchId"]) is None
