@@ -8,6 +8,7 @@ It is also the plugin of pytest that notes, in each part, what was skipped.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -15,9 +16,11 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
+
+from apps.stack.accounts import own, own_account
 
 _NOTES = "KEYLINE_TEST_NOTES"
 _ALONE = ("tests/core", "tests/ml")
@@ -25,16 +28,19 @@ _IN_ONE_PROCESS = ("tests/architecture", "tests/contract")
 _PAYMENTS = "tests/payments"
 _COVERAGE = ("--cov", "--cov-report=")
 """Of the tests that need no server, with the floor of pyproject.toml: it costs them half as much CPU again, the others twice."""
-PARTS = (
+Part: TypeAlias = tuple[str, tuple[str, ...]]
+PARTS: tuple[Part, ...] = (
     ("pixels and files", (*_ALONE, "-n2", *_COVERAGE)),
     ("the API in one process", (*_IN_ONE_PROCESS, "-n2")),
     (
         "the networks, and the service as processes",
         ("tests", *(f"--ignore={folder}" for folder in (*_ALONE, *_IN_ONE_PROCESS, _PAYMENTS))),
     ),
-    # Most of it is waiting: for a killed process, for a chain that hangs. A file stays together, with the service that it starts.
+    # Beside the one before: half of both is waiting, for a killed process, for a chain that hangs. A file stays together, with
+    # the service that it starts.
     ("payments on two chains", (_PAYMENTS, "-n2", "--dist=loadfile")),
 )
+BESIDE_THE_ONE_BEFORE = frozenset({"payments on two chains"})
 _NOTHING_CHOSEN = 5  # pytest's exit code where its arguments leave no test
 
 
@@ -73,19 +79,47 @@ def main(arguments: list[str]) -> int:
     """Returns the exit code: 0 where all that could run has passed."""
     failed = []
     with tempfile.TemporaryDirectory(prefix="keyline-test-notes-") as folder:
-        for name, chosen in PARTS:
-            print(f"\n--- {name} ---", flush=True)
-            # Of chosen tests alone, coverage would say nothing but that it is too little.
-            of_all = [] if not arguments else ["--no-cov"]
-            command = [sys.executable, "-m", "pytest", "-p", "tests.every", *chosen, *of_all, *arguments]
-            done = subprocess.run(command, env={**os.environ, _NOTES: folder}, check=False)
-            if done.returncode not in {0, _NOTHING_CHOSEN}:
-                failed.append(name)
+        own(networks := Path(folder) / "networks", own_account())  # compiled once, for all parts
+        env = {"NETWORKS_DIR": str(networks), **os.environ, _NOTES: folder}
+        for parts in _rounds():
+            failed += _failed(parts, arguments, env, Path(folder))
         notes = Path(folder) / "notes"
         print("\n" + words([json.loads(line) for line in notes.read_text().splitlines()] if notes.exists() else []))
     if failed:
-        print(f"Not everything passed: see {', and '.join(failed)}.")
+        print(f"Not everything passed: see {', '.join(failed)}.")
     return 1 if failed else 0
+
+
+def _rounds() -> list[list[Part]]:
+    """The parts in their order, and together what runs beside another."""
+    rounds: list[list[Part]] = []
+    for part in PARTS:
+        if rounds and part[0] in BESIDE_THE_ONE_BEFORE:
+            rounds[-1].append(part)
+        else:
+            rounds.append([part])
+    return rounds
+
+
+def _failed(parts: list[Part], arguments: list[str], env: dict[str, str], folder: Path) -> list[str]:
+    """Run them at once, and return the names of those that failed; what all but the first say comes behind it."""
+    # Of chosen tests alone, coverage would say nothing but that it is too little.
+    of_all = [] if not arguments else ["--no-cov"]
+    started = []
+    with contextlib.ExitStack() as files:
+        for number, (name, chosen) in enumerate(parts):
+            command = [sys.executable, "-m", "pytest", "-p", "tests.every", *chosen, *of_all, *arguments]
+            said = files.enter_context((folder / name).open("w+")) if number else None
+            if not number:
+                print(f"\n--- {' and, beside it, '.join(name for name, _ in parts)} ---", flush=True)
+            started.append((name, subprocess.Popen(command, env=env, stdout=said, stderr=subprocess.STDOUT), said))
+        codes = {}
+        for name, process, said in started:
+            codes[name] = process.wait()
+            if said is not None:
+                said.seek(0)
+                print(f"\n--- {name} ---\n{said.read()}", flush=True)
+    return [name for name, code in codes.items() if code not in {0, _NOTHING_CHOSEN}]
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ Real PostgreSQL, Valkey and S3 for one pytest session, in a folder of their own.
 
 Loaded by `-p` (pyproject.toml), because Django reads its settings before any conftest. With xdist the
 controller starts them and the workers inherit the addresses. Servers whose URLs are set already are used.
+What one process compiles of the networks, all others find, in `NETWORKS_DIR`.
 Folders whose tests need none of them start none: `pytest tests/ml` begins at once.
 """
 
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from apps.stack.accounts import own, own_account
 from apps.stack.paths import ROOT, VarDir
 from apps.stack.plan import PARTS, plan
 from apps.stack.servers import embedded_servers
@@ -62,6 +64,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def own_servers() -> Iterator[None]:
     """All three, with their addresses in the environment."""
     with _folder_and_addresses() as (folder, env), embedded_servers(env | {"KEYLINE_THROWAWAY": "1"}, VarDir(folder)):
+        if (networks := folder / "networks").is_dir():
+            own(networks, own_account())  # of the services that tests start
         yield
 
 
@@ -77,6 +81,9 @@ def _folder_and_addresses() -> Iterator[tuple[Path, dict[str, str]]]:
     folder = Path(tempfile.mkdtemp(prefix="keyline-tests-"))
     env = plan(os.environ, {}).env
     os.environ.setdefault("WEIGHTS_DIR", str(ROOT / "var" / "weights"))
+    if "NETWORKS_DIR" not in os.environ:  # `make test` has one for all of its parts
+        (networks := folder / "networks").mkdir()
+        os.environ["NETWORKS_DIR"] = str(networks)
     os.environ.update(env | {"KEYLINE_VAR_DIR": str(folder)})
     try:
         yield folder, env

@@ -12,6 +12,7 @@ import pytest
 from apps.stack.paths import ROOT
 from tests import every
 from tests.payments.rig import chains
+from tests.stack.service import PATIENCE_S
 
 TESTS = """
 import pytest
@@ -70,6 +71,32 @@ def test_a_failure_in_any_part_is_one_of_all(
     said = capfd.readouterr().out
     assert code == 1
     assert "All 2 tests ran.\nNot everything passed: see bad." in said
+
+
+def test_what_runs_beside_another_part_is_told_behind_it_and_fails_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each waits for the other: one behind the other would wait for ever."""
+    for name, other in (("one", "two"), ("two", "one")):
+        (tmp_path / f"test_{name}.py").write_text(
+            "import os, pathlib, time\n\ndef test_meets_the_other():\n"
+            f"    here, deadline = pathlib.Path(os.environ['MEETING']), time.monotonic() + {PATIENCE_S}\n"
+            f"    (here / '{name}').touch()\n"
+            f"    while not (here / '{other}').exists() and time.monotonic() < deadline: time.sleep(.02)\n"
+            f"    assert (here / '{other}').exists()\n    assert '{name}' == 'one', 'said by two'\n"
+        )
+    lean = ("-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", str(tmp_path))
+    parts = tuple((name, (*lean, str(tmp_path / f"test_{name}.py"))) for name in ("one", "two"))
+    monkeypatch.setattr(every, "PARTS", parts)
+    monkeypatch.setattr(every, "BESIDE_THE_ONE_BEFORE", {"two"})
+    monkeypatch.setenv("MEETING", str(tmp_path))
+
+    code = every.main([])
+
+    said = capfd.readouterr().out
+    assert code == 1
+    assert "All 2 tests ran.\nNot everything passed: see two." in said
+    assert said.index("1 passed") < said.index("--- two ---") < said.index("said by two")
 
 
 @pytest.mark.parametrize(

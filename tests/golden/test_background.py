@@ -12,12 +12,11 @@ import pytest
 from ml.background.confidence import LOW_BELOW
 from ml.background.pipeline import BackgroundPipeline, Quality, Subject
 from ml.errors import WeightsMissingError
-from ml.models import Models
 from ml.picture import compositing
 from ml.picture.types import AlphaChannel, Mask, RgbImage
 from ml.sessions.slots import InferenceSlots
-from ml.weights.fetch import default_dir
 from ml.weights.specs import Profile
+from tests.golden.networks import models
 
 pytestmark = pytest.mark.golden
 PHOTOS = Path(__file__).parent / "photos"
@@ -37,7 +36,7 @@ def best() -> BackgroundPipeline:
 
 def _load(profile: Profile) -> BackgroundPipeline:
     try:
-        pipeline = Models(default_dir(), profile=profile, precision="auto").background()
+        pipeline = models(profile=profile, precision="auto").background()
     except WeightsMissingError as error:
         pytest.skip(str(error))
     if pipeline.warnings:
@@ -103,7 +102,7 @@ def test_a_portrait_keeps_its_head_without_the_network_that_knows_people(profile
 
 def test_people_in_all_proportions_leave_no_memory_behind(best: BackgroundPipeline) -> None:
     """In an arena it piled up: 170 MB after one photo, 310 MB after six."""
-    people = Models(default_dir(), slots=InferenceSlots()).people()
+    people = models(slots=InferenceSlots()).people()
     before = _resident_mb()
 
     for size_hw in ((866, 1154), (1154, 866), (900, 1200), (600, 1154), (1200, 700), (500, 1000)):

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from ml.clothing.pipeline import ClothingPipeline
-from ml.models import Models
 from ml.picture.types import RgbImage
-from ml.weights.fetch import default_dir
+from tests.golden.networks import models
 
 pytestmark = pytest.mark.golden
 PHOTOS = Path(__file__).parent / "photos"
@@ -28,7 +27,7 @@ GARMENTS = {
 
 @pytest.fixture(scope="module")
 def pipeline() -> ClothingPipeline:
-    return Models(default_dir()).clothing()
+    return models().clothing()
 
 
 def _photo(name: str) -> RgbImage:

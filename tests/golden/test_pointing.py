@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from ml.errors import WeightsMissingError
-from ml.models import Models
 from ml.picture.subject import FoundSubject
 from ml.picture.types import Mask, RgbImage
 from ml.pointing.pipeline import PointingPipeline, Prompts, SeenPhoto
 from ml.weights import catalogue
 from ml.weights.fetch import default_dir
+from tests.golden.networks import models
 
 pytestmark = pytest.mark.golden
 PHOTOS = Path(__file__).parent / "photos"
@@ -47,7 +47,7 @@ def iou(result: FoundSubject, expected: Mask) -> float:
 @pytest.fixture(scope="module")
 def pipeline() -> PointingPipeline:
     try:
-        return Models(default_dir(), precision="auto").pointing()
+        return models(precision="auto").pointing()
     except WeightsMissingError as error:
         pytest.skip(str(error))
 

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from ml.errors import WeightsMissingError
-from ml.models import Models
 from ml.picture.subject import FoundSubject
 from ml.sessions.precision import Wish, supported
-from ml.weights.fetch import default_dir
+from tests.golden.networks import models
 
 PHOTOS = [Path(__file__).parents[2] / "docs" / "demo.jpg", *sorted((Path(__file__).parent / "photos").glob("*.jpg"))]
 
@@ -21,7 +20,7 @@ pytestmark = pytest.mark.golden
 
 def cut(precision: Wish) -> list[FoundSubject]:
     try:
-        pipeline = Models(default_dir(), precision=precision).background()
+        pipeline = models(precision=precision).background()
     except WeightsMissingError as error:
         pytest.skip(str(error))
     return [pipeline.run(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)) for path in PHOTOS]

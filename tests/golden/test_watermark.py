@@ -10,12 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from ml.errors import TemplateError
-from ml.models import Models
 from ml.picture.types import Mask, Matte, RgbImage
 from ml.watermark.pipeline import WatermarkPipeline
 from ml.watermark.template.mark import template_from_png
 from ml.weights import made_here
-from ml.weights.fetch import default_dir
+from tests.golden.networks import models
 
 pytestmark = pytest.mark.golden
 PHOTO = Path(__file__).parent / "photos" / "canyon-wren.jpg"
@@ -25,7 +24,7 @@ PHOTO = Path(__file__).parent / "photos" / "canyon-wren.jpg"
 def pipeline() -> WatermarkPipeline:
     if not (made_here.FOLDER / made_here.WATERMARK.name).is_file():
         pytest.skip("ml/weights has no network for watermarks")
-    return Models(default_dir()).watermark()
+    return models().watermark()
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from ml.models import Models
 from ml.picture.types import RgbImage
 from ml.watermark.pipeline import WatermarkPipeline
 from ml.weights import made_here
-from ml.weights.fetch import default_dir
+from tests.golden.networks import models
 from tests.golden.repeated import as_seen, pictures
 
 pytestmark = pytest.mark.golden
@@ -25,7 +24,7 @@ PICTURES = pictures()
 def pipeline() -> WatermarkPipeline:
     if not (made_here.FOLDER / made_here.WATERMARK.name).is_file():
         pytest.skip("ml/weights has no network for watermarks")
-    return Models(default_dir()).watermark()
+    return models().watermark()
 
 
 def as_jpeg(image: RgbImage, quality: int) -> RgbImage:

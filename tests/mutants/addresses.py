@@ -17,8 +17,8 @@ MUTANTS = (
     Mutant(
         "one allowed network opens all of them",
         _FILE,
-        "if not any(address in network for network in self._allow_cidrs):",
-        "if not self._allow_cidrs:",
+        "if not any(address in network for network in self._way.allow_cidrs):",
+        "if not self._way.allow_cidrs:",
         f"{_FETCH}::test_an_allowed_network_opens_nothing_else",
     ),
     Mutant(

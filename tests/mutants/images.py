@@ -224,4 +224,11 @@ MUTANTS = (
         "TOLERANCE = 3\n",
         f"{_SMEAR}::test_jpeg_noise_is_no_stroke",
     ),
+    Mutant(
+        "images: a deep PNG of 800 MB of pixels is taken",
+        "apps/core/pictures/inspection.py",
+        "if unpacked_bytes > MAX_UNPACKED_BYTES:",
+        "if False:",
+        "tests/core/test_inspection.py::test_deep_png_that_takes_long_to_unfilter_is_refused_by_its_header",
+    ),
 )

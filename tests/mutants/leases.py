@@ -158,4 +158,11 @@ MUTANTS = (
         "    if False:\n        result_store().delete_prefix(job.result_prefix)",
         "tests/contract/test_remove_background.py::test_deleted_job_is_gone_with_its_objects",
     ),
+    Mutant(
+        "workers: started under nice, every job fails",
+        "apps/core/work/worker.py",
+        "nicety = max(NICENESS_BESIDE_NETWORKS, os.getpriority(os.PRIO_PROCESS, thread))",
+        "nicety = NICENESS_BESIDE_NETWORKS",
+        "tests/core/test_worker_start.py::test_a_thread_gives_way_but_never_takes_back_what_nice_gave",
+    ),
 )

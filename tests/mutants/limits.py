@@ -92,14 +92,14 @@ MUTANTS = (
     Mutant(
         "one account takes all places",
         "apps/core/places.py",
-        "return left > 0 and mine < self._of_one and is_for_all",
-        "return left > 0 and mine < self._of_one",
+        "return left > 0 and mine < (of_one or self._of_one) and is_for_all",
+        "return left > 0 and mine < (of_one or self._of_one)",
         "tests/core/test_places.py::test_one_caller_never_has_the_last_places",
     ),
     Mutant(
         "one account's slow servers hold up all fetches",
         "apps/core/places.py",
-        "return left > 0 and mine < self._of_one and is_for_all",
+        "return left > 0 and mine < (of_one or self._of_one) and is_for_all",
         "return left > 0 and is_for_all",
         f"{_FETCH}::test_slow_names_of_one_caller_hold_up_nobody_else",
     ),

@@ -137,6 +137,10 @@ def test_a_killed_server_comes_back_and_the_service_with_it(stack: Stack, name: 
     assert wait_until(lambda: is_ready(stack))
 
 
+def test_what_a_worker_compiles_the_next_one_finds_in_the_sessions_own_folder(stack: Stack) -> None:
+    assert list(Path(stack.environ["NETWORKS_DIR"]).glob("*.network"))
+
+
 @pytest.fixture
 def own_stack() -> Iterator[Stack]:
     """A stack for one test, which may break it for good."""
