@@ -110,6 +110,12 @@ class WebhookDelivery(Part):
         )
 
 
+class WebhookTest(Part):
+    """Which webhook is tested."""
+
+    webhook_id: Uuid
+
+
 class WebhookDeliveries(Part):
     """A page of deliveries."""
 

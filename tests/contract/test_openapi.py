@@ -186,3 +186,22 @@ def test_every_method_of_every_view_is_in_the_document() -> None:
         (path, method) for path in paths for method in paths[path]
     }
     assert {"healthz", "readyz", "metrics"} == bare
+
+
+def test_webhooks_are_described_with_what_is_told() -> None:
+    document = openapi_document()
+
+    sections = document["webhooks"]
+    bodies = {
+        kind: section["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        for kind, section in sections.items()
+    }
+
+    assert {"job.succeeded", "job.failed", "credits.low", "webhook.test"} <= set(sections)
+    assert bodies["job.succeeded"] == "JobEvent"
+    assert document["components"]["schemas"]["JobEvent"]["properties"]["data"] == {"$ref": "#/components/schemas/Job"}
+    assert [each["name"] for each in sections["credits.low"]["post"]["parameters"]] == [
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
+    ]

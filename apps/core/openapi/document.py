@@ -20,6 +20,7 @@ from apps.core.dialects.raw import RawDialect
 from apps.core.fields import DeliverySerializer, FormSerializer
 from apps.core.openapi.bodies import body, raw_body, show_all
 from apps.core.openapi.endpoints import SECURITY, Endpoint
+from apps.core.openapi.news import news
 from apps.core.openapi.responses import operation_responses
 from apps.core.openapi.schemas import COMPONENTS
 from apps.core.operations import Operation
@@ -125,6 +126,7 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         if endpoint:
             path = f"/{pattern.pattern}"
             result["paths"][path] = {"get": endpoint.described(path)}
+    result["webhooks"] = news()
     result["components"] = {"securitySchemes": _CREDENTIALS, "parameters": _PARAMETERS, "schemas": COMPONENTS}
     return result
 
