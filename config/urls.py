@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import path, re_path
 
+from apps.batches.events import BatchEventsView
 from apps.batches.views import ArchiveView, BatchesView, BatchView
 from apps.billing.views import AccountView, RemoveBgAccountView, UsageView
 from apps.core.api import docs, errors, system
@@ -37,6 +38,7 @@ urlpatterns = [
     re_path(rf"^v1/jobs/{_UUID}/events$", JobEventsView.as_view(), name="job-events"),
     path("v1/batches", BatchesView.as_view(), name="batches"),
     path("v1/batches/<uuid:batch_id>", BatchView.as_view(), name="batch"),
+    path("v1/batches/<uuid:batch_id>/events", BatchEventsView.as_view(), name="batch-events"),
     path("v1/batches/<uuid:batch_id>/archive", ArchiveView.as_view(), name="batch-archive"),
     path("v1/account", AccountView.as_view(), name="account"),
     path("v1.0/account", RemoveBgAccountView.as_view(), name="removebg-account"),

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from apps.batches.answers import ListedBatch, listed_batches
 from apps.batches.models import Batch, Item
-from apps.core import lifecycle
+from apps.core import broker, lifecycle
 from apps.core.happenings import Happening, announce
 from apps.core.models import FINAL_STATES, OPEN_STATES, Job, State
 from apps.core.traces import NEVER, Trace
@@ -43,8 +43,10 @@ def note_end(job: Job, ended_as: State) -> None:  # noqa: ARG001 - the hook's si
 def finish_batch_of(job_id: Any) -> None:
     """Finish the batch whose item has just ended, if it was the last one."""
     batch_id = Item.objects.filter(job_id=job_id).values_list("batch_id", flat=True).first()
-    if batch_id is not None and not _open_items(batch_id).exists():
-        finish(batch_id)
+    if batch_id is not None:
+        if not _open_items(batch_id).exists():
+            finish(batch_id)
+        broker.tell_change(f"batch:{batch_id}")
 
 
 def finish(batch_id: Any) -> bool:

@@ -63,6 +63,14 @@ def ring_bell(job_id: object, *, counted: Mapping[str, float] | None = None) -> 
         return
 
 
+def tell_change(topic: str) -> None:
+    """Say that the row of a `KIND:ID` is worth a look, to whoever watches it; without Redis it is looked at later."""
+    try:
+        broker().publish(STEPS_CHANNEL, topic)
+    except redis.RedisError:
+        return
+
+
 def count(name: str, amount: float = 1) -> None:
     """Add to a counter of `apps.core.counts`; without Redis it is lost."""
     try:

@@ -13,7 +13,8 @@ class WebhooksConfig(AppConfig):
         from apps.core.idempotency import register_kind
         from apps.core.openapi.news import register_news
         from apps.core.sweeper import register_round
-        from apps.webhooks import delivering, outbox, registry
+        from apps.core.traces import register_traces
+        from apps.webhooks import delivering, outbox, registry, traces
         from apps.webhooks.answers import WebhookTest
         from apps.webhooks.models import TEST
 
@@ -25,5 +26,6 @@ class WebhooksConfig(AppConfig):
         register_news(TEST, "A test", WebhookTest)
         register_errand(outbox.ERRAND, delivering.deliver_next, due=delivering.due, places=delivering.PLACES)
         register_round("webhooks", delivering.forget_old)
+        register_traces(traces.of_news)
         for each in registry.KINDS:
             register_kind(each)

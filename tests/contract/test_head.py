@@ -87,6 +87,7 @@ def test_head_of_what_is_posted_alone_is_a_405_that_says_so(api: Api, path: str)
         ("/v1/version", "GET, HEAD"),
         ("/v1/watermark-templates", "GET, HEAD, POST"),
         ("/v1/jobs", "GET, HEAD"),
+        ("/v1/batches/0b6f5c1e-6c0e-4f0e-9d63-1f0c2a7b9e11/events", "GET, HEAD"),
         ("/v1/jobs/0b6f5c1e-6c0e-4f0e-9d63-1f0c2a7b9e11", "GET, HEAD, DELETE"),
         ("/v1/jobs/0b6f5c1e-6c0e-4f0e-9d63-1f0c2a7b9e11/events", "GET, HEAD"),
         ("/docs", "GET, HEAD"),

@@ -11,10 +11,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from apps.batches.models import Batch, Item
 from apps.core import lifecycle
 from apps.core.models import Job, State
 from apps.core.storage import ResultStore, StoreAwayError, result_store
 from apps.core.sweeper import purge_expired
+from apps.webhooks.models import Event
 from tests.api import Api
 from tests.contract.books import asleep
 from tests.contract.objects import stored_below
@@ -120,6 +122,27 @@ def test_job_that_failed_has_nothing_left(api: Api, monkeypatch: pytest.MonkeyPa
 
     assert proof(Job.objects.get())[0] == 0
     assert Job.objects.get().state == State.CANCELLED
+
+
+def test_what_services_keep_is_looked_for_too(done: Job, api: Api) -> None:
+    api.delete(f"/v1/jobs/{done.id}")
+    batch = Batch.objects.create(
+        account=api.account, operation="remove-bg", retention_s=60, total=1, created_at=timezone.now()
+    )
+    item = Item.objects.create(job=done, batch=batch, index=0, name="a.png", source_url="https://shop.example/1.jpg")
+    event = Event.objects.create(
+        account=api.account, type="job.succeeded", subject_id=str(done.id), data={"a": 1}, created_at=timezone.now()
+    )
+
+    both = proof(done)
+    item.source_url, event.data = "", None
+    item.save()
+    event.save()
+
+    assert both[0] == 1
+    assert "1 LEFT, and overdue" in line(both[1], "address of its image")
+    assert "1 LEFT, and overdue" in line(both[1], "bodies of its deliveries")
+    assert proof(done)[0] == 0
 
 
 def test_nothing_is_proven_without_the_store_or_a_row(done: Job, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from django.http import StreamingHttpResponse
 from prometheus_client import Gauge
 
+from apps.core.answers import Part, as_json
 from apps.core.api.watching import Inbox, hub
 from apps.core.errors import AppError, ErrorCode
 from apps.core.identity import Identity
@@ -73,7 +75,8 @@ class EventStream:
             self._coming = self._coming or asyncio.create_task(_next(events))
             done, _ = await asyncio.wait([self._coming], timeout=min(left, _SIGN_OF_LIFE_S))
             if not done:
-                yield b": waiting\n\n"  # keeps proxies from hanging up
+                if loop.time() < end:
+                    yield b": waiting\n\n"  # keeps proxies from hanging up
                 continue
             event, self._coming = self._coming.result(), None
             if event is None:
@@ -88,6 +91,11 @@ class EventStream:
 
 async def _next(events: AsyncIterator[bytes]) -> bytes | None:
     return await anext(events, None)
+
+
+def state_event(event_id: str, data: Part) -> bytes:
+    """What is so now, as an event."""
+    return f"id: {event_id}\nevent: state\ndata: {json.dumps(as_json(data))}\n\n".encode()
 
 
 def event_response(events: EventStream | Iterable[bytes]) -> StreamingHttpResponse:

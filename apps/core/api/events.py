@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from msgspec import structs
 from rest_framework.request import Request
 
 from apps.core import answers, steps
-from apps.core.answers import JobStatus, as_json
-from apps.core.api.event_stream import EventStream, event_response, place_for
+from apps.core.answers import JobStatus
+from apps.core.api.event_stream import EventStream, event_response, place_for, state_event
 from apps.core.api.views import EndpointView, own_job
-from apps.core.api.watching import Inbox, hub, in_thread, register_look
+from apps.core.api.watching import Inbox, hub, in_thread, insist, register_look
 from apps.core.dialects.envelope import job_data
 from apps.core.models import Job, State
 from apps.core.openapi.endpoints import Endpoint
 from apps.core.request_facts import identity_of
 from apps.core.steps import Place, Step
 
-_AWAY_S = 0.5
 _OPEN: dict[str, Any] = {"finished_at": None, "expires_at": None, "credits_charged": 0, "error": None, "result": None}
 
 
@@ -73,9 +70,9 @@ class JobEvents(EventStream):
         job, told = await self._row()
         if self._seen:
             for step in await self._between(self._seen, told.place):
-                yield _event(step, _at(job, step))
+                yield state_event(step.id, _at(job, step))
         if self._seen is None or told.place > self._seen:
-            yield _event(told, job)
+            yield state_event(told.id, job)
         while not told.is_final:
             text = await inbox.get()
             if text:
@@ -86,9 +83,9 @@ class JobEvents(EventStream):
                 for between in await self._between(
                     told.place, step.place
                 ):  # a look at the row may be ahead of what is heard
-                    yield _event(between, _at(job, between))
+                    yield state_event(between.id, _at(job, between))
                 told = step
-                yield _event(step, _at(job, step))
+                yield state_event(step.id, _at(job, step))
 
     async def _between(self, first: Place, last: Place) -> list[Step]:
         """The steps that were told between two, as far as Redis still has them."""
@@ -97,11 +94,7 @@ class JobEvents(EventStream):
 
     async def _row(self) -> tuple[answers.Job, Step]:
         """The row, as it is now or as soon as the database answers."""
-        while True:
-            try:
-                return await in_thread(_look_at, self._job_id)
-            except (OperationalError, InterfaceError):
-                await asyncio.sleep(_AWAY_S)
+        return await insist(lambda: _look_at(self._job_id))
 
 
 def _look_at(job_id: Any) -> tuple[answers.Job, Step]:
@@ -116,10 +109,6 @@ def _at(job: answers.Job, step: Step) -> answers.Job:
     status = JobStatus.QUEUED if step.state == State.QUEUED else JobStatus.RUNNING
     progress = round(step.progress, 2)
     return structs.replace(job, status=status, stage=step.stage, progress=progress, **_OPEN)
-
-
-def _event(step: Step, job: answers.Job) -> bytes:
-    return f"id: {step.id}\nevent: state\ndata: {json.dumps(as_json(job))}\n\n".encode()
 
 
 def _look(ids: Iterable[str]) -> Mapping[str, str]:

@@ -45,6 +45,15 @@ async def in_thread(call: Callable[..., _Result], *arguments: object) -> _Result
     return await asyncio.get_running_loop().run_in_executor(_threads, _with_connection, call, arguments)
 
 
+async def insist(call: Callable[[], _Result]) -> _Result:
+    """The same, again and again while the database is away."""
+    while True:
+        try:
+            return await in_thread(call)
+        except (OperationalError, InterfaceError):
+            await asyncio.sleep(_LOOK_WHEN_DEAF_S)
+
+
 def _with_connection(call: Callable[..., _Result], arguments: tuple[object, ...]) -> _Result:
     try:
         return call(*arguments)
