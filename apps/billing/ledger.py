@@ -97,6 +97,7 @@ def hold_all(jobs: Sequence[Job]) -> None:
         cursor.execute(_HOLD_ALL, values)
         if cursor.rowcount != len(priced):
             raise too_few(total)
+    tell_if_low(priced[0].account_id)
     transaction.on_commit(lambda: broker.count(counts.field(counts.CREDITS, Kind.HOLD.value), total), robust=True)
 
 
