@@ -1,4 +1,6 @@
-"""Measure everything and print the table: `python -m tests.bench [--quick] [--no-rembg] [--json FILE]`."""
+"""
+Measure everything and print the table: `python -m tests.bench [--quick] [--no-rembg] [--precision all] [--json FILE]`.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,11 @@ from pathlib import Path
 
 from ml.errors import WeightsMissingError
 from ml.weights.choice import choose_background
-from tests.bench import around, bare, photo, rembg, seams, service
+from tests.bench import around, bare, others, photo, rembg, seams, service
 from tests.bench.errors import BenchError
 from tests.bench.measuring import FULL, QUICK, Measuring, Subject
-from tests.bench.report import as_json, table
+from tests.bench.processor import this_processor
+from tests.bench.report import as_json, comparison, table
 
 
 def main() -> int:
@@ -26,17 +29,29 @@ def main() -> int:
     options = _arguments()
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # each ends what was started
         signal.signal(sig, signal.default_int_handler)
+    reports: list[Measuring] = []
     try:
-        report = _measure(options)
+        for precision in _precisions(options.precision):
+            reports.append(_measure(options, precision))
+            print(f"\n{table(reports[-1])}\n", flush=True)
     except (BenchError, WeightsMissingError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    print(f"\n{table(report)}")
+    if len(reports) > 1:
+        print(comparison(reports))
     if options.json:
-        options.json.write_text(json.dumps(as_json(report), indent=2) + "\n")
+        figures = [as_json(report) for report in reports]
+        options.json.write_text(json.dumps(figures if len(figures) > 1 else figures[0], indent=2) + "\n")
     return 0
+
+
+def _precisions(asked: str) -> tuple[str, ...]:
+    """Those to start the service with."""
+    from ml.sessions.precision import supported
+
+    return supported() if asked == "all" else (asked,)
 
 
 def _arguments() -> argparse.Namespace:
@@ -44,6 +59,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="about 2 minutes instead of 6; less exact")
     parser.add_argument("--no-rembg", action="store_true", help="leave rembg's server out; a third less time")
     parser.add_argument("--quality", choices=("best", "fast"), default="best", help="what the requests ask for")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "f32", "bf16", "int8", "all"),
+        default="auto",
+        help="in which the service runs its networks; all: one after the other, and a table that compares them",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there as well")
     parser.add_argument("--photo", type=Path, metavar="FILE", help="use this photo, scaled to one megapixel")
     parser.add_argument("--url", help="measure a service that runs already, without starting one")
@@ -51,36 +72,41 @@ def _arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if options.url and not options.key:
         parser.error("--url needs --key")
+    if options.url and options.precision != "auto":
+        parser.error("a service that runs already has chosen its precision: leave --precision out")
     return options
 
 
-def _measure(options: argparse.Namespace) -> Measuring:
+def _measure(options: argparse.Namespace, precision: str) -> Measuring:
     amounts = QUICK if options.quick else FULL
     picture, sentence = photo.one_megapixel(options.photo)
     spec = choose_background("best", service.weights_dir()).spec
-    cores = len(os.sched_getaffinity(0))
+    cores, processor = len(os.sched_getaffinity(0)), this_processor()
     say = _Progress()
     with contextlib.ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="keyline-bench-photo-")))
         file = folder / "photo.jpg"
         file.write_bytes(picture)
         longer = "" if options.no_rembg else ", and half as long again for rembg"
-        say(f"{spec.name} on {cores} cores; {sentence}. About {amounts.about}{longer}.")
+        say(f"{spec.name} on {cores} cores ({processor}); {sentence}. About {amounts.about}{longer}.")
         say(f"Authentication, limits, hold and capture: {amounts.seam_rounds} requests each way in one process ...")
         seam_facts = seams.measure(amounts.seam_rounds)
         say("What a request costs around its networks, stage by stage ...")
         around_facts = around.measure(amounts.around_rounds, file)
-        say("Starting a stack of its own ..." if not options.url else f"Looking at {options.url} ...")
-        target = running.enter_context(_service(options))
+        say("Starting a stack of its own, twice ..." if not options.url else f"Looking at {options.url} ...")
+        target = running.enter_context(_service(options, precision))
+        served_in = others.precision_of(target.url, target.api_key, picture)
         weights = bare.networks(service.weights_dir(), spec.name, options.quality)
-        say("Loading bare onnxruntime twice: one wide run, several narrow ones ...")
-        wide = running.enter_context(bare.Bare(weights, file, threads=cores, at_once=1))
-        narrow = running.enter_context(bare.Bare(weights, file, threads=1, at_once=bare.most_runs_at_once(cores)))
+        say(f"Loading its networks alone twice: in onnxruntime, and in {served_in} as the service runs them ...")
+        plain = running.enter_context(bare.Bare(weights, file))
+        served = running.enter_context(bare.Bare(weights, file, precision=served_in))
         rival = None if options.no_rembg else _rembg(running, spec.name, weights[0], say)
-        subject = Subject(spec.name, options.quality, cores, picture, sentence)
-        measuring = Measuring(subject, target, wide, narrow, amounts, say, rembg=rival)
+        subject = Subject(spec.name, served_in, options.quality, cores, processor, picture, sentence)
+        measuring = Measuring(subject, target, plain, served, amounts, say, rembg=rival)
         measuring.seams, measuring.around = seam_facts, around_facts
         measuring.run()
+        say("Large photos, garments, watermarks, clicks ...")
+        measuring.others = others.measure(target.url, target.api_key, picture, rounds=amounts.other_rounds)
     return measuring
 
 
@@ -96,11 +122,11 @@ def _rembg(running: contextlib.ExitStack, model: str, weights: Path, say: Callab
 
 
 @contextlib.contextmanager
-def _service(options: argparse.Namespace) -> Iterator[service.Service]:
+def _service(options: argparse.Namespace, precision: str) -> Iterator[service.Service]:
     if options.url:
         yield service.running_stack(options.url, options.key)
         return
-    with service.private_stack() as target:
+    with service.private_stack(INFERENCE_PRECISION=precision) as target:
         yield target
 
 

@@ -1,6 +1,6 @@
 """
-Bare onnxruntime in a process of its own: the pipeline's networks one after the other, the same weights, the default
-options, the photo's own pixels.
+The pipeline's networks alone, one after the other, in a process of their own: in onnxruntime, f32, with its default options;
+or as the service runs them, in the precision that it has chosen. The same weights, the photo's own pixels.
 
 As a program (`python -m tests.bench.bare`) it reads a number of runs a line and answers each with a line of JSON.
 """
@@ -8,17 +8,16 @@ As a program (`python -m tests.bench.bare`) it reads a number of runs a line and
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import os
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 from apps.stack.paths import ROOT
 from ml.weights import made_here
@@ -26,7 +25,8 @@ from ml.weights.catalogue import MODELS, U2NETP
 from tests.bench.errors import BenchError
 from tests.bench.timed import Timed
 
-_GB_A_RUN = 1.6  # IS-Net's working memory with the default arena; widest guess
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @dataclass
@@ -50,21 +50,24 @@ class Runs(Timed):
 
 
 class Bare:
-    """A running process with a session for each network: `at_once` runs of all of them, of `threads` threads each."""
+    """A running process with a session for each network, on all cores."""
 
-    def __init__(self, weights: Sequence[Path], photo: Path, *, threads: int, at_once: int) -> None:
-        """Args: weights: the pipeline's networks in their order, the main one first."""
-        self.shape = f"{at_once} x {threads} thread{'s' * (threads > 1)}"
-        self._at_once = at_once
-        command = [sys.executable, "-m", __name__, str(photo), str(threads), str(at_once), *map(str, weights)]
+    def __init__(self, weights: Sequence[Path], photo: Path, *, precision: str = "") -> None:
+        """
+        Args:
+            weights: the pipeline's networks in their order, the main one first.
+            precision: in which the service runs them; empty for onnxruntime.
+        """
+        self.name = f"the networks alone, {precision}" if precision else "bare onnxruntime, f32"
+        command = [sys.executable, "-m", __name__, str(photo), "--precision", precision, *map(str, weights)]
         # A session of its own: Ctrl-C is ours to answer, and a closed pipe ends it.
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
         self._process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, **pipes)
         self._ask(0)  # loaded and warm
 
     def run(self, count: int) -> Runs:
-        """Do `count` runs, rounded up to a multiple of those at once: none of them may find itself alone at the end."""
-        return self._ask(-(-count // self._at_once) * self._at_once)
+        """Do `count` runs, one after the other."""
+        return self._ask(count)
 
     def close(self) -> None:
         """End the process; its memory is free for the next."""
@@ -87,14 +90,7 @@ class Bare:
             self._process.stdin.write(f"{count}\n")
             return Runs(**json.loads(self._process.stdout.readline()))
         except (OSError, ValueError) as error:
-            raise BenchError(f"Bare onnxruntime ({self.shape}) ended; the lines above say why.") from error
-
-
-def most_runs_at_once(cores: int) -> int:
-    """One for each core, if the machine has the memory."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    available_gb = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) / 1e6
-    return max(1, min(cores, int(available_gb * 0.6 / _GB_A_RUN)))
+            raise BenchError(f"What runs {self.name} ended; the lines above say why.") from error
 
 
 def networks(folder: Path, main: str, quality: str) -> list[Path]:
@@ -108,55 +104,28 @@ def networks(folder: Path, main: str, quality: str) -> list[Path]:
 
 def main() -> None:
     """Serve run counts from standard input until it is closed."""
-    import numpy as np
-
-    os.environ["ORT_DISABLE_TELEMETRY"] = (
-        "1"  # it reports to its maker which networks run (microsoft/onnxruntime#27379)
-    )
-    import onnxruntime as ort
     from PIL import Image
 
     parser = argparse.ArgumentParser()
     parser.add_argument("photo", type=Path)
-    parser.add_argument("threads", type=int)
-    parser.add_argument("at_once", type=int)
+    parser.add_argument("--precision", default="")
     parser.add_argument("weights", type=Path, nargs="+")
     asked = parser.parse_args()
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = asked.threads
     photo = Image.open(asked.photo).convert("RGB")
-    rounds = []
-    for weights in asked.weights:
-        session = ort.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
-        spec = next((spec for spec in MODELS.values() if spec.files[0].name == weights.name), None)
-        _, channels, side_px, _ = session.get_inputs()[0].shape
-        tensor = np.zeros((1, channels, side_px, side_px), np.float32)
-        if spec is not None:
-            square = photo.resize((side_px, side_px), Image.Resampling.BILINEAR)
-            pixels = (np.asarray(square, np.float32) - np.float32(spec.mean_rgb)) / np.float32(spec.std_rgb)
-            tensor[0] = pixels.transpose(2, 0, 1)
-        rounds.append((session, [session.get_outputs()[0].name], {session.get_inputs()[0].name: tensor}))
+    open_network = _as_served(asked.precision) if asked.precision else _in_onnxruntime
+    rounds = [(open_network(weights), _tensor(weights, photo)) for weights in asked.weights]
 
     def run(count: int) -> list[tuple[float, float]]:
-        tickets, latencies = itertools.count(), []
-
-        def work() -> None:
-            while next(tickets) < count:
-                marks = [time.perf_counter()]
-                for session, wanted, tensors in rounds:
-                    session.run(wanted, tensors)
-                    marks.append(time.perf_counter())
-                latencies.append(((marks[-1] - marks[0]) * 1000, (marks[1] - marks[0]) * 1000))
-
-        threads = [threading.Thread(target=work) for _ in range(min(asked.at_once, count))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        latencies = []
+        for _ in range(count):
+            marks = [time.perf_counter()]
+            for network, tensor in rounds:
+                network(tensor)
+                marks.append(time.perf_counter())
+            latencies.append(((marks[-1] - marks[0]) * 1000, (marks[1] - marks[0]) * 1000))
         return latencies
 
-    for _ in range(2):  # the memory pattern is made by the first run and paid for by the second
-        run(asked.at_once)
+    run(2)  # the memory pattern is made by the first run and paid for by the second
     for line in sys.stdin:
         began, cpu = time.perf_counter(), time.process_time()
         latencies = run(int(line))
@@ -168,6 +137,42 @@ def main() -> None:
             "peak_mb": _peak_mb(),
         }
         print(json.dumps(facts), flush=True)
+
+
+def _in_onnxruntime(weights: Path) -> Callable[[Any], object]:
+    # It reports to its maker which networks run (microsoft/onnxruntime#27379).
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    session = ort.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
+    wanted, name = [session.get_outputs()[0].name], session.get_inputs()[0].name
+    return lambda tensor: session.run(wanted, {name: tensor})
+
+
+def _as_served(precision: str) -> Callable[[Path], Callable[[Any], object]]:
+    from ml.sessions.compiling import Compiler
+    from ml.sessions.openvino import OpenVinoSession
+    from ml.sessions.slots import InferenceSlots
+
+    compiler, slots = Compiler(precision), InferenceSlots()
+    return lambda weights: OpenVinoSession(weights, slots=slots, compiler=compiler).run
+
+
+def _tensor(weights: Path, photo: Image) -> Any:
+    """What a network sees of the photo; the judge, which sees maps too, sees nothing."""
+    import numpy as np
+    from PIL import Image
+
+    from ml.background.judge_network import SIDE_PX
+
+    spec = next((spec for spec in MODELS.values() if spec.files[0].name == weights.name), None)
+    if spec is None:
+        return np.zeros((1, 5, SIDE_PX, SIDE_PX), np.float32)
+    square = photo.resize((spec.input_side_px, spec.input_side_px), Image.Resampling.BILINEAR)
+    pixels = (np.asarray(square, np.float32) - np.float32(spec.mean_rgb)) / np.float32(spec.std_rgb)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
 
 
 def _peak_mb() -> float:

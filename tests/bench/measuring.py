@@ -1,4 +1,4 @@
-"""The measurements themselves, in an order that gives bare onnxruntime and Keyline the same moments of the machine."""
+"""The measurements themselves, in an order that gives Keyline and the bare networks the same moments of the machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any
 from tests.bench.bare import Bare, Runs
 from tests.bench.clients import Client, Load, keyline_call, send
 from tests.bench.errors import BenchError
+from tests.bench.others import Other
 from tests.bench.processes import Cpu, MemoryWatch
+from tests.bench.processor import Processor
 from tests.bench.rembg import Rembg
 from tests.bench.service import Service
 
@@ -30,19 +32,21 @@ class Amounts:
     four: tuple[int, int]
     sixteen: tuple[int, int]
     bare_runs: int
+    other_rounds: int
 
 
-QUICK = Amounts("2 minutes", 60, 20, pairs=8, four=(1, 12), sixteen=(2, 16), bare_runs=2)
-FULL = Amounts("7 minutes", 300, 60, pairs=24, four=(2, 16), sixteen=(4, 50), bare_runs=4)
+QUICK = Amounts("3 minutes", 60, 20, pairs=8, four=(1, 12), sixteen=(2, 16), bare_runs=2, other_rounds=3)
+FULL = Amounts("9 minutes", 300, 60, pairs=24, four=(2, 16), sixteen=(4, 50), bare_runs=4, other_rounds=7)
 
 
 @dataclass
 class Crowd:
-    """Keyline under some clients, and bare onnxruntime, in each of its shapes, between the same blocks."""
+    """Keyline under some clients, and between the same blocks its networks alone: in onnxruntime, and as it runs them."""
 
     clients: int
     load: Load = field(default_factory=Load)
-    shapes: dict[str, Runs] = field(default_factory=dict)
+    bare: Runs = field(default_factory=Runs)
+    served: Runs = field(default_factory=Runs)
     cpu_s: Cpu = field(default_factory=dict)
     beside_networks_s: float = 0.0  # CPU of the worker's threads that do all but run networks
     watched_s: float = 0.0  # for how long CPU was counted
@@ -66,38 +70,20 @@ class Crowd:
         return {part: seconds * 1000 / self.load.count for part, seconds in spent_s.items()}
 
     @property
-    def best_shape(self) -> str:
-        """The way to run bare onnxruntime that had the better throughput."""
-        return max(self.shapes, key=lambda shape: self.shapes[shape].per_s)
-
-    @property
-    def bare(self) -> Runs:
-        return self.shapes[self.best_shape]
-
-    @property
     def throughput_ratio(self) -> float:
-        return self.load.per_s / self.bare.per_s
-
-    @property
-    def rembg_ratio(self) -> float | None:
-        """Keyline's throughput over rembg's, where there is one."""
-        return self.load.per_s / self.rembg.per_s if self.rembg.count else None
-
-    def run_bare(self, bare: Bare, count: int) -> Runs:
-        """Some more bare runs."""
-        runs = bare.run(count)
-        total = self.shapes.setdefault(bare.shape, Runs())
-        total += runs
-        return runs
+        """Of the networks alone in the same precision."""
+        return self.load.per_s / self.served.per_s
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured: main network, quality, cores, the JPEG that every request carries and a sentence about it."""
+    """What is measured: networks, quality, the machine, the JPEG that every request carries and a sentence about it."""
 
     model: str
+    precision: str
     quality: str
     cores: int
+    processor: Processor
     photo: bytes
     about_photo: str
 
@@ -109,8 +95,8 @@ class Measuring:
         self,
         subject: Subject,
         service: Service,
-        wide: Bare,
-        narrow: Bare,
+        bare: Bare,
+        served: Bare,
         amounts: Amounts,
         say: Callable[[str], None],
         *,
@@ -119,16 +105,17 @@ class Measuring:
         self.subject = subject
         self.rembg = rembg
         self._service, self._amounts, self._say = service, amounts, say
-        self._wide, self._narrow = wide, narrow
+        self.bare, self.served = bare, served
         self._idle_cpu_s: Cpu = {}
         self._idle_s = 0.0
         self.overheads_ms: list[float] = []
-        self.times_main: list[float] = []
+        self.times_bare: list[float] = []
         self.crowds: list[Crowd] = []
         self.peak_mb: dict[str, float] = {}
         self.share_mb: dict[str, float] = {}
         self.seams: dict[str, Any] = {}
         self.around: dict[str, Any] = {}
+        self.others: list[Other] = []
         self._rivals: list[Client] = []
 
     def run(self) -> None:
@@ -154,22 +141,27 @@ class Measuring:
         """One client: a bare run and a request in turns; the overhead is the difference of the two in a pair."""
         crowd = Crowd(1)
         for number in range(1, self._amounts.pairs + 1):
-            if number % 2:  # which goes first changes, so that neither always follows the other
-                bare_ms, request_ms = self._bare_run(crowd), self._request(client, crowd)
+            if number % 2:  # which goes first changes, so that none always follows the others
+                bare_ms, served_ms, request_ms = *self._bare_runs(crowd), self._request(client, crowd)
             else:
-                request_ms, bare_ms = self._request(client, crowd), self._bare_run(crowd)
-            self.overheads_ms.append(request_ms - bare_ms)
-            self.times_main.append(request_ms / crowd.bare.main_ms[-1])
+                request_ms, (bare_ms, served_ms) = self._request(client, crowd), self._bare_runs(crowd)
+            self.overheads_ms.append(request_ms - served_ms)
+            self.times_bare.append(request_ms / bare_ms)
             self._ask_rembg(crowd, 1)
             if number % 8 == 0 or number == self._amounts.pairs:
                 middle = statistics.median(self.overheads_ms)
                 self._say(f"1 client: {number} of {self._amounts.pairs} pairs, overhead p50 {middle:+.0f} ms")
         self._finish(crowd)
 
-    def _bare_run(self, crowd: Crowd) -> float:
-        runs = crowd.run_bare(self._wide, 1)
+    def _bare_runs(self, crowd: Crowd) -> tuple[float, float]:
+        """One in onnxruntime and one as served, ms."""
+        bare = self.bare.run(1)
         time.sleep(_AFTERGLOW_S / 5)
-        return runs.latencies_ms[0]
+        served = self.served.run(1)
+        time.sleep(_AFTERGLOW_S / 5)
+        crowd.bare += bare
+        crowd.served += served
+        return bare.latencies_ms[0], served.latencies_ms[0]
 
     def _request(self, client: Client, crowd: Crowd) -> float:
         before = self._look()
@@ -197,7 +189,7 @@ class Measuring:
             rival = f", rembg {crowd.rembg.per_s:.2f}" if crowd.rembg.count else ""
             self._say(
                 f"{len(clients)} clients: {number * requests} of {blocks * requests} requests, "
-                f"{crowd.load.per_s:.2f} images/s, bare {crowd.bare.per_s:.2f} ({crowd.best_shape}){rival}"
+                f"{crowd.load.per_s:.2f} images/s, {self.served.name} {crowd.served.per_s:.2f}{rival}"
             )
         self._finish(crowd)
 
@@ -223,13 +215,18 @@ class Measuring:
         self.crowds.append(crowd)
 
     def _bare_block(self, crowd: Crowd) -> None:
-        """Both shapes in turns; Keyline has nothing to do meanwhile, so its idle CPU is looked at too."""
+        """Both kinds in turns; Keyline has nothing to do meanwhile, so its idle CPU is looked at too."""
         before, began = self._service.processes.cpu_s(), time.monotonic()
-        for bare in (self._wide, self._narrow):
-            crowd.run_bare(bare, self._amounts.bare_runs)
+        crowd.bare += self.bare.run(self._amounts.bare_runs)
+        crowd.served += self.served.run(self._amounts.bare_runs)
         self._idle_s += time.monotonic() - began
         for name, spent in self._service.processes.cpu_since(before).items():
             self._idle_cpu_s[name] = self._idle_cpu_s.get(name, 0.0) + spent
+
+    @property
+    def second_start_s(self) -> float | None:
+        """How long the service took to start where it had run before."""
+        return self._service.second_start_s
 
     @property
     def idle_share(self) -> Cpu:

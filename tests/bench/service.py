@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,22 +25,40 @@ _PATIENCE_S = "120"  # the synchronous limit: on a slow machine 16 clients may w
 
 @dataclass(frozen=True)
 class Service:
-    """Where it is, how to get in, and its processes where they can be seen."""
+    """
+    Where it is, how to get in, and its processes where they can be seen.
+
+    Attributes:
+        second_start_s: how long it took to start where it had run before; None where that was not seen.
+    """
 
     url: str
     api_key: str
     processes: Processes
+    second_start_s: float | None = None
 
 
 @contextlib.contextmanager
-def private_stack() -> Iterator[Service]:
-    """Start a stack, and stop it whatever happens. Raises BenchError when it does not come up."""
+def private_stack(**settings: str) -> Iterator[Service]:
+    """
+    Start a stack, stop it, start it again, and stop it whatever happens.
+
+    Args:
+        settings: of its environment.
+
+    Raises:
+        BenchError: it does not come up.
+    """
     with tempfile.TemporaryDirectory(prefix="keyline-bench-", ignore_cleanup_errors=True) as folder:
-        var, environ = VarDir(Path(folder)), environment(Path(folder))
+        var, environ = VarDir(Path(folder)), environment(Path(folder)) | settings
         try:
             _launch("start", environ)
+            _launch("stop", environ)
+            began = time.monotonic()
+            _launch("start", environ)
+            took_s = time.monotonic() - began
             env = env_file.read(var.env_file)
-            yield Service(env["KEYLINE_URL"], env["KEYLINE_API_KEY"], _processes(var))
+            yield Service(env["KEYLINE_URL"], env["KEYLINE_API_KEY"], _processes(var), second_start_s=took_s)
         finally:
             _launch("stop", environ)
 
