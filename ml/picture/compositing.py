@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ml.errors import ShapeError
 from ml.picture.foreground import estimate_foreground
+from ml.picture.tiles import for_each_tile
 from ml.picture.transforms import require_alpha, require_rgb, shrink_or_grow
 from ml.picture.types import AlphaChannel, BoxXywh, Matte, RgbaImage, RgbImage
 
@@ -280,9 +281,12 @@ def cut_out(image: RgbImage, alpha: AlphaChannel) -> RgbaImage:
     height, width = require_rgb(image).shape[:2]
     require_alpha(alpha, (height, width))
     out = np.empty((height, width, 4), np.uint8)
-    for rows in _strips(height, width):
+
+    def fill(rows: slice) -> None:
         seen = cv2.copyTo(image[rows], alpha[rows])  # 0 where alpha is
         cv2.mixChannels([seen, alpha[rows]], [out[rows]], [0, 0, 1, 1, 2, 2, 3, 3])
+
+    for_each_tile(_strips(height, width), fill, picture_pixels=alpha.size)
     return out
 
 

@@ -9,11 +9,12 @@ the matte's edge to where the photo's is. Solid and clear pixels stay what they 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
 
+from ml.picture.tiles import for_each_tile
 from ml.picture.transforms import require_alpha, require_rgb
 from ml.picture.types import AlphaChannel, RgbImage
 
@@ -31,7 +32,9 @@ MIN_SIDE_PX = 256
 
 CRISP_RADIUS_SHARE = 2 / 1024
 
-TILE_PX = 128
+TILE_PX, LARGEST_TILE_PX = 128, 384
+"""At least twenty times the window's radius, up to the latter: else most of the work is what lies around a tile."""
+
 MAX_TILE_PIXELS = 24_000_000
 """Pixels that are filtered at most (about two seconds of one core); what is beyond keeps the enlarged edge."""
 
@@ -64,17 +67,27 @@ def refine_edges(image: RgbImage, alpha: AlphaChannel, *, is_crisp: bool = False
     share = CRISP_RADIUS_SHARE if is_crisp else RADIUS_SHARE
     radius_px = max(MIN_RADIUS_PX, round(share * max(height, width)))
     out = alpha.copy()
-    left_over = MAX_TILE_PIXELS
+
+    def refine(tile: tuple[slice, slice]) -> None:
+        _refine_tile(image, alpha, out, tile, radius_px)
+
     try:
-        for tile in _soft_tiles(alpha):
-            left_over -= (tile[0].stop - tile[0].start) * (tile[1].stop - tile[1].start)
-            if left_over < 0:
-                break
-            _refine_tile(image, alpha, out, tile, radius_px)
+        tile_px = min(LARGEST_TILE_PX, max(TILE_PX, 20 * radius_px))
+        for_each_tile(_affordable(_soft_tiles(alpha, tile_px)), refine, picture_pixels=alpha.size)
     except (cv2.error, MemoryError):
         logger.exception("edges were not refined")
         return alpha
     return out
+
+
+def _affordable(tiles: Iterable[tuple[slice, slice]]) -> Iterator[tuple[slice, slice]]:
+    """The first of them, up to `MAX_TILE_PIXELS` together."""
+    left_over = MAX_TILE_PIXELS
+    for rows, columns in tiles:
+        left_over -= (rows.stop - rows.start) * (columns.stop - columns.start)
+        if left_over < 0:
+            return
+        yield rows, columns
 
 
 def _refine_tile(
@@ -96,12 +109,12 @@ def _refine_tile(
     cv2.copyTo(refined, np.asarray(cv2.inRange(alpha[tile], 1, 254), np.uint8), out[tile])
 
 
-def _soft_tiles(alpha: AlphaChannel) -> Iterator[tuple[slice, slice]]:
+def _soft_tiles(alpha: AlphaChannel, tile_px: int) -> Iterator[tuple[slice, slice]]:
     """Yield the box around the soft pixels of each tile that has some."""
     height, width = alpha.shape
-    for top in range(0, height, TILE_PX):
-        for left in range(0, width, TILE_PX):
-            soft = np.asarray(cv2.inRange(alpha[top : top + TILE_PX, left : left + TILE_PX], 1, 254), np.uint8)
+    for top in range(0, height, tile_px):
+        for left in range(0, width, tile_px):
+            soft = np.asarray(cv2.inRange(alpha[top : top + tile_px, left : left + tile_px], 1, 254), np.uint8)
             x, y, box_width, box_height = cv2.boundingRect(soft)
             if box_width:
                 yield slice(top + y, top + y + box_height), slice(left + x, left + x + box_width)
