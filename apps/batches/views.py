@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import uuid
 from collections.abc import Collection, Iterator
@@ -41,6 +42,7 @@ _BULKY = Pace(patience_s=30, least_bytes_a_s=128 * 1024, longest_pause_s=10, dra
 _LARGE_BYTES = 16 * MEGABYTE
 _LARGE = Share("batches", 8, is_common=True)  # each may be on disk twice, and once more unpacked: 7 GB at most
 _LARGE_OF_ONE = 4
+log = logging.getLogger(__name__)
 _downloads = Places(16, of_one=4)
 
 
@@ -189,7 +191,14 @@ class Download:
 
     def __iter__(self) -> Iterator[bytes]:
         connection.close()  # back to the pool: the rows are read, and the client may be slow
-        return iter(self._contents)
+        return self._sent()
+
+    def _sent(self) -> Iterator[bytes]:
+        try:
+            yield from self._contents
+        except AppError as error:  # the headers are out: the client sees that what came is too short
+            log.warning("an archive broke off", exc_info=error)
+            raise ConnectionError from error
 
     def close(self) -> None:
         self._places.close()

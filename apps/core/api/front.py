@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
+from apps.core.api.pouring import pour
 from apps.core.api.terms import CROWDED, SHORT, Pace, Share, Terms
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ TermsOf = Callable[[Environ], Awaitable[Terms | None]]
 
 IN_MEMORY_BYTES = 64 * 1024  # a thousand idle uploads are 64 MB
 MOST_DRAINED_BYTES = 40 * 1_048_576
+LARGE_BYTES = 1_048_576  # of an answer that is streamed: beyond that it goes out no faster than its client reads
 _CHARSET = re.compile(r""";\s*charset\*?\s*=\s*("[^"]*"|[^;]*)""", re.IGNORECASE)
 CROWD_PATIENCE_S = 2.0  # for a place: who sends many quick ones at once has them in less
 _LOOK_AGAIN_S = 0.05
@@ -62,6 +64,7 @@ class RsgiProtocol(Protocol):
     def __aiter__(self) -> AsyncIterator[bytes]: ...
     def response_bytes(self, status: int, headers: Headers, body: bytes) -> None: ...
     def response_stream(self, status: int, headers: Headers) -> Transport: ...
+    def response_file(self, status: int, headers: Headers, file: str) -> None: ...
     def client_disconnect(self) -> Awaitable[None]: ...
 
 
@@ -178,6 +181,9 @@ class Front:
         try:
             if not getattr(parts, "streaming", False):
                 return Answer(status, headers, b"".join(parts))
+            if _told_length(headers) > LARGE_BYTES:
+                pour(protocol, status, headers, parts)
+                return Answer(status, headers, None)
             transport = protocol.response_stream(status, headers)
             for part in parts:
                 asyncio.run_coroutine_threadsafe(_send(transport, part), loop).result()
@@ -307,6 +313,11 @@ def _has_body(environ: Environ) -> bool:
 
 def _length(text: str | None) -> int | None:
     return int(text) if text and text.isdecimal() else None
+
+
+def _told_length(headers: Headers) -> int:
+    """Bytes of a streamed answer, where its headers say so; else 0."""
+    return next((int(value) for name, value in headers if name.lower() == "content-length"), 0)
 
 
 async def _send_coming(protocol: RsgiProtocol, answer: Answer) -> None:
