@@ -6,8 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from django.test import RequestFactory
 
 from apps.batches.models import Batch
+from apps.batches.views import BatchesView
+from apps.core.api import parsers
+from apps.core.api.terms import PATIENT, Terms
 from apps.core.models import Job
 from apps.core.storage import ResultStore, StoreAwayError
 from tests.api import Api, error_of, make_api, upload
@@ -183,3 +187,24 @@ def test_batch_is_its_accounts_and_its_modes_alone(api: Api) -> None:
             assert error_of(call(f"{PATH}/{mine['batchId']}"))[0] == 404
         assert error_of(stranger.get(f"{PATH}/{mine['batchId']}/archive"))[0] == 404
         assert stranger.get(PATH).json()["data"]["batches"] == []
+
+
+def test_large_batches_have_few_places_and_a_pace_of_their_own(api: Api) -> None:
+    def terms(length: str) -> Terms:
+        headers = {"HTTP_X_API_KEY": api.key, "CONTENT_LENGTH": length, "CONTENT_TYPE": "multipart/form-data"}
+        given = BatchesView().terms(RequestFactory().post(PATH, **headers))
+        assert given is not None
+        return given
+
+    small, large, unknown = terms("1000"), terms(str(200 * 1_048_576)), terms("")
+
+    assert (small.pace, len(small.shares)) == (PATIENT, 1)
+    assert large == unknown
+    assert large.pace.least_bytes_a_s > small.pace.least_bytes_a_s
+    assert [(share.places, share.is_common) for share in large.shares[1:]] == [(4, False), (8, True)]
+    assert large.shares[0] == small.shares[0]  # a batch takes one of its account's places, too
+    assert BatchesView.body_cap_bytes == 300 * 1_048_576
+
+
+def test_batches_are_parsed_beside_others_bodies() -> None:
+    assert BatchesView.parse_gate is not parsers._gate
