@@ -11,7 +11,6 @@ class BatchesConfig(AppConfig):
         from apps.batches.fetching import PLACES, count_due, fetch_next
         from apps.batches.models import Batch
         from apps.batches.submission import ERRAND, fate_of
-        from apps.batches.traces import of_item
         from apps.core.endings import register_ending
         from apps.core.errands import register_errand
         from apps.core.happenings import register_teller
@@ -27,4 +26,3 @@ class BatchesConfig(AppConfig):
         register_news(FINISHED, "A batch has finished", ListedBatch)
         register_traces(traces_of)
         register_round("batches", finish_forgotten)
-        register_traces(of_item)

@@ -129,6 +129,7 @@ def test_what_services_keep_is_looked_for_too(done: Job, api: Api) -> None:
     batch = Batch.objects.create(
         account=api.account, operation="remove-bg", retention_s=60, total=1, created_at=timezone.now()
     )
+    Job.objects.update(in_batch=True)
     item = Item.objects.create(job=done, batch=batch, index=0, name="a.png", source_url="https://shop.example/1.jpg")
     event = Event.objects.create(
         account=api.account, type="job.succeeded", subject_id=str(done.id), data={"a": 1}, created_at=timezone.now()
@@ -140,7 +141,7 @@ def test_what_services_keep_is_looked_for_too(done: Job, api: Api) -> None:
     event.save()
 
     assert both[0] == 1
-    assert "1 LEFT, and overdue" in line(both[1], "address of its image")
+    assert "1 LEFT, and overdue" in line(both[1], "address in its batch")
     assert "1 LEFT, and overdue" in line(both[1], "bodies of its deliveries")
     assert proof(done)[0] == 0
 
