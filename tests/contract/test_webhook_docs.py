@@ -13,7 +13,7 @@ import pytest
 from apps.core.openapi.document import openapi_document
 from apps.stack.paths import ROOT
 from tests.api import Api
-from tests.contract.test_webhooks import register
+from tests.contract.webhooks import register
 from tests.receivers import Receiver, receiving
 
 PAGE = (ROOT / "docs" / "webhooks.md").read_text()

@@ -19,7 +19,7 @@ from apps.webhooks import delivering, sending
 from apps.webhooks.models import Delivery, Event, Webhook
 from apps.webhooks.outbox import delivery_of
 from tests.api import Api, error_of, make_api
-from tests.contract.test_webhooks import deliveries, register
+from tests.contract.webhooks import deliveries, register
 from tests.receivers import FLOOD, HANG, REDIRECT, Receiver, receiving
 
 

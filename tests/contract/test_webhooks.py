@@ -13,26 +13,15 @@ from apps.billing.ledger import grant
 from apps.webhooks.models import Webhook
 from tests.api import Api, error_of, make_api
 from tests.contract.books import asleep
+from tests.contract.webhooks import EVENTS, deliveries, register
 from tests.drawing import photo_png
 from tests.receivers import Receiver, receiving
-
-EVENTS = ["job.succeeded", "job.failed"]
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with receiving() as each:
         yield each
-
-
-def register(api: Api, url: str, events: list[str] | None = None, **headers: str) -> dict[str, Any]:
-    made = api.post("/v1/webhooks", {"url": url, "events": events or EVENTS}, as_json=True, **headers)
-    assert made.status_code == 201, made.content
-    return made.json()["data"]
-
-
-def deliveries(api: Api, webhook: dict[str, Any]) -> list[dict[str, Any]]:
-    return api.get(f"/v1/webhooks/{webhook['webhookId']}/deliveries").json()["data"]["deliveries"]
 
 
 def test_a_job_that_ended_is_told_signed_as_the_reference_library_verifies(api: Api, receiver: Receiver) -> None:

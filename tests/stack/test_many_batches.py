@@ -23,7 +23,7 @@ from apps.batches.archive import contents_of
 from apps.batches.models import Batch, Item
 from apps.core import lifecycle
 from apps.core.api.cursors import PageAsked, Place, page_of
-from tests.stack.test_million import LIMIT_MS, REPEATS
+from tests.stack.grown import LIMIT_MS, REPEATS
 
 BATCHES = 10_000
 ITEMS = int(os.environ.get("BATCH_ITEMS", "20"))

@@ -34,10 +34,9 @@ from apps.core.models import IdempotencyKey, Job, State
 from apps.core.operations import operation_named
 from apps.core.outcome import Outcome
 from apps.core.owner import Mode
+from tests.stack.grown import LIMIT_MS, REPEATS
 
 ROWS = 1_000_000 if os.environ.get("MILLION") else 200_000
-LIMIT_MS = 20.0
-REPEATS = 7
 
 # Thirty days of a service with a thousand accounts, the first of which has two fifths of all jobs. A day's results are
 # still there; five thousand jobs wait; a few are in work, some of them with a lapsed lease; some have leftovers.
