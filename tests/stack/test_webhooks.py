@@ -11,11 +11,13 @@ import os
 import random
 import ssl
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,9 @@ from typing import Any
 import pytest
 
 from apps.stack.certificates import make_identity
-from apps.stack.paths import VarDir
+from apps.stack.paths import ROOT, VarDir
 from tests.receivers import FLOOD, HANG, REDIRECT, Receiver, receiving
-from tests.stack.load import Books, Caller, kill, photo
+from tests.stack.load import Books, Caller, frozen, kill, photo
 from tests.stack.service import Stack, outer_environment, wait_until
 
 pytestmark = pytest.mark.stack
@@ -153,18 +155,21 @@ def outcome_of(caller: Caller, webhook: dict[str, Any]) -> tuple[str, set[int | 
 
 
 def test_no_event_is_lost_though_workers_are_killed(own: Stack, books: Books) -> None:
-    dice, caller, is_over = random.Random(7), new_caller(own, "killed"), threading.Event()
-    with receiving() as receiver:
+    """The network is taken out: processes that only end jobs, as a worker ends them, beside the io worker; both are killed."""
+    dice, caller = random.Random(7), new_caller(own, "killed")
+    with receiving() as receiver, frozen(own.pid("worker")), Enders(own, 2) as enders:
         receiver.answers["/hook"] = lambda handler, _: answer_late(handler)
         webhook = register(caller, f"{receiver.url}/hook")
-        killer = threading.Thread(target=kill_now_and_then, args=(own, dice, is_over))
-        killer.start()
-        jobs: list[str] = []
-        for number in range(JOBS):
-            jobs.append(submit(caller, number))
-            wait_until(lambda: open_jobs(books, caller) < AT_ONCE)
-        killer.join()
+        submitting = threading.Thread(target=submit_all, args=(caller, books))
+        submitting.start()
+        for number in range(KILLS):
+            if number % 10 == 9:
+                kill_when_busy(own, dice, lambda: len(receiver.sent))
+            else:
+                enders.kill_one(dice, lambda: ended_jobs(books, caller))
+        submitting.join()
         assert wait_until(lambda: open_jobs(books, caller) == 0)
+        jobs = [row[0] for row in books.rows(_JOBS_OF, caller.account)]
         assert wait_until(lambda: set(told(receiver, webhook["secret"])) == set(jobs))
         pending = "SELECT count(*) FROM webhooks_delivery WHERE status = 'pending' AND webhook_id = %s"
         assert wait_until(lambda: books.one(pending, webhook["webhookId"]) == 0)
@@ -174,11 +179,75 @@ def test_no_event_is_lost_though_workers_are_killed(own: Stack, books: Books) ->
         "SELECT subject_id, type, count(*) FROM webhooks_event e JOIN accounts_account a ON a.id = e.account_id "
         "WHERE a.name = 'killed' GROUP BY 1, 2"
     )
+    assert len(jobs) == JOBS
     assert Counter(subject for subject, _, _ in rows) == Counter(jobs), "one event a job, and none without its row"
     assert {count for _, _, count in rows} == {1}
     assert all(len({event for _, event, _ in each}) == 1 for each in found.values())
     again = sum(len(each) - 1 for each in found.values())
     print(f"\n{len(jobs)} jobs, {KILLS} kills: every event delivered, {again} of them more than once")
+
+
+_JOBS_OF = "SELECT j.id::text FROM core_job j JOIN accounts_account a ON a.id = j.account_id WHERE a.name = %s"
+_ENDER = """
+import time, django
+django.setup()
+from apps.core import lifecycle
+from apps.core.models import State
+from apps.core.outcome import Artifact, Outcome
+image = Artifact("results/none", "image/png", width=1, height=1, bytes=1, sha256="0" * 64)
+facts = {"subject": {"bbox": [0, 0, 1, 1], "areaRatio": 1.0, "confidence": 1.0}}
+kept = Outcome({"image": image}, facts, model="none").to_json()
+while True:
+    job = lifecycle.claim("ender")
+    if job is None:
+        time.sleep(0.02)
+    elif lifecycle._move(job, State.RUNNING, State.SETTLING, outcome=kept):
+        lifecycle.settle(job)
+"""
+
+
+class Enders:
+    """Processes that end jobs, until they are killed."""
+
+    def __init__(self, stack: Stack, count: int) -> None:
+        self._environ = {**stack.environ, **stack.env, "DJANGO_SETTINGS_MODULE": "config.settings.dev"}
+        self._count = count
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Enders:
+        self._processes = [self._start() for _ in range(self._count)]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+
+    def kill_one(self, dice: random.Random, done: Callable[[], int]) -> None:
+        """After some more jobs have ended, at any point of the next one."""
+        before = done()
+        wait_until(lambda: done() > before or before >= JOBS, timeout_s=60)
+        time.sleep(dice.uniform(0, 0.05))
+        victim = self._processes.pop(0)
+        victim.kill()
+        victim.wait()
+        self._processes.append(self._start())
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-c", _ENDER],
+            cwd=ROOT,
+            env=self._environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+def submit_all(caller: Caller, books: Books) -> None:
+    for number in range(JOBS):
+        submit(caller, number)
+        if number % 20 == 0:
+            wait_until(lambda: open_jobs(books, caller) < AT_ONCE)
 
 
 def answer_late(handler: Any) -> None:
@@ -189,14 +258,17 @@ def answer_late(handler: Any) -> None:
     handler.end_headers()
 
 
-def kill_now_and_then(stack: Stack, dice: random.Random, is_over: threading.Event) -> None:
-    for number in range(KILLS):
-        is_over.wait(dice.uniform(0.5, 2.0))
-        name = "worker" if number % 5 == 4 else "io"
-        pid = stack.pid(name)
-        if pid:
-            kill(pid)
-        wait_until(lambda name=name, pid=pid: stack.pid(name) not in {0, pid})  # type: ignore[misc]
+def kill_when_busy(stack: Stack, dice: random.Random, received: Callable[[], int]) -> None:
+    """The io worker, while it delivers."""
+    before, pid = received(), stack.pid("io")
+    wait_until(lambda: received() > before, timeout_s=60)
+    time.sleep(dice.uniform(0, 0.2))
+    kill(pid)
+    wait_until(lambda: stack.pid("io") not in {0, pid})
+
+
+def ended_jobs(books: Books, caller: Caller) -> int:
+    return int(books.one(_JOBS_OF.replace("j.id::text", "count(*)") + " AND finished_at IS NOT NULL", caller.account))
 
 
 def open_jobs(books: Books, caller: Caller) -> int:
