@@ -57,6 +57,7 @@ class BatchesView(BatchEndpoint):
     """`POST` makes one, `GET` lists them."""
 
     body_cap_bytes = 300 * MEGABYTE
+    json_cap_bytes = 4 * MEGABYTE
     file_fields = (IMAGES, f"{IMAGES}[]", ARCHIVE)
     parse_gate = threading.BoundedSemaphore(1)
     """Large bodies that are parsed at once: not those of others' photos, which go through their own."""

@@ -8,6 +8,7 @@ one image in it is for whoever inspects that.
 
 from __future__ import annotations
 
+import errno
 import re
 import struct
 import tempfile
@@ -87,13 +88,15 @@ class Entry:
                     if not file.tell() and piece.startswith(_ZIP):
                         raise _nested(self.name)
                     file.write(piece)
-        except _BROKEN as error:
-            file.close()
-            issue = "This entry of the archive is damaged; pack it again, or send the picture itself."
-            raise invalid("image", issue, Fault.UNREADABLE_FILE) from error
         except AppError:
             file.close()
             raise
+        except (*_BROKEN, OSError) as error:
+            file.close()
+            if not _is_broken(error):
+                raise
+            issue = "This entry of the archive is damaged; pack it again, or send the picture itself."
+            raise invalid("image", issue, Fault.UNREADABLE_FILE) from error
         file.seek(0)
         return file
 
@@ -107,14 +110,16 @@ def read_zip(file: IO[bytes]) -> list[Entry]:
     """
     try:
         archive = zipfile.ZipFile(cast(IO[bytes], _Bounded(file)))
-    except _BROKEN as error:
+    except (*_BROKEN, OSError) as error:
+        if not _is_broken(error):
+            raise
         issue = "The archive cannot be read: it is no ZIP, or it is damaged. Pack the pictures again."
         raise invalid("archive", issue, Fault.UNREADABLE_FILE) from error
     infos = archive.infolist()
     if len(infos) > _MOST_ENTRIES:
         raise _too_many()
     _refuse_overlaps(infos)
-    infos = [info for info in infos if not info.is_dir()]
+    infos = [info for info in infos if not info.filename.endswith("/")]  # is_dir() fails at one without a name
     for info in infos:
         _look_at(info)
     entries = [Entry(archive, info) for info in infos if not _OF_SYSTEMS.search(info.filename)]
@@ -156,6 +161,11 @@ def _refuse_too_much(entries: list[Entry]) -> None:
     if total > MOST_BYTES:
         issue = f"The archive unpacks to {total // 1_048_576} MB; a batch has at most {MOST_BYTES // 1_048_576} MB."
         raise AppError(ErrorCode.PAYLOAD_TOO_LARGE, issue, details=[Detail("archive", issue, Fault.FILE_TOO_LARGE)])
+
+
+def _is_broken(error: Exception) -> bool:
+    """Whether it is the file's fault: one that leads before its own start is refused by the system, as a disk's faults are."""
+    return isinstance(error, _BROKEN) or (isinstance(error, OSError) and error.errno == errno.EINVAL)
 
 
 def _too_many() -> AppError:

@@ -208,3 +208,9 @@ def test_large_batches_have_few_places_and_a_pace_of_their_own(api: Api) -> None
 
 def test_batches_are_parsed_beside_others_bodies() -> None:
     assert BatchesView.parse_gate is not parsers._gate
+
+
+def test_json_is_not_taken_in_the_size_of_files(api: Api) -> None:
+    response = send_json(api, {"operation": "remove-bg", "image_urls": ["x"], "padding": "x" * (5 * 1_048_576)})
+
+    assert error_of(response) == (413, "PAYLOAD_TOO_LARGE", ["body"])

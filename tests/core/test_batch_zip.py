@@ -6,6 +6,7 @@ import io
 import struct
 import tracemalloc
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -186,3 +187,25 @@ def test_two_entries_of_one_name_both_count() -> None:
     found: list[Any] = [each for _, each in entries_of(read_zip(io.BytesIO(data)))]
 
     assert [each.read() for each in found] == [PHOTO, PHOTO + b"2"]
+
+
+def test_entry_without_a_name_is_an_entry() -> None:
+    data = zip_of({"X": PHOTO})
+    at = data.find(b"PK\x01\x02")
+    line = data[at : data.find(b"PK\x05\x06")]
+    nameless = line[:28] + b"\0\0" + line[30:-1]
+    end = data[at + len(line) :]
+    changed = data[:at] + nameless + end[:12] + struct.pack("<I", len(nameless)) + end[16:]
+
+    assert names(changed) == [""]
+
+
+def test_place_before_the_files_start_is_damage(tmp_path: Path) -> None:
+    """A real file refuses such a seek otherwise than one in memory."""
+    data = bytearray(zip_of({"a.png": PHOTO}))
+    end = data.find(b"PK\x05\x06")
+    data[end + 16 : end + 20] = struct.pack("<I", 0xFFFFFFF0)
+    (tmp_path / "it.zip").write_bytes(data)
+
+    with (tmp_path / "it.zip").open("rb") as file, pytest.raises(AppError):
+        list(entries_of(read_zip(file)))

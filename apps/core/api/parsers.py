@@ -23,7 +23,7 @@ from rest_framework import parsers
 from rest_framework.exceptions import ParseError
 
 from apps.core.api.form_parts import FormParts, unreadable
-from apps.core.errors import invalid
+from apps.core.errors import AppError, Detail, ErrorCode, Fault, invalid
 from apps.core.intake.inline import LongText
 
 _BIG_BYTES = 1_048_576
@@ -43,6 +43,7 @@ class JsonParser(parsers.BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Context | None = None) -> Any:  # noqa: ARG002
+        _refuse_long(parser_context)
         with _turn(parser_context):
             value = _loads(stream.read())
             if isinstance(value, dict):
@@ -77,6 +78,14 @@ class UrlencodedParser(parsers.FormParser):
                 return _texts(super().parse(stream, media_type, parser_context))
             except TooManyFieldsSent as error:
                 raise unreadable("The form has too many fields; send those that are documented.") from error
+
+
+def _refuse_long(context: Context | None) -> None:
+    """Where files may be far larger than any JSON (`json_cap_bytes` of a view): it is read into memory. Raises AppError."""
+    most = getattr(context["view"], "json_cap_bytes", None) if context else None
+    if context and most is not None and int(context["request"].META.get("CONTENT_LENGTH") or 0) > most:
+        issue = f"A JSON body of at most {most // 1_048_576} MB is taken here; files are parts of a form."
+        raise AppError(ErrorCode.PAYLOAD_TOO_LARGE, issue, details=[Detail("body", issue, Fault.FILE_TOO_LARGE)])
 
 
 @contextlib.contextmanager
