@@ -101,10 +101,10 @@ def claim() -> Delivery | None:
         cursor.execute(_WHO_IS_NEXT, facts)
         webhooks = [row[0] for row in cursor.fetchall()]
     for webhook_id in webhooks:
-        claimed = next(iter(Delivery.objects.raw(_CLAIM, {**facts, "webhook_id": webhook_id})), None)
-        if claimed is not None:
-            rows = Delivery.objects.select_related("webhook", "event")
-            return rows.filter(id=claimed.id, lease_until=claimed.lease_until).first()
+        for claimed in Delivery.objects.raw(_CLAIM, {**facts, "webhook_id": webhook_id}):
+            whole = Delivery.objects.select_related("webhook", "event").filter(id=claimed.id).first()
+            if whole is not None:  # else its webhook was deleted in this moment
+                return whole
     return None
 
 

@@ -6,6 +6,8 @@ Webhooks of a whole stack: every job's event arrives, whatever is killed, and sl
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import random
@@ -102,6 +104,25 @@ def test_one_job_is_told_by_the_io_worker_and_can_be_verified(own: Stack) -> Non
         assert wait_until(lambda: caller.ask("GET", page).json["data"]["deliveries"][0]["status"] == "delivered")
         assert own.pid("io")
         assert "keyline_webhook_deliveries_total" in caller.ask("GET", "/metrics").body.decode()
+
+
+def test_result_is_put_into_the_clients_bucket(own: Stack) -> None:
+    caller = new_caller(own, "bucket")
+    with receiving() as bucket:
+        form = {"image_base64": base64.b64encode(photo(1)).decode(), "upload_url": f"{bucket.url}/cut.png?sig=5ecret"}
+        headers = {"Content-Type": "application/json", "Prefer": "respond-async"}
+        sent = caller.ask("POST", "/v1/remove-bg/universal", json.dumps(form).encode(), headers).json["data"]
+
+        path = f"/v1/jobs/{sent['jobId']}"
+        assert wait_until(lambda: caller.ask("GET", path).json["data"]["delivery"]["status"] != "pending")
+        job = caller.ask("GET", path).json["data"]
+
+    (put,) = bucket.sent
+    assert (put.method, put.headers["content-type"], job["delivery"]["attempts"]) == ("PUT", "image/png", 1)
+    assert hashlib.sha256(put.body).hexdigest() == job["result"]["image"]["sha256"]
+    assert not [
+        log for log in own.var.log_file("io").parent.glob("*.log") if "5ecret" in log.read_text(errors="replace")
+    ]
 
 
 def test_receivers_that_hang_flood_or_move_do_not_delay_others(own: Stack, books: Books, tmp_path: Path) -> None:
