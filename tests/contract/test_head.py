@@ -14,6 +14,7 @@ JSON = "application/json"
 OPEN = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/llms.txt", "/.well-known/x402", "/v1/version", "/nothing",
         "/v1/nothing", "/v1.0/nothing", "/api/ext/v1/nothing"]  # fmt: skip
 WITH_A_KEY = ["/v1/account", "/v1.0/account", "/v1/usage", "/v1/usage?format=csv", "/v1/usage?from=x", "/v1/watermark-templates",
+              "/v1/batches", "/v1/batches/0b6f5c1e-6c0e-4f0e-9d63-1f0c2a7b9e11",
               "/v1/jobs", "/v1/jobs?limit=x", "/v1/jobs/0b6f5c1e-6c0e-4f0e-9d63-1f0c2a7b9e11"]  # fmt: skip
 POST_ALONE = ["/v1/remove-bg/universal", "/v1.0/removebg", "/v1/remove-background", "/v1/clothing-segmentation",
               "/v1/watermark-removal", "/api/cutout/general/apparel-background-removal",
@@ -86,6 +87,9 @@ def test_head_of_what_is_posted_alone_is_a_405_that_says_so(api: Api, path: str)
         ("/v1/usage", "GET, HEAD"),
         ("/v1/version", "GET, HEAD"),
         ("/v1/watermark-templates", "GET, HEAD, POST"),
+        ("/v1/batches", "GET, HEAD, POST"),
+        ("/v1/batches/0b6f5c1e-6c0e-4f0e-9d63-1f0c2a7b9e11", "GET, HEAD, DELETE"),
+        ("/v1/batches/0b6f5c1e-6c0e-4f0e-9d63-1f0c2a7b9e11/archive", "GET, HEAD"),
         ("/v1/jobs", "GET, HEAD"),
         ("/v1/batches/0b6f5c1e-6c0e-4f0e-9d63-1f0c2a7b9e11/events", "GET, HEAD"),
         ("/v1/jobs/0b6f5c1e-6c0e-4f0e-9d63-1f0c2a7b9e11", "GET, HEAD, DELETE"),
