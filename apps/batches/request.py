@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+from rest_framework import exceptions as drf
 from rest_framework.request import Request
 
 from apps.batches.sources import IMAGES, SOURCES, Source, choose
@@ -63,10 +65,11 @@ class Asked:
         if not identity.may_use(operation.slug):
             raise AppError(ErrorCode.FORBIDDEN, f"This key's scopes do not include {operation.slug}.")
         sent = _params(fields.get("params"), operation)
-        params = checked_params(operation, sent)
-        retention_s = checked_retention(sent, AT_ONCE)
+        with _named_inside_params():
+            params = checked_params(operation, sent)
+            retention_s = checked_retention(sent, AT_ONCE)
+            operation.authorize(params, identity)
         is_quote = is_dry_run(request, fields)
-        operation.authorize(params, identity)
         return cls(operation, params, sent, retention_s, choose(fields), is_quote)
 
     @property
@@ -93,6 +96,20 @@ def _operation(name: Any) -> Operation:
     if name not in OPERATIONS:
         raise invalid("operation", f"operation must be {told}.", Fault.UNSUPPORTED_VALUE)
     return operation_named(name)
+
+
+@contextlib.contextmanager
+def _named_inside_params() -> Iterator[None]:
+    """Errors of a parameter name it as the client finds it: inside of `params`."""
+    try:
+        yield
+    except drf.ValidationError as error:
+        if not isinstance(error.detail, dict):
+            raise
+        raise drf.ValidationError({f"params.{name}": said for name, said in error.detail.items()}) from error
+    except AppError as error:
+        details = [replace(detail, field=f"params.{detail.field}") for detail in error.details]
+        raise AppError(error.code, error.message, details=details) from error
 
 
 def _params(value: Any, operation: Operation) -> dict[str, Any]:
