@@ -23,6 +23,7 @@ class Sent:
     headers: dict[str, str]
     body: bytes
     at: float
+    told: Any = None
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -39,11 +40,13 @@ class Receiver:
         url: where it listens, without a path.
         answers: statuses by path, or functions that answer by themselves; any other path gets a 204.
         sent: what came, in the order of its coming.
+        secret: verifies it at its coming, which the library does for five minutes only.
     """
 
     url: str = ""
     answers: dict[str, Any] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
+    secret: str = ""
     closing: threading.Event = field(default_factory=threading.Event)
 
     def to(self, path: str) -> list[Sent]:
@@ -77,7 +80,9 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            receiver.sent.append(Sent(self.command, self.path, headers, body, time.monotonic()))
+            sent = Sent(self.command, self.path, headers, body, time.monotonic())
+            sent.told = sent.verified(receiver.secret) if receiver.secret else None
+            receiver.sent.append(sent)
             answer = receiver.answers.get(self.path, 204)
             if callable(answer):
                 with contextlib.suppress(OSError):

@@ -320,3 +320,11 @@ def test_credits_that_run_low_are_told_once_a_grant(receiver: Receiver, api: Api
     assert before == 0, "2 of 10 is a fifth, and not below it"
     assert (told["type"], told["data"]) == ("credits.low", {"balance": 1, "lastGrant": 10})
     assert [each.json()["data"] for each in receiver.sent[1:]] == [{"balance": 0, "lastGrant": 5}]
+
+
+def test_metrics_count_every_outcome_zeros_too(api: Api) -> None:
+    metrics = api.get("/metrics").content.decode()
+
+    for name in ("keyline_webhook_deliveries_total", "keyline_uploads_total"):
+        for outcome in ("delivered", "retried", "failed"):
+            assert f'{name}{{outcome="{outcome}"}}' in metrics

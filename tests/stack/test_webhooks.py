@@ -81,11 +81,11 @@ def submit(caller: Caller, number: int) -> str:
         time.sleep(0.3)
 
 
-def told(receiver: Receiver, secret: str) -> dict[str, list[Any]]:
-    """What came, verified, by the job that it is about."""
+def told(receiver: Receiver) -> dict[str, list[Any]]:
+    """What came, verified at its coming, by the job that it is about."""
     found: dict[str, list[Any]] = {}
     for sent in list(receiver.sent):
-        data = sent.verified(secret)
+        data = sent.told
         found.setdefault(data["data"]["jobId"], []).append((data["type"], sent.headers["webhook-id"], sent.at))
     return found
 
@@ -94,11 +94,12 @@ def test_one_job_is_told_by_the_io_worker_and_can_be_verified(own: Stack) -> Non
     caller = new_caller(own, "thin")
     with receiving() as receiver:
         webhook = register(caller, receiver.url)
+        receiver.secret = webhook["secret"]
 
         job_id = submit(caller, 1)
 
         assert wait_until(lambda: bool(receiver.sent))
-        (told_of,) = told(receiver, webhook["secret"]).items()
+        (told_of,) = told(receiver).items()
         assert (told_of[0], [kind for kind, _, _ in told_of[1]]) == (job_id, ["job.succeeded"])
         page = f"/v1/webhooks/{webhook['webhookId']}/deliveries"
         assert wait_until(lambda: caller.ask("GET", page).json["data"]["deliveries"][0]["status"] == "delivered")
@@ -134,15 +135,15 @@ def test_receivers_that_hang_flood_or_move_do_not_delay_others(own: Stack, books
         bad.answers |= {"/hang": HANG, "/hang2": HANG, "/flood": FLOOD, "/moved": REDIRECT, "/gone": 410}
         hooks = {path: register(slow, bad.url + path) for path in bad.answers}
         hooks["tls"] = register(slow, untrusted.url)
-        webhook = register(quick, good.url)
+        good.secret = register(quick, good.url)["secret"]
 
         jobs: list[str] = []
         for number in range(JOBS):
             submit(slow, number)
             jobs.append(submit(quick, number))
 
-        assert wait_until(lambda: set(told(good, webhook["secret"])) == set(jobs))
-        late_s = lateness(good, webhook["secret"], books)
+        assert wait_until(lambda: set(told(good)) == set(jobs))
+        late_s = lateness(good, books)
         print(
             f"\nothers' deliveries: median {statistics.median(late_s):.2f} s, p95 {p95(late_s):.2f} s, of {len(late_s)}"
         )
@@ -155,12 +156,12 @@ def test_receivers_that_hang_flood_or_move_do_not_delay_others(own: Stack, books
     assert bad.to("/hang")
 
 
-def lateness(receiver: Receiver, secret: str, books: Books) -> list[float]:
+def lateness(receiver: Receiver, books: Books) -> list[float]:
     """Seconds from each job's end to its event's arrival."""
     offset = time.time() - time.monotonic()
     rows = books.rows("SELECT id::text, finished_at FROM core_job WHERE finished_at IS NOT NULL")
     ended: dict[str, datetime] = dict(rows)
-    return [each[0][2] + offset - ended[job_id].timestamp() for job_id, each in told(receiver, secret).items()]
+    return [each[0][2] + offset - ended[job_id].timestamp() for job_id, each in told(receiver).items()]
 
 
 def p95(values: list[float]) -> float:
@@ -181,6 +182,7 @@ def test_no_event_is_lost_though_workers_are_killed(own: Stack, books: Books) ->
     with receiving() as receiver, frozen(own.pid("worker")), Enders(own, 2) as enders:
         receiver.answers["/hook"] = lambda handler, _: answer_late(handler)
         webhook = register(caller, f"{receiver.url}/hook")
+        receiver.secret = webhook["secret"]
         submitting = threading.Thread(target=submit_all, args=(caller, books))
         submitting.start()
         for number in range(KILLS):
@@ -191,10 +193,10 @@ def test_no_event_is_lost_though_workers_are_killed(own: Stack, books: Books) ->
         submitting.join()
         assert wait_until(lambda: open_jobs(books, caller) == 0)
         jobs = [row[0] for row in books.rows(_JOBS_OF, caller.account)]
-        assert wait_until(lambda: set(told(receiver, webhook["secret"])) == set(jobs))
+        assert wait_until(lambda: set(told(receiver)) == set(jobs))
         pending = "SELECT count(*) FROM webhooks_delivery WHERE status = 'pending' AND webhook_id = %s"
         assert wait_until(lambda: books.one(pending, webhook["webhookId"]) == 0)
-        found = told(receiver, webhook["secret"])
+        found = told(receiver)
 
     rows = books.rows(
         "SELECT subject_id, type, count(*) FROM webhooks_event e JOIN accounts_account a ON a.id = e.account_id "
