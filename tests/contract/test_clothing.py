@@ -578,6 +578,7 @@ def test_document_describes_the_fields_and_an_answer() -> None:
     fields = post["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
     assert {
         "image", "image_url", "image_base64", "cloth_class", "return_form", "dress", "retention", "answer",
+        "upload_url",
     } == set(fields)  # fmt: skip
     assert "51 x 51" in fields["image"]["description"]
     assert fields["return_form"]["enum"] == ["rgba", "mask", "whiteBK"]

@@ -616,7 +616,7 @@ def test_document_describes_the_fields_and_an_answer() -> None:
     fields = post["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
     assert {
         "image", "image_url", "image_base64", "smear", "smear_url", "smear_base64", "detect_only", "sensitivity",
-        "output_format", "format", "template", "retention", "answer",
+        "output_format", "format", "template", "retention", "answer", "upload_url",
     } == set(fields)  # fmt: skip
     assert "25 MB" in fields["smear"]["description"]
     assert (fields["sensitivity"]["minimum"], fields["sensitivity"]["maximum"]) == (0, 1)
