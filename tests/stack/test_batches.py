@@ -37,8 +37,8 @@ from tests.stack.service import Stack, outer_environment, wait_until
 
 pytestmark = pytest.mark.stack
 
-BATCHES = int(os.environ.get("BATCHES", "5"))
-PHOTOS = int(os.environ.get("BATCH_PHOTOS", "40"))
+BATCHES = int(os.environ.get("BATCHES", "3"))
+PHOTOS = int(os.environ.get("BATCH_PHOTOS", "12"))
 KILLS = int(os.environ.get("BATCH_KILLS", "8"))
 VICTIMS = ("worker", "web", "io", "sweeper")
 _names = count()

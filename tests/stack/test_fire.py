@@ -33,7 +33,7 @@ from tests.stack.service import PATIENCE_S, Stack, outer_environment, wait_until
 pytestmark = pytest.mark.stack
 
 SYNC_LIMIT_S = 75  # three times what it is by default: for a machine that is three times slower
-ROUNDS = int(os.environ.get("FIRE_ROUNDS", "8"))
+ROUNDS = int(os.environ.get("FIRE_ROUNDS", "6"))
 SEED = int(os.environ.get("FIRE_SEED", "7"))
 VICTIMS = ("web", "worker", "io", "sweeper", "web's child")
 SERVERS = ("valkey", "s3", "postgres")

@@ -36,7 +36,7 @@ checks.not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "502"]
 include-path = ["/v1.0/removebg", "/v1.0/account"]
 checks.unsupported_method.enabled = false
 """
-EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "15")
+EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "8")
 
 
 def test_every_answer_is_in_the_document(stack: Stack, tmp_path: Path) -> None:

@@ -34,8 +34,8 @@ from tests.stack.service import Stack, outer_environment, wait_until
 
 pytestmark = pytest.mark.stack
 
-JOBS = int(os.environ.get("WEBHOOK_JOBS", "30"))
-KILLS = int(os.environ.get("WEBHOOK_KILLS", "6"))
+JOBS = int(os.environ.get("WEBHOOK_JOBS", "12"))
+KILLS = int(os.environ.get("WEBHOOK_KILLS", "4"))
 AT_ONCE = 100
 QUICK_S = 2.0
 
