@@ -44,7 +44,7 @@ def load_models(sender: Any, **_: Any) -> None:
     except (GpuMissingError, PrecisionMissingError) as error:
         log.error("the worker does not start: %s", error)  # noqa: TRY400 - the sentence says all, the trace nothing
         raise SystemExit(1) from error
-    except Exception as error:
+    except Exception as error:  # Celery would swallow it and go on without networks
         log.exception("the worker cannot load what it needs")
         raise SystemExit(1) from error
     make_room_for(places + _SPARE_THREADS, sender)
@@ -111,7 +111,7 @@ def _load_the_rest(runners: dict[str, Runner], engine: Engine) -> None:
     try:
         for runner in set(runners.values()):
             runner.load_the_rest()
-    except Exception:
+    except Exception:  # in a thread of its own nobody would hear of it: the supervisor starts the worker anew
         log.exception("the worker cannot load what it needs")
         logging.shutdown()
         os._exit(EXIT_FOR_RESTART)

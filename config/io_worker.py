@@ -40,7 +40,7 @@ def begin(sender: Any, **_: Any) -> None:
         make_room_for(sum(errand.places for errand in errands) + _SPARE_THREADS, sender)
         for errand in errands:  # rows may be due whose wake-ups a dead worker took along
             wake(errand.name)
-    except Exception as error:
+    except Exception as error:  # Celery would swallow it and go on doing nothing
         log.exception("the io worker cannot start")
         raise SystemExit(1) from error
     threading.Thread(target=_keep_beating, name="heart", daemon=True).start()

@@ -55,15 +55,14 @@ def finish(batch_id: Any) -> bool:
     ended. False: it was not to be done.
     """
     with transaction.atomic():
-        batch = Batch.objects.select_for_update().filter(id=batch_id, finished_at=None).first()
+        unfinished, now = Batch.objects.filter(id=batch_id, finished_at=None), timezone.now()
+        batch = unfinished.first()
         if batch is None or _open_items(batch_id).exists():
             return False
-        batch.finished_at = timezone.now()
-        batch.expires_at = batch.finished_at + timedelta(seconds=batch.retention_s)
-        came_to = tally(batch_id)
-        for name, value in came_to.items():
-            setattr(batch, name, value)
-        batch.save(update_fields=["finished_at", "expires_at", *came_to])
+        expires_at = now + timedelta(seconds=batch.retention_s)
+        if not unfinished.update(finished_at=now, expires_at=expires_at, **tally(batch_id)):
+            return False
+        batch.refresh_from_db()
         mine = Job.objects.filter(id__in=Item.objects.filter(batch_id=batch_id).values("job_id"))
         mine.filter(state=State.SUCCEEDED, deleted_at=None).update(expires_at=batch.expires_at)
         if batch.deleted_at is None:

@@ -34,7 +34,7 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _OF_SYSTEMS = re.compile(r"(?:^|/)(?:__MACOSX/|\.DS_Store$|\._[^/]*$|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
 _BROKEN = (
     zipfile.BadZipFile,
-    NotImplementedError,
+    NotImplementedError,  # zipfile, of a version or a packing that it does not know
     ValueError,  # UnicodeDecodeError, too
     OverflowError,
     EOFError,

@@ -140,11 +140,11 @@ def _put(handover: Handover, body: bytes, artifact: Artifact) -> tuple[int | Non
 def _note(handover: Handover, job: Job, *, status: int | None, error: str | None) -> None:
     tries, now = int((job.delivery or {}).get("attempts", 0)) + 1, timezone.now()
     pause = pause_after(tries)
-    is_last = pause is None or (job.expires_at is not None and job.expires_at <= now)
+    is_over = job.expires_at is not None and job.expires_at <= now
     job.delivery = _told("pending", tries=tries, status=status)
     if error is None:
         _end(handover, job, "delivered")
-    elif pause is None or is_last:
+    elif pause is None or is_over:
         _end(handover, job, "failed", error=error)
     else:
         again_at: datetime = min(now + pause, job.expires_at or now + pause)  # at its end the address goes, too

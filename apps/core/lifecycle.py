@@ -104,7 +104,7 @@ def run(job: Job, execute: Callable[[Job], Outcome]) -> None:
         if not _insist(lambda: fail(job, refused)):
             _throw_away(job)
         return
-    except Exception:
+    except Exception:  # whatever it is, the job ends here, uncharged, and the worker goes on
         log.exception("job failed", extra={"facts": {**job.log_facts, "operation": job.operation}})
         _insist(lambda: fail(job, AppError(ErrorCode.PROCESSING_FAILED)))
         return

@@ -102,7 +102,7 @@ class Supervisor:
         self._start(web, self._apps)  # it waits for the tables as well
         with step("Settling tables, administrator and bucket"):
             self._prepare(prepare)
-        with step("Starting web, worker and sweeper (the worker loads its models)"):
+        with step("Starting web, workers and sweeper (one loads its models)"):
             self._wait(web.is_ready, "web", timeout_s=READY_TIMEOUT_S)
             self._wait_all_ready()
             for late in (io, sweeper):  # last: nobody waits for them, and each takes a second of CPU to start

@@ -173,6 +173,17 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "TAGS": [  # in the order in which the manual shows them
+        {"name": "remove-bg", "description": "A subject without its background."},
+        {"name": "clothing-segmentation", "description": "Garments of a person, one cut-out a class."},
+        {"name": "watermark-removal", "description": "Watermarks found and removed; marks of your own."},
+        {"name": "batches", "description": "Up to a hundred images at once."},
+        {"name": "jobs", "description": "What was sent, and how far it is."},
+        {"name": "webhooks", "description": "To be told when something ends."},
+        {"name": "account", "description": "Credits, limits, prices and use."},
+        {"name": "compatible", "description": "The forms of other services: a client moves by its base address."},
+        {"name": "system", "description": "For operators."},
+    ],
     "EXTENSIONS_ROOT": {
         "x-service-info": {
             "categories": ["media"],

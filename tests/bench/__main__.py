@@ -56,7 +56,7 @@ def _precisions(asked: str) -> tuple[str, ...]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="about 2 minutes instead of 6; less exact")
+    parser.add_argument("--quick", action="store_true", help="a third of everything; less exact")
     parser.add_argument("--no-rembg", action="store_true", help="leave rembg's server out; a third less time")
     parser.add_argument("--quality", choices=("best", "fast"), default="best", help="what the requests ask for")
     parser.add_argument(

@@ -35,8 +35,8 @@ class Amounts:
     other_rounds: int
 
 
-QUICK = Amounts("3 minutes", 60, 20, pairs=8, four=(1, 12), sixteen=(2, 16), bare_runs=2, other_rounds=3)
-FULL = Amounts("9 minutes", 300, 60, pairs=24, four=(2, 16), sixteen=(4, 50), bare_runs=4, other_rounds=7)
+QUICK = Amounts("4 minutes", 60, 20, pairs=8, four=(1, 12), sixteen=(2, 16), bare_runs=2, other_rounds=3)
+FULL = Amounts("12 minutes", 300, 60, pairs=24, four=(2, 16), sixteen=(4, 50), bare_runs=4, other_rounds=7)
 
 
 @dataclass

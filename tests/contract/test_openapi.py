@@ -205,3 +205,12 @@ def test_webhooks_are_described_with_what_is_told() -> None:
         "webhook-timestamp",
         "webhook-signature",
     ]
+
+
+def test_manual_begins_with_what_most_people_come_for() -> None:
+    document = openapi_document()
+    shown = [tag["name"] for tag in document["tags"]]
+    used = {tag for methods in document["paths"].values() for each in methods.values() for tag in each["tags"]}
+
+    assert shown[:3] == ["remove-bg", "clothing-segmentation", "watermark-removal"]
+    assert sorted(shown) == sorted(used)

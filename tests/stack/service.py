@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +74,25 @@ def outer_environment(folder: Path) -> dict[str, str]:
         "FETCH_ALLOW_CIDRS": "127.0.0.0/8",
         "SYNC_LIMIT_S": "100",  # four times the default: for a machine that is slower, or busy
     }
+
+
+@contextmanager
+def quick_stack(name: str, **settings: str) -> Iterator[Stack]:
+    """
+    A stack of its own, with the quick network: for tests about rows, not about pictures.
+
+    Args:
+        name: of its folder, for whoever looks at what runs.
+        settings: of its environment.
+    """
+    with tempfile.TemporaryDirectory(prefix=f"keyline-{name}-", ignore_cleanup_errors=True) as folder:
+        environ = outer_environment(Path(folder)) | {"WEIGHTS_PROFILE": "permissive"} | settings
+        running = Stack(var=VarDir(Path(folder)), environ=environ)
+        try:
+            running.start()
+            yield running
+        finally:
+            running.launcher("stop")
 
 
 def wait_until(is_true: Callable[[], bool], *, timeout_s: float = PATIENCE_S) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -17,12 +16,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from apps.stack.paths import ROOT, VarDir
+from apps.stack.paths import ROOT
 from tests import drawing
 from tests.stack.batch_load import (
     PATH,
@@ -33,7 +31,7 @@ from tests.stack.batch_load import (
     send,
 )
 from tests.stack.load import Books, Caller, at_once, family_of, kill, photo
-from tests.stack.service import Stack, outer_environment, wait_until
+from tests.stack.service import Stack, quick_stack, wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -46,16 +44,8 @@ _names = count()
 
 @pytest.fixture(scope="module")
 def night() -> Iterator[Stack]:
-    """A stack of its own, with the quick network: these tests are about rows, not about pictures."""
-    with tempfile.TemporaryDirectory(prefix="keyline-night-", ignore_cleanup_errors=True) as folder:
-        running = Stack(
-            var=VarDir(Path(folder)), environ=outer_environment(Path(folder)) | {"WEIGHTS_PROFILE": "permissive"}
-        )
-        try:
-            running.start()
-            yield running
-        finally:
-            running.launcher("stop")
+    with quick_stack("night") as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

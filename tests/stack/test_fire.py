@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import tempfile
 import threading
 import time
 import urllib.error
@@ -18,7 +17,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -26,9 +24,8 @@ import pytest
 from botocore.config import Config
 
 from apps.stack.local_http import LOCAL, get
-from apps.stack.paths import VarDir
 from tests.stack.load import Books, Caller, Reply, at_once, family_of, frozen, kill, photo
-from tests.stack.service import PATIENCE_S, Stack, outer_environment, wait_until
+from tests.stack.service import PATIENCE_S, Stack, quick_stack, wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -46,15 +43,8 @@ WORST_S = 40.0
 
 @pytest.fixture(scope="module")
 def fire() -> Iterator[Stack]:
-    """A stack of its own, with the quick network: these tests are about rows, not about pictures."""
-    with tempfile.TemporaryDirectory(prefix="keyline-fire-", ignore_cleanup_errors=True) as folder:
-        environ = outer_environment(Path(folder)) | {"WEIGHTS_PROFILE": "permissive", "SYNC_LIMIT_S": str(SYNC_LIMIT_S)}
-        running = Stack(var=VarDir(Path(folder)), environ=environ)
-        try:
-            running.start()
-            yield running
-        finally:
-            running.launcher("stop")
+    with quick_stack("fire", SYNC_LIMIT_S=str(SYNC_LIMIT_S)) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ import ssl
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -27,10 +26,10 @@ from typing import Any
 import pytest
 
 from apps.stack.certificates import make_identity
-from apps.stack.paths import ROOT, VarDir
+from apps.stack.paths import ROOT
 from tests.receivers import FLOOD, HANG, REDIRECT, Receiver, receiving
 from tests.stack.load import Books, Caller, frozen, kill, photo
-from tests.stack.service import Stack, outer_environment, wait_until
+from tests.stack.service import Stack, quick_stack, wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -42,15 +41,8 @@ QUICK_S = 2.0
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[Stack]:
-    """A stack with the quick network: these tests are about rows, not about pictures."""
-    with tempfile.TemporaryDirectory(prefix="keyline-hooks-", ignore_cleanup_errors=True) as folder:
-        environ = outer_environment(Path(folder)) | {"WEIGHTS_PROFILE": "permissive"}
-        running = Stack(var=VarDir(Path(folder)), environ=environ)
-        try:
-            running.start()
-            yield running
-        finally:
-            running.launcher("stop")
+    with quick_stack("hooks") as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

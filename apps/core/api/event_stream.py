@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
@@ -47,7 +48,7 @@ def place_for(identity: Identity) -> Callable[[], None]:
     return give_back
 
 
-class EventStream:
+class EventStream(ABC):
     """
     The events about one row, until nothing more can come or STREAM_LIMIT_S have passed.
 
@@ -61,9 +62,9 @@ class EventStream:
         self._held.callback(place)
         self._coming: asyncio.Task[bytes | None] | None = None
 
+    @abstractmethod
     def events(self, inbox: Inbox) -> AsyncIterator[bytes]:
         """The events as they are sent; `inbox` has what is heard of the row from now on."""
-        raise NotImplementedError
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()

@@ -64,7 +64,7 @@ _DAMAGED = (
     AttributeError,
     AssertionError,
     ArithmeticError,
-    NotImplementedError,
+    NotImplementedError,  # of a layout that a plugin does not know
     struct.error,
     zlib.error,
     cv2.error,
