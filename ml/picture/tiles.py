@@ -12,15 +12,18 @@ Tile = TypeVar("Tile")
 LARGE_PIXELS = 4_000_000
 """Smaller pictures take a few hundredths of a second, in which other requests may have the other cores."""
 
+MOST_THREADS = 4
+"""Of one picture: a machine of many cores works on many pictures."""
+
 
 def for_each_tile(tiles: Iterable[Tile], work: Callable[[Tile], None], *, picture_pixels: int) -> None:
     """
-    Do `work` for every tile, on all cores where the picture is large; the order does not matter to any.
+    Do `work` for every tile, on several cores where the picture is large; the order does not matter to any.
 
     Raises:
         Whatever `work` raises, for one of the tiles.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = min(MOST_THREADS, len(os.sched_getaffinity(0)))
     if picture_pixels < LARGE_PIXELS or cores == 1:
         for tile in tiles:
             work(tile)

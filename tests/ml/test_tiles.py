@@ -1,4 +1,4 @@
-"""Large pictures are worked on by all cores; what comes out is the same."""
+"""Large pictures are worked on by several cores; what comes out is the same."""
 
 from __future__ import annotations
 

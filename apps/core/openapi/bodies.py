@@ -8,6 +8,10 @@ from typing import Any
 from apps.core.dialects.base import Dialect
 from apps.core.openapi.schemas import JSON_BODY, OTHER_BODIES, named
 from apps.core.operations import ImageInput, Operation
+from apps.core.pictures.inspection import MAX_UNPACKED_BYTES
+
+_DEEPEST_BYTES = 8  # of a pixel: four channels of 16 bits
+_DEEP = f" (a PNG of 16 bits a channel: {MAX_UNPACKED_BYTES // 1_048_576} MB of pixels)"
 
 # A 64 x 64 PNG, a red square on grey, large enough for every operation: what the document shows, and what its tests send.
 EXAMPLE_IMAGE = (
@@ -87,6 +91,7 @@ def _sources(image: ImageInput, *, files: bool) -> dict[str, Any]:
     about = (
         f"{formats}; at most {limits.max_bytes // 1_048_576} MB, {limits.max_width_px} x {limits.max_height_px} px "
         f"and {limits.max_pixels // 1_000_000} MP"
+        + (_DEEP if limits.max_pixels * _DEEPEST_BYTES > MAX_UNPACKED_BYTES else "")
         + (f"; at least {limits.min_width_px} x {limits.min_height_px} px." if limits.min_width_px > 1 else ".")
     )
     told: dict[str, Any] = {}
