@@ -90,7 +90,11 @@ class Hub:
         if not self._tasks:
             self._has_tried.clear()
             self._tasks = [asyncio.create_task(self._hear()), asyncio.create_task(self._look())]
-        await self._has_tried.wait()
+        try:
+            await self._has_tried.wait()
+        except asyncio.CancelledError:  # the client has gone: nobody would give it back
+            self.leave(inbox)
+            raise
         return inbox
 
     def leave(self, inbox: Inbox) -> None:
